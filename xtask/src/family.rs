@@ -1,0 +1,44 @@
+//! The families of `./x test`: what runs, in which order, and what the machine needs for it.
+//!
+//! A new family is one line here and one in `tests/counts.toml`. Every cargo command selects the
+//! whole workspace and then a kind of target, since a narrower selection would have cargo resolve
+//! other features and compile the heavy dependencies once more.
+
+use crate::package::Purpose;
+
+pub(crate) struct Family {
+    pub(crate) name: &'static str,
+    /// What it shows, for `--list`.
+    pub(crate) what: &'static str,
+    pub(crate) needs: &'static [Purpose],
+    pub(crate) work: Work,
+}
+
+/// What a family runs, and so what it counts.
+pub(crate) enum Work {
+    /// Our own rules; counts rules and planted violations.
+    Tidy,
+    /// `cargo fmt --check`; counts Rust files.
+    Format,
+    /// `cargo clippy -D warnings`; counts targets.
+    Lint,
+    /// `cargo test --workspace` with these arguments; counts tests passed.
+    Cargo(&'static [&'static str]),
+}
+
+#[rustfmt::skip]
+pub(crate) const FAMILIES: &[Family] = &[
+    family("tidy", "imports, purity, packages, licences, style; each rule catches a planted violation", &[], Work::Tidy),
+    family("fmt", "every Rust file is formatted", &[], Work::Format),
+    family("lint", "clippy over all targets, warnings are errors", &[Purpose::Build], Work::Lint),
+    family("unit", "the tests beside the code, of all packages", &[Purpose::Build, Purpose::Speech, Purpose::SoundServer], Work::Cargo(&["--lib", "--bins"])),
+];
+
+const fn family(
+    name: &'static str,
+    what: &'static str,
+    needs: &'static [Purpose],
+    work: Work,
+) -> Family {
+    Family { name, what, needs, work }
+}

@@ -1,0 +1,130 @@
+//! The system packages that Earshot is built and tried with, and how to see that one is there.
+//!
+//! We probe for what is used (a program, a pkg-config module, a file), not for a package name: what
+//! was put there by hand, by Nix or by Homebrew counts as well.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a need is for; a verb asks only for its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Compiling the workspace.
+    Build,
+    /// Recorded and spoken sentences to send through a call.
+    Speech,
+    /// A sound server without a sound card.
+    SoundServer,
+    /// An independent TURN client and server to try our relay with.
+    Turn,
+    /// Hosts, routers and NATs inside one kernel.
+    Netlab,
+    /// Public judges of sound quality, in a virtual environment.
+    Python,
+}
+
+pub(crate) const EVERYTHING: &[Purpose] = &[
+    Purpose::Build,
+    Purpose::Speech,
+    Purpose::SoundServer,
+    Purpose::Turn,
+    Purpose::Netlab,
+    Purpose::Python,
+];
+
+/// How to see that something is there.
+#[derive(Debug)]
+pub(crate) enum Probe {
+    /// A program on the search path (or in the system's directories, which may be missing from it).
+    Program(&'static str),
+    /// A library with its headers.
+    PkgConfig(&'static str),
+    File(&'static str),
+    /// A Python module.
+    Python(&'static str),
+}
+
+/// Something needed, and the package that has it for each of [`MANAGERS`].
+#[derive(Debug)]
+pub(crate) struct Need {
+    pub(crate) purpose: Purpose,
+    pub(crate) probe: Probe,
+    /// By the order of [`MANAGERS`].
+    pub(crate) packages: [&'static str; 5],
+}
+
+/// A package manager: its program and the commands before a list of packages.
+pub(crate) struct Manager {
+    pub(crate) program: &'static str,
+    pub(crate) refresh: Option<&'static str>,
+    pub(crate) install: &'static str,
+}
+
+/// Debian and Ubuntu, Fedora, Arch, openSUSE, Alpine.
+pub(crate) const MANAGERS: [Manager; 5] = [
+    Manager {
+        program: "apt-get",
+        refresh: Some("apt-get update -q"),
+        install: "DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends",
+    },
+    Manager { program: "dnf", refresh: None, install: "dnf install -y" },
+    Manager { program: "pacman", refresh: None, install: "pacman -Sy --noconfirm --needed" },
+    Manager { program: "zypper", refresh: None, install: "zypper --non-interactive install" },
+    Manager { program: "apk", refresh: None, install: "apk add" },
+];
+
+/// Where recorded sentences lie once alsa-utils is installed: the demo's speech.
+const SPEECH: &str = "/usr/share/sounds/alsa/Front_Center.wav";
+
+#[rustfmt::skip]
+pub(crate) const NEEDS: &[Need] = &[
+    need(Purpose::Build, Probe::Program("cc"), ["build-essential", "gcc", "base-devel", "gcc", "build-base"]),
+    need(Purpose::Build, Probe::Program("c++"), ["build-essential", "gcc-c++", "base-devel", "gcc-c++", "build-base"]),
+    need(Purpose::Build, Probe::Program("make"), ["build-essential", "make", "base-devel", "make", "build-base"]),
+    need(Purpose::Build, Probe::Program("cmake"), ["cmake", "cmake", "cmake", "cmake", "cmake"]),
+    need(Purpose::Build, Probe::Program("pkg-config"), ["pkg-config", "pkgconf-pkg-config", "pkgconf", "pkg-config", "pkgconf"]),
+    need(Purpose::Build, Probe::PkgConfig("alsa"), ["libasound2-dev", "alsa-lib-devel", "alsa-lib", "alsa-devel", "alsa-lib-dev"]),
+    need(Purpose::Build, Probe::PkgConfig("libcrypto"), ["libssl-dev", "openssl-devel", "openssl", "libopenssl-devel", "openssl-dev"]),
+    need(Purpose::Speech, Probe::File(SPEECH), ["alsa-utils", "alsa-utils", "alsa-utils", "alsa-utils", "alsa-utils"]),
+    need(Purpose::Speech, Probe::Program("espeak-ng"), ["espeak-ng", "espeak-ng", "espeak-ng", "espeak-ng", "espeak-ng"]),
+    need(Purpose::SoundServer, Probe::Program("pulseaudio"), ["pulseaudio", "pulseaudio", "pulseaudio", "pulseaudio", "pulseaudio"]),
+    need(Purpose::SoundServer, Probe::Program("pactl"), ["pulseaudio-utils", "pulseaudio-utils", "libpulse", "pulseaudio-utils", "pulseaudio-utils"]),
+    need(Purpose::Turn, Probe::Program("turnutils_uclient"), ["coturn", "coturn-utils", "coturn", "coturn", "coturn"]),
+    need(Purpose::Turn, Probe::Program("turnserver"), ["coturn", "coturn", "coturn", "coturn", "coturn"]),
+    need(Purpose::Netlab, Probe::Program("nft"), ["nftables", "nftables", "nftables", "nftables", "nftables"]),
+    need(Purpose::Netlab, Probe::Program("ip"), ["iproute2", "iproute", "iproute2", "iproute2", "iproute2"]),
+    need(Purpose::Netlab, Probe::Program("unshare"), ["util-linux", "util-linux", "util-linux", "util-linux", "util-linux"]),
+    need(Purpose::Python, Probe::Program("python3"), ["python3", "python3", "python", "python3", "python3"]),
+    need(Purpose::Python, Probe::Python("ensurepip"), ["python3-venv", "python3", "python", "python3", "python3"]),
+];
+
+const fn need(purpose: Purpose, probe: Probe, packages: [&'static str; 5]) -> Need {
+    Need { purpose, probe, packages }
+}
+
+impl Probe {
+    pub(crate) fn holds(&self) -> bool {
+        match self {
+            Self::Program(name) => find_program(name).is_some(),
+            Self::PkgConfig(module) => succeeds("pkg-config", &["--exists", module]),
+            Self::File(path) => Path::new(path).exists(),
+            Self::Python(module) => succeeds("python3", &["-c", &format!("import {module}")]),
+        }
+    }
+}
+
+/// Looks a program up as the shell does, and in the system's directories besides: `nft` and `ip`
+/// lie there, and the search path of an ordinary user on Debian lacks them.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    let mut directories = std::env::split_paths(&path).chain(system);
+    directories.find_map(|directory| Some(directory.join(name)).filter(|file| file.is_file()))
+}
+
+/// Whether a program could be started and exits with success.
+pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
