@@ -1,0 +1,241 @@
+//! Finding people: peer ↔ super-peer and super-peer ↔ super-peer. Lecture, slides 31 and 36–37; DESIGN 2.5.
+
+use std::net::SocketAddr;
+
+use minicbor::{CborLen, Decode, Encode};
+
+use super::Wire;
+use super::bounded::{Bytes, List};
+use super::certificate::{Chain, DEVICES_MAX, Signed};
+use crate::ids::{DeviceId, NodeId, RingKey, UserName};
+use crate::time::UnixTime;
+
+/// Nodes in one answer at most: the widest round of a search asks sixteen. Lecture, slide 31 (four, eight, …).
+pub const NODES_MAX: usize = 16;
+/// Super-peers in one list at most. Lecture, slide 15.
+pub const SUPER_PEERS_MAX: usize = 200;
+/// Longest sealed location, in bytes.
+pub const LOCATION_MAX: usize = 512;
+
+/// What is said about where people are.
+#[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
+pub enum Directory {
+    /// Peer → its home: serve me; put my registration at the keepers.
+    #[n(0)]
+    Attach {
+        /// Who I am, for everybody.
+        #[n(0)]
+        registration: Signed<Registration>,
+        /// Where I am, for buddies.
+        #[n(1)]
+        location: Bytes<LOCATION_MAX>,
+    },
+    /// Home → peer: served, and kept by this many super-peers.
+    #[n(1)]
+    Attached {
+        /// Keepers that hold the registration.
+        #[n(0)]
+        keepers: u8,
+        /// The address that the home sees the peer at.
+        #[n(1)]
+        observed: SocketAddr,
+        /// The authority's address, for who has it not.
+        #[n(2)]
+        authority: Option<SocketAddr>,
+    },
+    /// Home → keeper: hold this.
+    #[n(2)]
+    Put {
+        /// Signed by the device.
+        #[n(0)]
+        registration: Signed<Registration>,
+        /// Sealed by the device.
+        #[n(1)]
+        location: Bytes<LOCATION_MAX>,
+        /// The home that serves the device; absent: the device left politely.
+        #[n(2)]
+        home: Option<NodeEntry>,
+    },
+    /// Keeper → home: held.
+    #[n(3)]
+    Kept,
+    /// Which nodes are nearest to this key?
+    #[n(4)]
+    Nearest {
+        /// The key.
+        #[n(0)]
+        key: RingKey,
+        /// How many: 4, 8 or 16.
+        #[n(1)]
+        width: u8,
+    },
+    /// These.
+    #[n(5)]
+    Nodes {
+        /// Nearest first.
+        #[n(0)]
+        nodes: List<NodeEntry, NODES_MAX>,
+    },
+    /// Do you hold this user?
+    #[n(6)]
+    Find {
+        /// The prepared name.
+        #[n(0)]
+        user: UserName,
+    },
+    /// Peer → its home: find this user for me (a Restricted peer cannot ask itself; lecture, slide 31).
+    #[n(7)]
+    FindForMe {
+        /// The prepared name.
+        #[n(0)]
+        user: UserName,
+    },
+    /// Held: one entry a device.
+    #[n(8)]
+    Found {
+        /// The devices' entries.
+        #[n(0)]
+        entries: List<Entry, DEVICES_MAX>,
+        /// Nodes that were asked for it (1 when the answerer held it itself).
+        #[n(1)]
+        asked: u8,
+    },
+    /// Not held here.
+    #[n(9)]
+    NotHere {
+        /// Nodes that were asked for it.
+        #[n(0)]
+        asked: u8,
+    },
+    /// Tell me super-peers.
+    #[n(10)]
+    ListSuperPeers,
+    /// Some that the answerer knows.
+    #[n(11)]
+    SuperPeers {
+        /// Live ones first.
+        #[n(0)]
+        nodes: List<NodeEntry, SUPER_PEERS_MAX>,
+    },
+    /// No.
+    #[n(12)]
+    Refused {
+        /// Why.
+        #[n(0)]
+        reason: DirectoryRefusal,
+    },
+}
+
+/// Why a directory says no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(index_only)]
+pub enum DirectoryRefusal {
+    /// The registration does not verify, or is not the link holder's own.
+    #[n(0)]
+    RegistrationRefused,
+    /// An older counter than the one held.
+    #[n(1)]
+    Stale,
+    /// This link may not ask that (no certificate, or no super-peer's).
+    #[n(2)]
+    NotAllowed,
+    /// Over a budget; ask somebody else.
+    #[n(3)]
+    Busy,
+}
+
+/// The public part of a registration, signed by the device.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Registration {
+    /// The device's chain: name, K_u, device keys.
+    #[n(0)]
+    pub chain: Chain,
+    /// Version of the device list that holds the device.
+    #[n(1)]
+    pub devices_version: u64,
+    /// Grows with each registration of this device; the highest wins.
+    #[n(2)]
+    pub counter: u64,
+    /// Not to be held after this.
+    #[n(3)]
+    pub expires: UnixTime,
+}
+
+/// The location part, sealed under the contact key.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Location {
+    /// The home that serves the device.
+    #[n(0)]
+    pub home: NodeEntry,
+    /// Where the device itself takes calls by TCP, when it is Public.
+    #[n(1)]
+    pub direct: Option<SocketAddr>,
+    /// How it can be reached. Lecture, slide 32.
+    #[n(2)]
+    pub reachability: Reachability,
+}
+
+/// How a peer can be reached: what decides the signaling case (lecture, slide 32).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, CborLen)]
+#[cbor(index_only)]
+pub enum Reachability {
+    /// Others can open connections to it.
+    #[n(0)]
+    Public,
+    /// It opens connections; none can be opened to it.
+    #[n(1)]
+    Natted,
+    /// It cannot open connections of its own except to its home.
+    #[n(2)]
+    Restricted,
+}
+
+/// One device of a user as a keeper holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Entry {
+    /// The device.
+    #[n(0)]
+    pub device: DeviceId,
+    /// The public part.
+    #[n(1)]
+    pub registration: Signed<Registration>,
+    /// The location part.
+    #[n(2)]
+    pub location: Bytes<LOCATION_MAX>,
+    /// Its home, while it is served: contact requests of strangers go there.
+    #[n(3)]
+    pub home: Option<NodeEntry>,
+}
+
+/// A super-peer as others know it. What it claims is proved by its certificate when a link opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct NodeEntry {
+    /// Its place on the ring.
+    #[n(0)]
+    pub node: NodeId,
+    /// Where it listens (TCP and UDP).
+    #[n(1)]
+    pub address: SocketAddr,
+    /// Its link key.
+    #[n(2)]
+    pub key: super::certificate::AgreeKey,
+}
+
+impl Wire for Directory {
+    const NAME: &'static str = "directory";
+    const MAX: usize = 64 * 1024;
+}
+
+impl Wire for Registration {
+    const NAME: &'static str = "directory.registration";
+    const MAX: usize = 3072;
+}
+
+impl Wire for Location {
+    const NAME: &'static str = "directory.location";
+    const MAX: usize = LOCATION_MAX;
+}

@@ -1,0 +1,80 @@
+//! Am I reachable, and where may I be relayed: peer ↔ its home. DESIGN 2.12.
+
+use std::net::SocketAddr;
+
+use minicbor::{CborLen, Decode, Encode};
+
+use super::Wire;
+use super::bounded::Text;
+use crate::time::UnixTime;
+
+/// What is said about addresses and relays.
+#[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
+pub enum Nat {
+    /// Peer → home: connect back to my address, this port (≥ 1024, or 80, or 443).
+    #[n(0)]
+    DialBack {
+        /// The port that the peer listens on.
+        #[n(0)]
+        port: u16,
+    },
+    /// Home → peer: tried.
+    #[n(1)]
+    DialedBack {
+        /// Whether the connection was accepted.
+        #[n(0)]
+        reached: bool,
+        /// The address that was tried.
+        #[n(1)]
+        tried: SocketAddr,
+    },
+    /// Peer → home: relay credentials, please.
+    #[n(2)]
+    RelayCredentials,
+    /// Home → peer: these, for its own relay.
+    #[n(3)]
+    RelayGrant {
+        /// The relay's UDP address.
+        #[n(0)]
+        address: SocketAddr,
+        /// TURN user name: a random session id, tied to the link's user.
+        #[n(1)]
+        username: Text<64>,
+        /// TURN password.
+        #[n(2)]
+        password: Text<64>,
+        /// New allocations are refused after this.
+        #[n(3)]
+        expires: UnixTime,
+    },
+    /// Home → peer: no.
+    #[n(4)]
+    Refused {
+        /// Why.
+        #[n(0)]
+        reason: NatRefusal,
+    },
+}
+
+/// Why a home does not do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(index_only)]
+pub enum NatRefusal {
+    /// That port is not one that is dialled back.
+    #[n(0)]
+    PortRefused,
+    /// Asked too soon after the last time (10 s).
+    #[n(1)]
+    TooSoon,
+    /// This super-peer does not relay.
+    #[n(2)]
+    NoRelay,
+    /// The link has no certificate.
+    #[n(3)]
+    NotAllowed,
+}
+
+impl Wire for Nat {
+    const NAME: &'static str = "nat";
+    const MAX: usize = 512;
+}
