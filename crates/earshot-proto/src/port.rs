@@ -10,6 +10,20 @@ use crate::ids::CallId;
 use crate::secure::password::{Work, Worked};
 use crate::time::UnixTime;
 
+/// A machine of this crate: the contract of every role (see the crate's first page).
+pub trait Machine {
+    /// What it tells its owner.
+    type Notice;
+    /// What it wants kept on disk.
+    type Record;
+
+    /// Takes one thing that happened. `now` never runs backwards.
+    fn handle(&mut self, now: Instant, input: Input<'_>);
+
+    /// Gives one thing to do; [`Output::Wait`] when there is nothing more until the next input.
+    fn poll_output(&mut self) -> Output<Self::Notice, Self::Record>;
+}
+
 /// A stream connection (TCP), named by whoever opened it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LinkId {
