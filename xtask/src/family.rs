@@ -22,6 +22,8 @@ pub(crate) enum Work {
     Format,
     /// `cargo clippy -D warnings`; counts targets.
     Lint,
+    /// All tests of all packages but for the test binaries of the proving ground; counts them.
+    Unit,
     /// `cargo test --workspace` with these arguments; counts tests passed.
     Cargo(&'static [&'static str]),
 }
@@ -31,7 +33,8 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("tidy", "imports, purity, packages, licences, style; each rule catches a planted violation", &[], Work::Tidy),
     family("fmt", "every Rust file is formatted", &[], Work::Format),
     family("lint", "clippy over all targets, warnings are errors", &[Purpose::Build], Work::Lint),
-    family("unit", "the tests beside the code, of all packages", &[Purpose::Build, Purpose::Speech, Purpose::SoundServer], Work::Cargo(&["--lib", "--bins"])),
+    family("unit", "the tests beside the code, of all packages", &[Purpose::Build, Purpose::Speech, Purpose::SoundServer], Work::Unit),
+    family("doc", "the examples in the documentation", &[Purpose::Build], Work::Cargo(&["--doc"])),
 ];
 
 const fn family(

@@ -54,6 +54,11 @@ impl Metadata {
 }
 
 impl Package {
+    /// The package of the top-level directory `tests/`.
+    pub(crate) fn is_proving_ground(&self) -> bool {
+        self.name == "earshot-tests"
+    }
+
     fn read(told: &Json, root: &str) -> Option<Self> {
         let manifest = told.text("manifest_path")?.strip_prefix(root)?.replace('\\', "/");
         let directory = manifest.strip_suffix("Cargo.toml")?.trim_matches('/');

@@ -14,7 +14,7 @@ use crate::metadata::Metadata;
 use crate::setup;
 use crate::stop::Stop;
 use crate::tidy;
-use crate::workspace::{cargo, read, shown};
+use crate::workspace::{cargo, shown};
 
 /// Runs the named families, or all.
 pub(crate) fn run(root: &Path, names: &[String]) -> Result<(), Stop> {
@@ -80,23 +80,35 @@ fn work(root: &Path, work: &Work) -> Outcome {
             Ok(rules + planted)
         }),
         Work::Format => {
-            let files = read(
-                std::process::Command::new("git").current_dir(root).args(["ls-files", "*.rs"]),
-            );
-            let count = files.map_err(|stop| (0, stop.to_string()))?.lines().count();
+            let count = tidy::rust_files(root).map_err(|why| (0, why))?;
             stream(root, &["fmt", "--all", "--check"]).map(|_| count)
         }
         Work::Lint => {
-            let metadata = Metadata::read(root).map_err(|stop| (0, stop.to_string()))?;
+            let metadata = metadata(root)?;
             let count = metadata.packages.iter().map(|package| package.targets.len()).sum();
             let arguments = ["clippy", "--locked", "--workspace", "--all-targets", "--quiet"];
             stream(root, &[&arguments[..], &["--", "-D", "warnings"]].concat()).map(|_| count)
         }
-        Work::Cargo(which) => {
-            let arguments = ["test", "--locked", "--workspace", "--no-fail-fast"];
-            stream(root, &[&arguments[..], which].concat())
+        Work::Unit => {
+            let metadata = metadata(root)?;
+            let packages = metadata.packages.iter().filter(|package| !package.is_proving_ground());
+            let targets = packages.flat_map(|package| &package.targets);
+            let names = targets.filter(|target| target.kind == "test").map(|test| &test.name);
+            let mut which = vec!["--lib", "--bins"];
+            which.extend(names.flat_map(|name| ["--test", name]));
+            stream_tests(root, &which)
         }
+        Work::Cargo(which) => stream_tests(root, which),
     }
+}
+
+fn metadata(root: &Path) -> Result<Metadata, (usize, String)> {
+    Metadata::read(root).map_err(|stop| (0, stop.to_string()))
+}
+
+fn stream_tests(root: &Path, which: &[&str]) -> Outcome {
+    let arguments = ["test", "--locked", "--workspace", "--no-fail-fast"];
+    stream(root, &[&arguments[..], which].concat())
 }
 
 /// Runs cargo, passes its output on, and adds up the closing lines of test binaries.

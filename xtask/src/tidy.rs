@@ -65,6 +65,11 @@ const RULES: &[Rule] = &[
     Rule { name: "licences", check: licences::allowed },
 ];
 
+/// How many Rust files the tree at `root` has.
+pub(crate) fn rust_files(root: &Path) -> Result<usize, String> {
+    Ok(Tree::read(root)?.rust().count())
+}
+
 /// Checks every rule over the tree at `root`; gives back how many rules hold, or what does not.
 pub(crate) fn run(root: &Path) -> Result<usize, String> {
     let tree = Tree::read(root)?;

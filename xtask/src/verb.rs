@@ -25,7 +25,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Stop> {
         ("test", ["--list"]) => test::list(&root),
         ("test", _) => test::run(&root, rest),
         ("tidy", []) => tidy::run(&root).map(drop).map_err(Stop::Check),
-        ("tidy", ["--self-test"]) => tidy::self_test(&root).map(drop).map_err(Stop::Check),
+        ("tidy", ["--self-test"]) => {
+            tidy::run(&root).and_then(|_| tidy::self_test(&root)).map(drop).map_err(Stop::Check)
+        }
         ("run", []) => {
             eprintln!("{}", without_a_window());
             program(&root, "demo", rest)

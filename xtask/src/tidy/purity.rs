@@ -83,7 +83,9 @@ pub(super) fn words(tree: &Tree) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
     for file in tree.rust_under(SOURCES) {
         for mention in &file.mentions {
-            if is_impure(&mention.path) {
+            // Virtual time needs a moment to begin at, and the standard library makes one only so.
+            let start = mention.in_test && mention.path.ends_with("Instant::now");
+            if is_impure(&mention.path) && !start {
                 let what = format!("proto may not use {}: let it be an argument", mention.path);
                 findings.push(Finding::at(file, mention.line, what));
             }

@@ -24,7 +24,9 @@ pub(crate) struct File {
 
 impl Tree {
     pub(crate) fn read(root: &Path) -> Result<Self, String> {
-        let arguments = ["ls-files", "--cached", "--others", "--exclude-standard"];
+        // A clone may belong to another user than the one who runs this; we only list it.
+        let arguments =
+            ["-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard"];
         let listed = read(Command::new("git").current_dir(root).args(arguments))
             .map_err(|stop| stop.to_string())?;
         let mut paths: Vec<&str> = listed.lines().collect();
