@@ -1,8 +1,9 @@
 //! The families of `./x test`: what runs, in which order, and what the machine needs for it.
 //!
 //! A new family is one line here and one in `tests/counts.toml`. Every cargo command selects the
-//! whole workspace and then a kind of target, since a narrower selection would have cargo resolve
-//! other features and compile the heavy dependencies once more.
+//! whole workspace and then test targets, since anything narrower has cargo resolve other features
+//! and compile the heavy dependencies once more; `--doc` does so too, and so tidy refuses examples
+//! in documentation.
 
 use crate::package::Purpose;
 
@@ -22,9 +23,8 @@ pub(crate) enum Work {
     Format,
     /// `cargo clippy -D warnings`; counts targets.
     Lint,
-    /// All tests of all packages but for the test binaries of the proving ground; counts them.
-    Unit,
-    /// `cargo test --workspace` with these arguments; counts tests passed.
+    /// `cargo test --workspace` with these arguments; counts tests passed. Integration tests
+    /// (`--test NAME`) find `earshotd` by the variable `EARSHOTD`.
     Cargo(&'static [&'static str]),
 }
 
@@ -33,8 +33,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("tidy", "imports, purity, packages, licences, style; each rule catches a planted violation", &[], Work::Tidy),
     family("fmt", "every Rust file is formatted", &[], Work::Format),
     family("lint", "clippy over all targets, warnings are errors", &[Purpose::Build], Work::Lint),
-    family("unit", "the tests beside the code, of all packages", &[Purpose::Build, Purpose::Speech, Purpose::SoundServer], Work::Unit),
-    family("doc", "the examples in the documentation", &[Purpose::Build], Work::Cargo(&["--doc"])),
+    family("unit", "the tests beside the code, of all packages", &[Purpose::Build, Purpose::Speech, Purpose::SoundServer], Work::Cargo(&["--lib", "--bins"])),
 ];
 
 const fn family(

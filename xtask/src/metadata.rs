@@ -9,7 +9,7 @@ use crate::workspace::{cargo, read};
 /// The workspace as `cargo metadata --no-deps` tells it.
 pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
-    pub(crate) target_directory: PathBuf,
+    target_directory: PathBuf,
 }
 
 pub(crate) struct Package {
@@ -46,6 +46,12 @@ impl Metadata {
         })
     }
 
+    /// Where cargo leaves a program of a profile.
+    pub(crate) fn built(&self, profile: &str, program: &str) -> PathBuf {
+        let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
+        self.target_directory.join(profile).join(file)
+    }
+
     /// Whether any package builds a target of that kind and name.
     pub(crate) fn has_target(&self, kind: &str, name: &str) -> bool {
         let mut targets = self.packages.iter().flat_map(|package| &package.targets);
@@ -54,11 +60,6 @@ impl Metadata {
 }
 
 impl Package {
-    /// The package of the top-level directory `tests/`.
-    pub(crate) fn is_proving_ground(&self) -> bool {
-        self.name == "earshot-tests"
-    }
-
     fn read(told: &Json, root: &str) -> Option<Self> {
         let manifest = told.text("manifest_path")?.strip_prefix(root)?.replace('\\', "/");
         let directory = manifest.strip_suffix("Cargo.toml")?.trim_matches('/');

@@ -64,10 +64,8 @@ pub(crate) fn run(
     if !built.is_ok_and(|status| status.success()) {
         return Err(Stop::check(format!("{} could not be built", program.verb)));
     }
-    let place = metadata.target_directory.join(profile);
-    let file = |name: &str| place.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    let mut command = Command::new(file(program.verb));
-    command.args(arguments).env("EARSHOTD", file("earshotd"));
+    let mut command = Command::new(metadata.built(profile, program.verb));
+    command.args(arguments).env("EARSHOTD", metadata.built(profile, "earshotd"));
     become_it(&mut command)
 }
 

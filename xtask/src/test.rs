@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::counts::{Counts, FILE};
@@ -81,24 +81,16 @@ fn work(root: &Path, work: &Work) -> Outcome {
         }),
         Work::Format => {
             let count = tidy::rust_files(root).map_err(|why| (0, why))?;
-            stream(root, &["fmt", "--all", "--check"]).map(|_| count)
+            stream(&mut cargo(root, &["fmt", "--all", "--check"])).map(|_| count)
         }
         Work::Lint => {
             let metadata = metadata(root)?;
             let count = metadata.packages.iter().map(|package| package.targets.len()).sum();
             let arguments = ["clippy", "--locked", "--workspace", "--all-targets", "--quiet"];
-            stream(root, &[&arguments[..], &["--", "-D", "warnings"]].concat()).map(|_| count)
+            let arguments = [&arguments[..], &["--", "-D", "warnings"]].concat();
+            stream(&mut cargo(root, &arguments)).map(|_| count)
         }
-        Work::Unit => {
-            let metadata = metadata(root)?;
-            let packages = metadata.packages.iter().filter(|package| !package.is_proving_ground());
-            let targets = packages.flat_map(|package| &package.targets);
-            let names = targets.filter(|target| target.kind == "test").map(|test| &test.name);
-            let mut which = vec!["--lib", "--bins"];
-            which.extend(names.flat_map(|name| ["--test", name]));
-            stream_tests(root, &which)
-        }
-        Work::Cargo(which) => stream_tests(root, which),
+        Work::Cargo(which) => cargo_tests(root, which),
     }
 }
 
@@ -106,15 +98,20 @@ fn metadata(root: &Path) -> Result<Metadata, (usize, String)> {
     Metadata::read(root).map_err(|stop| (0, stop.to_string()))
 }
 
-fn stream_tests(root: &Path, which: &[&str]) -> Outcome {
+fn cargo_tests(root: &Path, which: &[&str]) -> Outcome {
+    let metadata = metadata(root)?;
+    if which.contains(&"--test") && metadata.has_target("bin", "earshotd") {
+        let daemon = ["build", "--locked", "--workspace", "--bin", "earshotd"];
+        stream(&mut cargo(root, &[&daemon[..], which].concat()))?;
+    }
     let arguments = ["test", "--locked", "--workspace", "--no-fail-fast"];
-    stream(root, &[&arguments[..], which].concat())
+    let mut command = cargo(root, &[&arguments[..], which].concat());
+    stream(command.env("EARSHOTD", metadata.built("debug", "earshotd")))
 }
 
 /// Runs cargo, passes its output on, and adds up the closing lines of test binaries.
-fn stream(root: &Path, arguments: &[&str]) -> Outcome {
-    let mut command = cargo(root, arguments);
-    let shown = shown(&command);
+fn stream(command: &mut Command) -> Outcome {
+    let shown = shown(command);
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()

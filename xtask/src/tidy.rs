@@ -56,6 +56,7 @@ const RULES: &[Rule] = &[
     Rule { name: "test-ignored", check: style::ignored },
     Rule { name: "test-sleep", check: style::sleep },
     Rule { name: "test-family", check: places::families },
+    Rule { name: "test-in-doc", check: style::examples },
     Rule { name: "unfinished", check: style::unfinished },
     Rule { name: "file-length", check: style::length },
     Rule { name: "line-width", check: style::width },

@@ -41,22 +41,21 @@ pub(super) fn map(tree: &Tree) -> Result<Vec<Finding>, String> {
     Ok(unnamed.map(|directory| Finding::in_file(directory, what)).collect())
 }
 
-/// Every test target of the proving ground is run by some family: `--test NAME` in
-/// `xtask/src/family.rs`. Those of other packages are all run by `unit`.
+/// Every test target is run by some family: `--test NAME` in `xtask/src/family.rs`.
 pub(super) fn families(tree: &Tree) -> Result<Vec<Finding>, String> {
     let metadata = Metadata::read(&tree.root).map_err(|stop| stop.to_string())?;
     let run = |name: &str| {
         FAMILIES.iter().any(|family| match family.work {
             Work::Cargo(arguments) => arguments.windows(2).any(|pair| pair == ["--test", name]),
-            Work::Tidy | Work::Format | Work::Lint | Work::Unit => false,
+            Work::Tidy | Work::Format | Work::Lint => false,
         })
     };
     let mut findings = Vec::new();
-    for package in metadata.packages.iter().filter(|package| package.is_proving_ground()) {
+    for package in &metadata.packages {
         let targets = package.targets.iter().filter(|target| target.kind == "test");
         for target in targets.filter(|target| !run(&target.name)) {
             let manifest = format!("{}/Cargo.toml", package.directory);
-            let what = format!("no family of `./x test` runs the test target {}", target.name);
+            let what = format!("no family runs `{}` (xtask/src/family.rs)", target.name);
             findings.push(Finding::in_file(manifest, what));
         }
     }

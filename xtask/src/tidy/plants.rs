@@ -99,6 +99,7 @@ pub(super) const PLANTS: &[Plant] = &[
         Append("tests/Cargo.toml", "\n[[test]]\nname = \"planted\"\npath = \"planted.rs\"\n"),
         Append(TEST_FILE, "\n"),
     ]),
+    plant("test-in-doc", NODE_FILE, &[Append(NODE_FILE, "/// ```\n/// f();\n/// ```\nfn f() {}\n")]),
     plant("unfinished", NODE_FILE, &[Append(NODE_FILE, "fn f() { todo!() }\n")]),
     plant("unfinished", NODE_FILE, &[Append(NODE_FILE, "fn f() { unimplemented!(\"x\") }\n")]),
     plant("unfinished", NODE_FILE, &[Append(NODE_FILE, "fn f() { dbg!(1); }\n")]),

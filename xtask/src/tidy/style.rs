@@ -61,3 +61,24 @@ pub(super) fn opening(tree: &Tree) -> Result<Vec<Finding>, String> {
     let what = "the first line says what the file is for: `//! …`";
     Ok(silent.map(|file| Finding::in_file(&file.path, what)).collect())
 }
+
+/// Examples in documentation are compiled one by one and with other features: `./x test` does not
+/// run them, and what does not run rots. A fence that says ```` ```text ```` is a picture.
+pub(super) fn examples(tree: &Tree) -> Result<Vec<Finding>, String> {
+    let mut findings = Vec::new();
+    for file in tree.rust() {
+        let mut inside = false;
+        for (index, line) in file.text.lines().map(str::trim_start).enumerate() {
+            let words = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+            let Some(fence) = words.and_then(|words| words.trim().strip_prefix("```")) else {
+                continue;
+            };
+            inside = !inside;
+            if inside && fence != "text" {
+                let what = "an example that is not run: make it a test, or say ```text";
+                findings.push(Finding::at(file, index + 1, what));
+            }
+        }
+    }
+    Ok(findings)
+}
