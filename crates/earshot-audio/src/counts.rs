@@ -1,0 +1,69 @@
+//! What the receiver counts, for the call's statistics and for the sender's adaptation.
+//!
+//! Source: RFC 3550 section 6.4.1 (loss, jitter); concealment in the sense of W3C webrtc-stats
+//! `concealedSamples`, but silence that the sender announced is neither voice nor concealment.
+//! Invariant: counters only grow, but for `lost`, which falls when a missing packet comes after all.
+
+use std::time::Instant;
+
+use crate::frame::millis_of;
+
+/// What happened on the way, in packets and samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ReceiverStats {
+    /// Packets that came, without duplicates.
+    pub received: u64,
+    /// Packets that should have come and have not (RFC 3550 section 6.4.1).
+    pub lost: u64,
+    /// Packets that came after their time.
+    pub late: u64,
+    /// Packets that came again.
+    pub duplicates: u64,
+    /// Packets that came after a later one.
+    pub reordered: u64,
+    /// Packets that were no Opus, or far off in time.
+    pub refused: u64,
+    /// Samples from packets or repaired from their redundancy.
+    pub voice_samples: u64,
+    /// Of these, repaired from the following packet.
+    pub recovered_samples: u64,
+    /// Samples that had to be invented in place of voice.
+    pub concealed_samples: u64,
+    /// Samples of announced silence.
+    pub quiet_samples: u64,
+    /// Samples left out to catch up.
+    pub accelerated_samples: u64,
+    /// Samples repeated to wait.
+    pub decelerated_samples: u64,
+    /// How long after its quickest possible arrival sound plays now, samples.
+    pub buffer_samples: i64,
+    /// What that delay should be, samples.
+    pub target_samples: i64,
+    /// Interarrival jitter (RFC 3550), samples.
+    pub jitter_samples: i64,
+    /// When the first sound of a packet was to be heard.
+    pub first_sound: Option<Instant>,
+}
+
+impl ReceiverStats {
+    /// Part of the time with voice in which it had to be invented, percent.
+    pub fn concealed_pct(&self) -> f32 {
+        let all = self.voice_samples + self.concealed_samples;
+        self.concealed_samples as f32 * 100.0 / (all.max(1)) as f32
+    }
+
+    /// Part of the packets that were lost, percent.
+    pub fn loss_pct(&self) -> f32 {
+        self.lost as f32 * 100.0 / (self.received + self.lost).max(1) as f32
+    }
+
+    /// Delay that the buffer adds now, ms.
+    pub fn buffer_ms(&self) -> f32 {
+        millis_of(self.buffer_samples)
+    }
+
+    /// Interarrival jitter, ms.
+    pub fn jitter_ms(&self) -> f32 {
+        millis_of(self.jitter_samples)
+    }
+}
