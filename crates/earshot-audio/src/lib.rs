@@ -1,12 +1,29 @@
-//! Sound in, sound out.
+//! Sound in, sound out: everything between a microphone, packets, and a loudspeaker.
+//!
+//! ```text
+//! device ─ blocks of 10 ms ─▶ sender ─ packets ─▶ (node: seal, path, open) ─▶ receiver ─ blocks ─▶ device
+//!           (frame, level)    (codec)                               (sequence, delay, jitter,
+//!                                                                    decoder, stretch, counts)
+//! ```
+//!
+//! A call opens a [`session::VoiceSession`], starts it with a closure that takes the packets, and
+//! pushes into it the packets that come. Sealing, paths and keys are the node's and proto's.
+//!
+//! Invariant: the deciding parts (all but [`device`] and [`session`]) read no clock, own no thread
+//! and open no file: time is an argument. Nothing here knows a network, a key or another crate of
+//! Earshot.
+
 pub mod codec;
 pub mod counts;
 pub mod decoder;
 pub mod delay;
+pub mod device;
 pub mod frame;
 pub mod jitter;
 pub mod level;
 pub mod receiver;
+pub mod resample;
 pub mod sender;
 pub mod sequence;
+pub mod session;
 pub mod stretch;

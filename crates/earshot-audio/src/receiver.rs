@@ -50,6 +50,9 @@ const PATIENCE: i64 = 120 * MS;
 const STALLED_AFTER: i64 = 500 * MS;
 /// The same in a silence, in which a sign of life comes every 400 ms: two may be lost.
 const STALLED_AFTER_IN_SILENCE: i64 = 1_500 * MS;
+/// Sound so much too late is given up: the speaker itself stood still (a suspended machine, a lost
+/// sound server), and nobody wants the past.
+const LOST_TOUCH: i64 = 500 * MS;
 /// Concealment has faded to nothing by then; it is not worth asking for more.
 const INVENTED_MAX: i64 = 120 * MS;
 
@@ -171,6 +174,11 @@ impl Receiver {
     /// Gives the next 10 ms, of which the first sample is heard at `at`.
     pub fn pull(&mut self, at: Instant) -> Block {
         let now = self.since_epoch(at);
+        if let State::Playing(play) = self.state
+            && self.delay_now(&play, now) - self.target(now) > LOST_TOUCH
+        {
+            self.state = State::Waiting;
+        }
         if self.state == State::Waiting {
             self.begin(now);
         }
@@ -252,8 +260,13 @@ impl Receiver {
     }
 
     fn begin(&mut self, now: i64) {
+        let scheduled = self.scheduled(now);
+        while self.buffer.first().is_some_and(|packet| packet.end() + ROUNDING < scheduled) {
+            self.buffer.take();
+            self.stats.late += 1;
+        }
         let Some(first) = self.buffer.first() else { return };
-        if self.scheduled(now) + ROUNDING < first.media {
+        if scheduled + ROUNDING < first.media {
             return;
         }
         self.pcm.clear();

@@ -1,5 +1,7 @@
 //! The receiver in virtual time: networks of every mood, and what is heard behind them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -90,9 +92,9 @@ fn busy_wireless(seed: u64, count: usize) -> Vec<Option<Duration>> {
 
 #[test]
 fn on_a_busy_wireless_network_at_most_three_percent_are_invented_with_little_delay() {
-    for seed in 1..=3 {
+    for seed in 1..=2 {
         let start = Instant::now();
-        let sent = packets(&voice(seed, 120), &plain());
+        let sent = packets(&voice(seed, 90), &plain());
         let trace = busy_wireless(seed, sent.len());
         let mut spread: Vec<f64> =
             trace.iter().flatten().map(|d| d.as_secs_f64() * 1_000.0 - 30.0).collect();
@@ -126,7 +128,7 @@ fn on_a_busy_wireless_network_at_most_three_percent_are_invented_with_little_del
 fn redundancy_repairs_most_single_losses() {
     let start = Instant::now();
     let redundancy = Redundancy::Inband { expected_loss_pct: 10 };
-    let sent = packets(&voice(4, 60), &EncoderSettings { redundancy, ..plain() });
+    let sent = packets(&voice(4, 30), &EncoderSettings { redundancy, ..plain() });
     let mut dice = Dice(4);
     let heard = play(
         start,
@@ -196,8 +198,8 @@ fn a_sender_that_falls_silent_for_ten_seconds_is_heard_again_at_once() {
 #[test]
 fn clocks_that_drift_stay_together() {
     let start = Instant::now();
-    let sent = packets(&voice(9, 120), &plain());
-    // The sender's clock is slow by 500 ppm: after two minutes its packets come 60 ms later.
+    let sent = packets(&voice(9, 60), &plain());
+    // The sender's clock is slow by 500 ppm: after a minute its packets come 30 ms later.
     let heard = play(start, arriving(start, sent, |n| Some(Duration::from_micros(n as u64 * 10))));
     let stats = heard.receiver.stats();
     assert!(stats.decelerated_samples > 1_000);
@@ -240,7 +242,7 @@ fn any_fates() -> impl Strategy<Value = Vec<(u8, u16, bool, u8)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_comes_each_sample_is_played_once_and_what_is_held_is_bounded(

@@ -1,0 +1,89 @@
+//! The devices that a person can choose from, and finding one again by its id.
+//!
+//! Source: cpal. Where a PulseAudio server (or PipeWire's) runs, its devices are the list: raw ALSA
+//! would add a dozen plug-ins that nobody knows. Monitors of loudspeakers are left out of the list;
+//! who types such an id gets it nevertheless.
+//! Invariant: an id is stable over restarts and is what `device:ID` takes.
+
+use std::str::FromStr;
+
+use cpal::traits::{DeviceTrait, HostTrait};
+use cpal::{Device, DeviceId, Host, HostId};
+
+use super::{DEFAULT_DEVICE, DeviceError, Direction};
+
+/// One line of the picker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceEntry {
+    /// What `device:ID` takes.
+    pub id: String,
+    /// What a person calls it.
+    pub name: String,
+    /// The system would choose it.
+    pub is_default: bool,
+}
+
+/// What can be chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Devices {
+    /// To speak into.
+    pub microphones: Vec<DeviceEntry>,
+    /// To listen to.
+    pub speakers: Vec<DeviceEntry>,
+}
+
+/// Asks the sound server what there is now: about a millisecond, so once a second is fine while a
+/// picker is open. No server and no card give two empty lists.
+pub fn devices() -> Devices {
+    let Ok(host) = host() else { return Devices::default() };
+    let name_of = |default: Option<Device>| default.and_then(|device| device.id().ok());
+    let default_input = name_of(host.default_input_device());
+    let default_output = name_of(host.default_output_device());
+    let Ok(all) = host.devices() else { return Devices::default() };
+    let mut found = Devices::default();
+    for device in all {
+        let (Ok(id), Ok(description)) = (device.id(), device.description()) else { continue };
+        let entry = |default: &Option<DeviceId>| DeviceEntry {
+            id: id.to_string(),
+            name: description.name().replace('_', " "),
+            is_default: default.as_ref() == Some(&id),
+        };
+        if description.supports_input() && !id.id().ends_with(".monitor") {
+            found.microphones.push(entry(&default_input));
+        }
+        if description.supports_output() {
+            found.speakers.push(entry(&default_output));
+        }
+    }
+    found
+}
+
+/// Finds the device behind an id.
+pub(crate) fn find(id: &str, direction: Direction) -> Result<Device, DeviceError> {
+    if id == DEFAULT_DEVICE {
+        let host = host()?;
+        let device = match direction {
+            Direction::Capture => host.default_input_device(),
+            Direction::Playback => host.default_output_device(),
+        };
+        return device.ok_or(DeviceError::NoDevice { direction });
+    }
+    let unknown = || DeviceError::NoSuchDevice { id: id.to_owned() };
+    let device_id = DeviceId::from_str(id).map_err(|_| unknown())?;
+    let host = open(device_id.host())?;
+    host.device_by_id(&device_id).ok_or_else(unknown)
+}
+
+fn host() -> Result<Host, DeviceError> {
+    let hosts = cpal::available_hosts();
+    let preferred = hosts.iter().find(|host| host.name() == "PulseAudio").or(hosts.first());
+    open(*preferred.ok_or_else(|| gone("no sound system"))?)
+}
+
+fn open(host: HostId) -> Result<Host, DeviceError> {
+    cpal::host_from_id(host).map_err(|error| gone(&error.to_string()))
+}
+
+fn gone(reason: &str) -> DeviceError {
+    DeviceError::ServerGone { reason: reason.to_owned() }
+}

@@ -1,0 +1,372 @@
+//! Where sound comes from and goes to: sound cards, WAV files, a tone, silence, nothing.
+//!
+//! The only part that touches real time. Files, tone and silence are *paced*: their block `n` is
+//! due at an absolute deadline, so that they neither drift nor hurry. Sound cards pace themselves
+//! and wake the voice thread from their callbacks.
+//!
+//! Invariant: towards [`crate::session`] every endpoint speaks blocks of 10 ms at 48 kHz mono.
+
+pub mod card;
+mod card_stream;
+pub mod list;
+pub mod pace;
+mod sidecar;
+mod tone;
+pub mod wav_sink;
+pub mod wav_source;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::frame::{Block, SILENT_BLOCK};
+use card::{CardCapture, CardPlayback};
+use pace::{PacedCapture, PacedPlayback, Wake};
+use tone::Tone;
+use wav_sink::WavSink;
+use wav_source::WavSource;
+
+pub use sidecar::sidecar_path;
+
+/// The name under which the system's chosen device is found, whatever it is at the moment.
+pub const DEFAULT_DEVICE: &str = "default";
+
+/// Where a call takes its voice from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Microphone {
+    /// A sound card, by the id of [`list::devices`] or [`DEFAULT_DEVICE`].
+    Device(String),
+    /// A WAV file, from its first sample when the call starts, then silence.
+    File(PathBuf),
+    /// A sine of so many hertz at −20 dBFS.
+    Tone(f32),
+    /// Nothing.
+    Silence,
+}
+
+/// Where a call's sound goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// A sound card, by the id of [`list::devices`] or [`DEFAULT_DEVICE`].
+    Device(String),
+    /// A WAV file, overwritten.
+    File(PathBuf),
+    /// Nowhere; time still passes.
+    None,
+}
+
+/// A device or its name that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// The text names no endpoint.
+    #[error("`{text}` names no device")]
+    BadName {
+        /// What was given.
+        text: String,
+    },
+    /// The file cannot be opened or read.
+    #[error("cannot read {path}: {reason}")]
+    FileUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The file cannot be created or written.
+    #[error("cannot write {path}: {reason}")]
+    FileUnwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The file is no WAV of a kind that we read.
+    #[error("{path} is no WAV file that can be played: {reason}")]
+    UnsupportedWav {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No device has this id (any more).
+    #[error("no sound device `{id}`")]
+    NoSuchDevice {
+        /// The id asked for.
+        id: String,
+    },
+    /// The system has no device of this direction at all.
+    #[error("no {direction} found")]
+    NoDevice {
+        /// What was looked for.
+        direction: Direction,
+    },
+    /// Another program has the device to itself.
+    #[error("sound device `{id}` is in use")]
+    DeviceBusy {
+        /// The id asked for.
+        id: String,
+    },
+    /// The user or system forbids the use.
+    #[error("no permission for sound device `{id}`")]
+    Forbidden {
+        /// The id asked for.
+        id: String,
+    },
+    /// The device cannot do what a call needs.
+    #[error("sound device `{id}` cannot be used: {reason}")]
+    Unsupported {
+        /// The id asked for.
+        id: String,
+        /// What it answered.
+        reason: String,
+    },
+    /// The sound server does not answer. A running call keeps trying.
+    #[error("the sound server is gone: {reason}")]
+    ServerGone {
+        /// What was seen last.
+        reason: String,
+    },
+}
+
+/// Which way the sound goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Towards us.
+    Capture,
+    /// Towards the ear.
+    Playback,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Capture => "microphone",
+            Self::Playback => "speaker",
+        })
+    }
+}
+
+impl FromStr for Microphone {
+    type Err = DeviceError;
+
+    /// `device:ID`, `file:PATH.wav`, `tone:HZ` or `silence`.
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        let bad = || DeviceError::BadName { text: text.to_owned() };
+        match text.split_once(':') {
+            None if text == "silence" => Ok(Self::Silence),
+            Some(("device", id)) if !id.is_empty() => Ok(Self::Device(id.to_owned())),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
+            Some(("tone", hz)) => match hz.parse() {
+                Ok(hz) if (20.0..=20_000.0).contains(&hz) => Ok(Self::Tone(hz)),
+                Ok(_) | Err(_) => Err(bad()),
+            },
+            None | Some(_) => Err(bad()),
+        }
+    }
+}
+
+impl fmt::Display for Microphone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(id) => write!(f, "device:{id}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Tone(hz) => write!(f, "tone:{hz}"),
+            Self::Silence => f.write_str("silence"),
+        }
+    }
+}
+
+impl FromStr for Speaker {
+    type Err = DeviceError;
+
+    /// `device:ID`, `file:PATH.wav` or `none`.
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        match text.split_once(':') {
+            None if text == "none" => Ok(Self::None),
+            Some(("device", id)) if !id.is_empty() => Ok(Self::Device(id.to_owned())),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
+            None | Some(_) => Err(DeviceError::BadName { text: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for Speaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(id) => write!(f, "device:{id}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+/// An open microphone.
+#[derive(Debug)]
+pub(crate) enum Capture {
+    Paced(PacedCapture),
+    Card(CardCapture),
+}
+
+impl Capture {
+    /// Opens what `microphone` names. A file is checked but not yet read; a card runs at once.
+    pub(crate) fn open(microphone: &Microphone, wake: &Arc<Wake>) -> Result<Self, DeviceError> {
+        Ok(match microphone {
+            Microphone::Device(id) => Self::Card(CardCapture::open(id, wake)?),
+            Microphone::File(path) => {
+                let mut file = WavSource::open(path)?;
+                let path = path.clone();
+                let fill = move || file.next_block();
+                Self::Paced(PacedCapture::new(Box::new(fill), Some(path)))
+            }
+            Microphone::Tone(hz) => {
+                let mut tone = Tone::new(*hz);
+                Self::Paced(PacedCapture::new(Box::new(move || Ok(tone.next_block())), None))
+            }
+            Microphone::Silence => {
+                Self::Paced(PacedCapture::new(Box::new(|| Ok(SILENT_BLOCK)), None))
+            }
+        })
+    }
+
+    /// The call begins: a paced microphone speaks its first sample now, a card forgets what it
+    /// heard before.
+    pub(crate) fn start(&mut self, at: Instant) -> Result<(), DeviceError> {
+        match self {
+            Self::Paced(paced) => paced.start(at),
+            Self::Card(card) => {
+                card.forget();
+                Ok(())
+            }
+        }
+    }
+
+    /// The next 10 ms, once they are complete.
+    pub(crate) fn take(&mut self, now: Instant) -> Result<Option<Block>, DeviceError> {
+        match self {
+            Self::Paced(paced) => paced.take(now),
+            Self::Card(card) => Ok(card.take()),
+        }
+    }
+
+    /// When to ask again; `None` if the device wakes us.
+    pub(crate) const fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Paced(paced) => paced.due(),
+            Self::Card(_) => None,
+        }
+    }
+
+    /// What the device has to complain about since the last time.
+    pub(crate) fn take_problem(&mut self) -> Option<DeviceError> {
+        match self {
+            Self::Paced(_) => None,
+            Self::Card(card) => card.take_problem(),
+        }
+    }
+}
+
+/// An open speaker.
+#[derive(Debug)]
+pub(crate) enum Playback {
+    Paced(PacedPlayback),
+    Card(CardPlayback),
+}
+
+impl Playback {
+    /// Opens what `speaker` names.
+    pub(crate) fn open(speaker: &Speaker, wake: &Arc<Wake>) -> Result<Self, DeviceError> {
+        Ok(match speaker {
+            Speaker::Device(id) => Self::Card(CardPlayback::open(id, wake)?),
+            Speaker::File(path) => Self::Paced(PacedPlayback::new(Some(WavSink::create(path)?))),
+            Speaker::None => Self::Paced(PacedPlayback::new(None)),
+        })
+    }
+
+    /// The call begins: a paced speaker is heard from now on.
+    pub(crate) fn start(&mut self, at: Instant) -> Result<(), DeviceError> {
+        match self {
+            Self::Paced(paced) => paced.start(at),
+            Self::Card(_) => Ok(()),
+        }
+    }
+
+    /// If a block is wanted now, the moment at which its first sample will be heard.
+    pub(crate) fn wants(&mut self, now: Instant) -> Option<Instant> {
+        match self {
+            Self::Paced(paced) => paced.wants(now),
+            Self::Card(card) => card.wants(now),
+        }
+    }
+
+    /// Gives the wanted block.
+    pub(crate) fn put(&mut self, block: &Block) -> Result<(), DeviceError> {
+        match self {
+            Self::Paced(paced) => paced.put(block),
+            Self::Card(card) => {
+                card.put(block);
+                Ok(())
+            }
+        }
+    }
+
+    /// When to ask again; `None` if the device wakes us.
+    pub(crate) const fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Paced(paced) => paced.due(),
+            Self::Card(_) => None,
+        }
+    }
+
+    /// Times that a card had nothing to play.
+    pub(crate) fn underruns(&self) -> u64 {
+        match self {
+            Self::Paced(_) => 0,
+            Self::Card(card) => card.underruns(),
+        }
+    }
+
+    /// What the device has to complain about since the last time.
+    pub(crate) fn take_problem(&mut self) -> Option<DeviceError> {
+        match self {
+            Self::Paced(_) => None,
+            Self::Card(card) => card.take_problem(),
+        }
+    }
+
+    /// Ends a file properly.
+    pub(crate) fn finish(&mut self) -> Result<(), DeviceError> {
+        match self {
+            Self::Paced(paced) => paced.finish(),
+            Self::Card(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_written_alike() {
+        for text in ["device:pulseaudio:mic A", "file:/tmp/a b.wav", "tone:440", "silence"] {
+            assert_eq!(text.parse::<Microphone>().unwrap().to_string(), text);
+        }
+        for text in ["device:default", "file:x.wav", "none"] {
+            assert_eq!(text.parse::<Speaker>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        for text in ["", "device:", "file:", "tone:", "tone:x", "tone:NaN", "tone:1", "none", "x:y"]
+        {
+            let bad = Err(DeviceError::BadName { text: text.to_owned() });
+            assert_eq!(text.parse::<Microphone>(), bad);
+        }
+        for text in ["silence", "tone:440", "device"] {
+            assert!(text.parse::<Speaker>().is_err());
+        }
+    }
+}

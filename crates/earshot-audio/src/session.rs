@@ -1,0 +1,409 @@
+//! The voice of one call: two devices, a sender, a receiver, and the thread that runs them.
+//!
+//! Open it while the phone rings, so that accepting is only [`VoiceSession::start`]. The node gives
+//! a closure that takes each outgoing packet (called on the voice thread, right after encoding, so
+//! it must not wait) and pushes the packets that come in, with the moment of their arrival.
+//! Nothing wakes the thread for an incoming packet: the speaker asks every 10 ms anyway.
+//!
+//! Invariant: one thread per session, which sleeps until the next deadline or callback; it ends with
+//! the session. Without a session there is no thread.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{self, Receiver as Commands, Sender as CommandSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::codec::{CodecError, EncoderSettings, Redundancy};
+use crate::counts::ReceiverStats;
+use crate::device::pace::Wake;
+use crate::device::{Capture, DeviceError, Microphone, Playback, Speaker};
+use crate::level::{FLOOR_DBFS, Meter};
+use crate::receiver::Receiver;
+use crate::sender::{Sender, SenderStats, StreamStart, VoicePacket};
+
+/// Packets that may wait for the voice thread: over two seconds. When it is that late the oldest
+/// are the ones to lose.
+const INCOMING_MAX: usize = 256;
+/// Problems kept for the node to fetch.
+const PROBLEMS_MAX: usize = 16;
+/// Longest sleep: a net below the cards' wake-ups.
+const SLEEP_MAX: Duration = Duration::from_millis(100);
+
+/// How a call sounds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VoiceSettings {
+    /// Where the voice comes from.
+    pub microphone: Microphone,
+    /// Where the other's voice goes.
+    pub speaker: Speaker,
+    /// How ours is encoded.
+    pub encoder: EncoderSettings,
+    /// Random start of sequence and timestamp.
+    pub start: StreamStart,
+}
+
+/// Why a session could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// One of the devices.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The codec.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The system gives us no thread.
+    #[error("no thread for the voice: {reason}")]
+    NoThread {
+        /// What the system says.
+        reason: String,
+    },
+}
+
+/// What a call can show about its sound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VoiceStats {
+    /// Outgoing.
+    pub sent: SenderStats,
+    /// Incoming; `first_sound` is when the first decoded frame was handed to playout.
+    pub received: ReceiverStats,
+    /// The microphone, dBFS.
+    pub level_in_dbfs: f32,
+    /// The loudspeaker, dBFS.
+    pub level_out_dbfs: f32,
+    /// Samples that a sound card wanted and did not get in time.
+    pub underrun_samples: u64,
+}
+
+impl Default for VoiceStats {
+    fn default() -> Self {
+        Self {
+            sent: SenderStats::default(),
+            received: ReceiverStats::default(),
+            level_in_dbfs: FLOOR_DBFS,
+            level_out_dbfs: FLOOR_DBFS,
+            underrun_samples: 0,
+        }
+    }
+}
+
+/// Takes each outgoing packet, on the voice thread.
+pub type Outgoing = Box<dyn FnMut(VoicePacket) + Send>;
+
+enum Command {
+    Start(Outgoing),
+    Mute(bool),
+    Hold(bool),
+    Bitrate(u32),
+    Redundancy(Redundancy),
+    Microphone(Box<Capture>),
+    Speaker(Box<Playback>),
+    Stop,
+}
+
+/// What node and voice thread share.
+#[derive(Debug, Default)]
+struct Shared {
+    incoming: Mutex<VecDeque<(Instant, VoicePacket)>>,
+    stats: Mutex<VoiceStats>,
+    problems: Mutex<VecDeque<DeviceError>>,
+}
+
+/// A panic in one holder leaves plain data behind that is still whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn note_problem(&self, problem: DeviceError) {
+        tracing::warn!(%problem, "Sound device");
+        let mut problems = locked(&self.problems);
+        if problems.len() == PROBLEMS_MAX {
+            problems.pop_front();
+        }
+        problems.push_back(problem);
+    }
+}
+
+/// A call's voice. Dropping it stops it.
+#[derive(Debug)]
+pub struct VoiceSession {
+    shared: Arc<Shared>,
+    wake: Arc<Wake>,
+    commands: CommandSender<Command>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl VoiceSession {
+    /// Opens both devices and the codec. Nothing is sent or played before [`Self::start`].
+    pub fn open(settings: &VoiceSettings) -> Result<Self, OpenError> {
+        let wake = Arc::new(Wake::default());
+        let shared = Arc::new(Shared::default());
+        let capture = Capture::open(&settings.microphone, &wake)?;
+        let playback = Playback::open(&settings.speaker, &wake)?;
+        let (commands, orders) = mpsc::channel();
+        let voice = Voice {
+            shared: Arc::clone(&shared),
+            orders,
+            capture,
+            playback,
+            sender: Sender::new(&settings.encoder, settings.start)?,
+            receiver: Receiver::new()?,
+            meter_out: Meter::default(),
+            outgoing: None,
+            held: false,
+        };
+        let woken = Arc::clone(&wake);
+        let thread = thread::Builder::new()
+            .name("earshot-voice".to_owned())
+            .spawn(move || {
+                woken.adopt_this_thread();
+                voice.run();
+            })
+            .map_err(|error| OpenError::NoThread { reason: error.to_string() })?;
+        Ok(Self { shared, wake, commands, thread: Some(thread) })
+    }
+
+    /// The call begins: speaks, plays, and gives every packet to `outgoing`.
+    pub fn start(&self, outgoing: impl FnMut(VoicePacket) + Send + 'static) {
+        self.command(Command::Start(Box::new(outgoing)));
+    }
+
+    /// Takes a packet that came at `arrived`.
+    pub fn push(&self, arrived: Instant, packet: VoicePacket) {
+        let mut incoming = locked(&self.shared.incoming);
+        if incoming.len() == INCOMING_MAX {
+            incoming.pop_front();
+        }
+        incoming.push_back((arrived, packet));
+    }
+
+    /// Sends silence instead of the microphone, or the microphone again.
+    pub fn set_muted(&self, muted: bool) {
+        self.command(Command::Mute(muted));
+    }
+
+    /// Stops sending and playing but keeps the devices, or goes on.
+    pub fn set_held(&self, held: bool) {
+        self.command(Command::Hold(held));
+    }
+
+    /// Aims at another bit rate, bits per second.
+    pub fn set_bitrate(&self, bps: u32) {
+        self.command(Command::Bitrate(bps));
+    }
+
+    /// Switches repetition against loss.
+    pub fn set_redundancy(&self, redundancy: Redundancy) {
+        self.command(Command::Redundancy(redundancy));
+    }
+
+    /// Changes the microphone in the running call; on an error the old one stays.
+    pub fn set_microphone(&self, microphone: &Microphone) -> Result<(), DeviceError> {
+        let capture = Capture::open(microphone, &self.wake)?;
+        self.command(Command::Microphone(Box::new(capture)));
+        Ok(())
+    }
+
+    /// Changes the speaker in the running call; on an error the old one stays.
+    pub fn set_speaker(&self, speaker: &Speaker) -> Result<(), DeviceError> {
+        let playback = Playback::open(speaker, &self.wake)?;
+        self.command(Command::Speaker(Box::new(playback)));
+        Ok(())
+    }
+
+    /// What can be shown now; at most one block of 10 ms old.
+    pub fn stats(&self) -> VoiceStats {
+        *locked(&self.shared.stats)
+    }
+
+    /// What devices complained about since the last time. The call goes on nevertheless.
+    pub fn take_problems(&self) -> Vec<DeviceError> {
+        locked(&self.shared.problems).drain(..).collect()
+    }
+
+    /// Ends the call's sound and completes its files. The last figures are the answer.
+    pub fn stop(mut self) -> VoiceStats {
+        self.end();
+        self.stats()
+    }
+
+    fn end(&mut self) {
+        self.command(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _it_panicked_and_said_so = thread.join();
+        }
+    }
+
+    fn command(&self, command: Command) {
+        let _thread_ended_already = self.commands.send(command);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+}
+
+impl Drop for VoiceSession {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The voice thread's own.
+struct Voice {
+    shared: Arc<Shared>,
+    orders: Commands<Command>,
+    capture: Capture,
+    playback: Playback,
+    sender: Sender,
+    receiver: Receiver,
+    meter_out: Meter,
+    /// Set when the call has begun.
+    outgoing: Option<Outgoing>,
+    held: bool,
+}
+
+impl Voice {
+    fn run(mut self) {
+        loop {
+            while let Ok(command) = self.orders.try_recv() {
+                if matches!(command, Command::Stop) {
+                    return self.finish();
+                }
+                self.obey(command);
+            }
+            if self.outgoing.is_none() {
+                // Only a command can change anything now.
+                thread::park();
+                continue;
+            }
+            self.speak();
+            self.hear();
+            self.publish();
+            self.sleep();
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = Instant::now();
+        let done = match command {
+            Command::Start(outgoing) => {
+                self.outgoing = Some(outgoing);
+                let spoken = self.capture.start(now).map_err(OpenError::from);
+                spoken.and(self.playback.start(now).map_err(OpenError::from))
+            }
+            Command::Mute(muted) => {
+                self.sender.set_muted(muted);
+                Ok(())
+            }
+            Command::Hold(held) => {
+                self.held = held;
+                Ok(())
+            }
+            Command::Bitrate(bps) => self.sender.set_bitrate(bps).map_err(OpenError::from),
+            Command::Redundancy(redundancy) => {
+                self.sender.set_redundancy(redundancy).map_err(OpenError::from)
+            }
+            Command::Microphone(capture) => {
+                self.capture = *capture;
+                self.begun(now, |voice, now| voice.capture.start(now))
+            }
+            Command::Speaker(playback) => {
+                let finished = self.playback.finish().map_err(OpenError::from);
+                self.playback = *playback;
+                finished.and(self.begun(now, |voice, now| voice.playback.start(now)))
+            }
+            Command::Stop => Ok(()),
+        };
+        match done {
+            Ok(()) => {}
+            Err(OpenError::Device(problem)) => self.shared.note_problem(problem),
+            Err(error @ (OpenError::Codec(_) | OpenError::NoThread { .. })) => {
+                tracing::warn!(%error, "Voice setting");
+            }
+        }
+    }
+
+    /// Starts a device that came into a running call.
+    fn begun(
+        &mut self,
+        now: Instant,
+        start: fn(&mut Self, Instant) -> Result<(), DeviceError>,
+    ) -> Result<(), OpenError> {
+        if self.outgoing.is_none() { Ok(()) } else { start(self, now).map_err(OpenError::from) }
+    }
+
+    /// Microphone to packets.
+    fn speak(&mut self) {
+        let now = Instant::now();
+        loop {
+            let block = match self.capture.take(now) {
+                Ok(Some(block)) => block,
+                Ok(None) => return,
+                Err(problem) => {
+                    self.shared.note_problem(problem);
+                    return;
+                }
+            };
+            if self.held {
+                self.sender.pass();
+                continue;
+            }
+            match (self.sender.push(&block), &mut self.outgoing) {
+                (Ok(Some(packet)), Some(outgoing)) => outgoing(packet),
+                (Ok(_), _) => {}
+                (Err(error), _) => tracing::warn!(%error, "Encoding"),
+            }
+        }
+    }
+
+    /// Packets to speaker.
+    fn hear(&mut self) {
+        let arrived = std::mem::take(&mut *locked(&self.shared.incoming));
+        for (at, packet) in arrived {
+            self.receiver.push(at, packet);
+        }
+        let now = Instant::now();
+        while let Some(heard_at) = self.playback.wants(now) {
+            let mut block = self.receiver.pull(heard_at);
+            if self.held {
+                block.fill(0.0);
+            }
+            self.meter_out.feed(&block);
+            if let Err(problem) = self.playback.put(&block) {
+                self.shared.note_problem(problem);
+            }
+        }
+    }
+
+    fn publish(&self) {
+        *locked(&self.shared.stats) = VoiceStats {
+            sent: self.sender.stats(),
+            received: *self.receiver.stats(),
+            level_in_dbfs: self.sender.level_dbfs(),
+            level_out_dbfs: self.meter_out.dbfs(),
+            underrun_samples: self.playback.underruns(),
+        };
+    }
+
+    fn sleep(&mut self) {
+        for problem in [self.capture.take_problem(), self.playback.take_problem()] {
+            if let Some(problem) = problem {
+                self.shared.note_problem(problem);
+            }
+        }
+        let due = [self.capture.due(), self.playback.due()].into_iter().flatten().min();
+        let now = Instant::now();
+        let wait = due.map_or(SLEEP_MAX, |due| due.saturating_duration_since(now).min(SLEEP_MAX));
+        if !wait.is_zero() {
+            thread::park_timeout(wait);
+        }
+    }
+
+    fn finish(mut self) {
+        self.publish();
+        if let Err(problem) = self.playback.finish() {
+            self.shared.note_problem(problem);
+        }
+    }
+}
