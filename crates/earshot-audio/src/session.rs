@@ -387,11 +387,8 @@ impl Voice {
     }
 
     fn sleep(&mut self) {
-        for problem in [self.capture.take_problem(), self.playback.take_problem()] {
-            if let Some(problem) = problem {
-                self.shared.note_problem(problem);
-            }
-        }
+        let problems = [self.capture.take_problem(), self.playback.take_problem()];
+        problems.into_iter().flatten().for_each(|problem| self.shared.note_problem(problem));
         let due = [self.capture.due(), self.playback.due()].into_iter().flatten().min();
         let now = Instant::now();
         let wait = due.map_or(SLEEP_MAX, |due| due.saturating_duration_since(now).min(SLEEP_MAX));

@@ -206,14 +206,14 @@ impl fmt::Display for Speaker {
 #[derive(Debug)]
 pub(crate) enum Capture {
     Paced(PacedCapture),
-    Card(CardCapture),
+    Card(Box<CardCapture>),
 }
 
 impl Capture {
     /// Opens what `microphone` names. A file is checked but not yet read; a card runs at once.
     pub(crate) fn open(microphone: &Microphone, wake: &Arc<Wake>) -> Result<Self, DeviceError> {
         Ok(match microphone {
-            Microphone::Device(id) => Self::Card(CardCapture::open(id, wake)?),
+            Microphone::Device(id) => Self::Card(Box::new(CardCapture::open(id, wake)?)),
             Microphone::File(path) => {
                 let mut file = WavSource::open(path)?;
                 let path = path.clone();
@@ -271,14 +271,14 @@ impl Capture {
 #[derive(Debug)]
 pub(crate) enum Playback {
     Paced(PacedPlayback),
-    Card(CardPlayback),
+    Card(Box<CardPlayback>),
 }
 
 impl Playback {
     /// Opens what `speaker` names.
     pub(crate) fn open(speaker: &Speaker, wake: &Arc<Wake>) -> Result<Self, DeviceError> {
         Ok(match speaker {
-            Speaker::Device(id) => Self::Card(CardPlayback::open(id, wake)?),
+            Speaker::Device(id) => Self::Card(Box::new(CardPlayback::open(id, wake)?)),
             Speaker::File(path) => Self::Paced(PacedPlayback::new(Some(WavSink::create(path)?))),
             Speaker::None => Self::Paced(PacedPlayback::new(None)),
         })
