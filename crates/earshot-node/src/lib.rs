@@ -1,1 +1,2 @@
 //! The machine room.
+pub mod api;

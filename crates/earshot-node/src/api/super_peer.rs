@@ -1,0 +1,46 @@
+//! The super-peer's own numbers: whom it serves, and what passed through it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::text::UnixMs;
+
+/// Tells whom this super-peer serves and what passed through it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SuperPeerStatus {}
+
+/// What a super-peer does. Counters count from the start of the process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// Serving since then.
+    pub since: UnixMs,
+    /// Peers linked to it now.
+    #[schemars(example = 12)]
+    pub clients: u32,
+    /// Other super-peers that it knows.
+    #[schemars(example = 3)]
+    pub super_peers: u32,
+    /// Registrations that it keeps now.
+    #[schemars(example = 40)]
+    pub registrations: u32,
+    /// Questions for a registration that it answered.
+    #[schemars(example = 210)]
+    pub lookups: u64,
+    /// Sealed envelopes that it forwarded.
+    #[schemars(example = 93)]
+    pub forwarded: u64,
+    /// Bytes of them.
+    #[schemars(example = 48_211)]
+    pub forwarded_bytes: u64,
+    /// Relay allocations open now.
+    #[schemars(example = 2)]
+    pub allocations: u32,
+    /// Packets that it relayed.
+    #[schemars(example = 15_210)]
+    pub relayed_packets: u64,
+    /// Bytes of them.
+    #[schemars(example = 1_844_000)]
+    pub relayed_bytes: u64,
+}
