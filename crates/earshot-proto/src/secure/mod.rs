@@ -4,6 +4,13 @@
 //! nonce; secrets are zeroised, have no `Clone` and no telling `Debug`; signatures are domain-separated and checked
 //! over the bytes as received (`verify_strict`, RFC 8032).
 
+pub mod envelope;
 pub mod identity;
+pub mod link;
+pub mod location;
+mod noise;
 pub mod password;
+mod records;
+#[cfg(test)]
+mod testing;
 pub mod voice_seal;

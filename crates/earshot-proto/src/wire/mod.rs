@@ -8,6 +8,7 @@ pub mod bounded;
 pub mod certificate;
 pub mod directory;
 pub mod enrolment;
+pub mod envelope;
 pub mod forward;
 pub mod frame;
 pub mod invite;
@@ -121,6 +122,7 @@ const STANDING: &[Family] = &[
     family::<directory::Registration>(),
     family::<directory::Location>(),
     family::<forward::WatchGrant>(),
+    family::<envelope::Letter>(),
 ];
 
 /// Makes a dispatcher: an enum of families, its byte tags, and their rows for [`ALL`].

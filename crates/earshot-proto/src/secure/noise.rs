@@ -1,0 +1,270 @@
+//! The Noise Protocol Framework as links and envelopes use it: by `snow`, with our randomness and our cipher.
+//!
+//! Source: Noise revision 34 (`25519`, `AESGCM`, `SHA256`). `snow` runs the patterns; here are the primitives that it
+//! is given, so that no randomness comes from the operating system, keys are zeroised, the AES key is expanded once a
+//! key, and a public key that would force a known secret is refused (RFC 7748, section 6.1).
+//! `snow` keeps its chaining key on its own heap memory and does not wipe it: a finished handshake is dropped at once.
+
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
+use snow::params::{CipherChoice, DHChoice, HashChoice};
+use snow::resolvers::{CryptoResolver, DefaultResolver};
+use snow::types::{Cipher, Dh, Hash, Random};
+use snow::{Builder, HandshakeState};
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
+
+use super::identity::LinkKey;
+use crate::entropy::{Entropy, Stream};
+use crate::wire::certificate::AgreeKey;
+
+/// Bytes of an AES-GCM tag.
+pub(super) const TAG: usize = 16;
+/// Bytes of an X25519 public key.
+pub(super) const KEY: usize = 32;
+
+/// What a handshake begins with.
+pub(super) struct Start<'a> {
+    /// The Noise protocol name.
+    pub(super) pattern: &'static str,
+    /// Our static key.
+    pub(super) key: &'a LinkKey,
+    /// The other's static key, where the pattern wants it known.
+    pub(super) remote: Option<&'a AgreeKey>,
+    /// What both sides must agree on.
+    pub(super) prologue: &'a [u8],
+}
+
+impl Start<'_> {
+    /// Speaks first.
+    pub(super) fn initiator(self, secrets: &mut Stream) -> HandshakeState {
+        self.build(secrets.bytes(), |builder| builder.build_initiator())
+    }
+
+    /// Answers.
+    pub(super) fn responder(self, secrets: &mut Stream) -> HandshakeState {
+        self.build(secrets.bytes(), |builder| builder.build_responder())
+    }
+
+    /// Reads a one-way pattern: it never writes, so it draws nothing.
+    pub(super) fn reader(self) -> HandshakeState {
+        self.build([0; 32], |builder| builder.build_responder())
+    }
+
+    fn build(
+        self,
+        seed: [u8; 32],
+        build: impl FnOnce(Builder<'_>) -> Result<HandshakeState, snow::Error>,
+    ) -> HandshakeState {
+        let params = self.pattern.parse().expect("our own pattern names are Noise names");
+        let resolver = Primitives { seed: Zeroizing::new(seed) };
+        let secret = self.key.secret();
+        Builder::with_resolver(params, Box::new(resolver))
+            .local_private_key(&*secret)
+            .and_then(|b| b.prologue(self.prologue))
+            .and_then(|b| match self.remote {
+                Some(remote) => b.remote_public_key(&remote.0),
+                None => Ok(b),
+            })
+            .and_then(build)
+            .expect("each part is given once and every primitive is there")
+    }
+}
+
+/// The other side's static key, once the handshake has told it.
+pub(super) fn remote_static(handshake: &HandshakeState) -> Option<AgreeKey> {
+    handshake.get_remote_static().and_then(|key| key.try_into().ok()).map(AgreeKey)
+}
+
+struct Primitives {
+    seed: Zeroizing<[u8; 32]>,
+}
+
+impl CryptoResolver for Primitives {
+    /// Asked once for each handshake, and a seed serves one handshake.
+    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
+        Some(Box::new(OurRandom(Entropy::new(*self.seed).secrets)))
+    }
+
+    fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
+        (*choice == DHChoice::Curve25519).then(|| Box::<X25519>::default() as Box<dyn Dh>)
+    }
+
+    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
+        DefaultResolver.resolve_hash(choice)
+    }
+
+    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        (*choice == CipherChoice::AESGCM).then(|| Box::<AesGcm>::default() as Box<dyn Cipher>)
+    }
+}
+
+struct OurRandom(Stream);
+
+impl Random for OurRandom {
+    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), snow::Error> {
+        self.0.fill(dest);
+        Ok(())
+    }
+}
+
+/// X25519 (RFC 7748) that refuses non-contributory keys.
+#[derive(Default)]
+struct X25519(Option<(StaticSecret, [u8; KEY])>);
+
+impl X25519 {
+    fn become_secret(&mut self, secret: &Zeroizing<[u8; KEY]>) {
+        let secret = StaticSecret::from(**secret);
+        let public = PublicKey::from(&secret).to_bytes();
+        self.0 = Some((secret, public));
+    }
+}
+
+impl Dh for X25519 {
+    fn name(&self) -> &'static str {
+        "25519"
+    }
+
+    fn pub_len(&self) -> usize {
+        KEY
+    }
+
+    fn priv_len(&self) -> usize {
+        KEY
+    }
+
+    fn set(&mut self, privkey: &[u8]) {
+        let secret: [u8; KEY] = privkey.try_into().expect("a LinkKey has 32 bytes");
+        self.become_secret(&Zeroizing::new(secret));
+    }
+
+    fn generate(&mut self, rng: &mut dyn Random) -> Result<(), snow::Error> {
+        let mut secret = Zeroizing::new([0; KEY]);
+        rng.try_fill_bytes(&mut *secret)?;
+        self.become_secret(&secret);
+        Ok(())
+    }
+
+    fn pubkey(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[0; KEY], |(_, public)| public)
+    }
+
+    fn privkey(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[0; KEY], |(secret, _)| secret.as_bytes())
+    }
+
+    fn dh(&self, pubkey: &[u8], out: &mut [u8]) -> Result<(), snow::Error> {
+        let (Some((secret, _)), Some(public)) = (&self.0, pubkey.first_chunk::<KEY>()) else {
+            return Err(snow::Error::Dh);
+        };
+        let shared = secret.diffie_hellman(&PublicKey::from(*public));
+        if !shared.was_contributory() {
+            return Err(snow::Error::Dh);
+        }
+        out.get_mut(..KEY).ok_or(snow::Error::Dh)?.copy_from_slice(shared.as_bytes());
+        Ok(())
+    }
+}
+
+/// AES-256-GCM with Noise's nonce: four zero bytes, then the counter, big-endian (Noise, section 12.4).
+#[derive(Default)]
+struct AesGcm(Option<Aes256Gcm>);
+
+impl AesGcm {
+    fn nonce(counter: u64) -> [u8; 12] {
+        let mut nonce = [0; 12];
+        nonce[4..].copy_from_slice(&counter.to_be_bytes());
+        nonce
+    }
+}
+
+impl Cipher for AesGcm {
+    fn name(&self) -> &'static str {
+        "AESGCM"
+    }
+
+    fn set(&mut self, key: &[u8; 32]) {
+        self.0 = Some(Aes256Gcm::new(key.into()));
+    }
+
+    fn encrypt(&self, nonce: u64, authtext: &[u8], plaintext: &[u8], out: &mut [u8]) -> usize {
+        let cipher = self.0.as_ref().expect("snow seals only once a key is set");
+        let (body, rest) = out.split_at_mut(plaintext.len());
+        let buffer = InOutBuf::new(plaintext, body).expect("both are as long as the plaintext");
+        let tag = cipher
+            .encrypt_inout_detached(&Self::nonce(nonce).into(), authtext, buffer)
+            .expect("a Noise message is far below the limit of GCM");
+        rest[..TAG].copy_from_slice(&tag);
+        plaintext.len() + TAG
+    }
+
+    fn decrypt(
+        &self,
+        nonce: u64,
+        authtext: &[u8],
+        ciphertext: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, snow::Error> {
+        let cipher = self.0.as_ref().ok_or(snow::Error::Decrypt)?;
+        let (body, tag) = ciphertext.split_last_chunk::<TAG>().ok_or(snow::Error::Decrypt)?;
+        let out = out.get_mut(..body.len()).ok_or(snow::Error::Decrypt)?;
+        let buffer = InOutBuf::new(body, out).map_err(|_| snow::Error::Decrypt)?;
+        cipher
+            .decrypt_inout_detached(&Self::nonce(nonce).into(), authtext, buffer, tag.into())
+            .map_err(|_| snow::Error::Decrypt)?;
+        Ok(body.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const XX: &str = "Noise_XX_25519_AESGCM_SHA256";
+
+    #[test]
+    fn our_primitives_speak_with_those_of_snow() {
+        let mut secrets = Entropy::new([1; 32]).secrets;
+        let key = LinkKey::draw(&mut secrets);
+        let start = Start { pattern: XX, key: &key, remote: None, prologue: b"both" };
+        let mut ours = start.initiator(&mut secrets);
+        let other = LinkKey::draw(&mut secrets);
+        let mut theirs = Builder::new(XX.parse().unwrap())
+            .local_private_key(&*other.secret())
+            .and_then(|b| b.prologue(b"both"))
+            .and_then(Builder::build_responder)
+            .unwrap();
+        let (mut message, mut payload) = ([0; 512], [0; 512]);
+        for turn in 0..3 {
+            let (from, to) =
+                if turn % 2 == 0 { (&mut ours, &mut theirs) } else { (&mut theirs, &mut ours) };
+            let len = from.write_message(b"hello", &mut message).unwrap();
+            let len = to.read_message(&message[..len], &mut payload).unwrap();
+            assert_eq!(&payload[..len], b"hello");
+        }
+        assert_eq!(remote_static(&ours), Some(other.public()));
+        assert_eq!(remote_static(&theirs), Some(key.public()));
+        let (mut ours, mut theirs) =
+            (ours.into_transport_mode().unwrap(), theirs.into_transport_mode().unwrap());
+        ours.rekey_outgoing();
+        theirs.rekey_incoming();
+        let len = ours.write_message(b"after", &mut message).unwrap();
+        let len = theirs.read_message(&message[..len], &mut payload).unwrap();
+        assert_eq!(&payload[..len], b"after");
+    }
+
+    #[test]
+    fn a_key_that_forces_the_secret_is_refused() {
+        let mut secrets = Entropy::new([1; 32]).secrets;
+        let key = LinkKey::draw(&mut secrets);
+        let low_order = AgreeKey([0; 32]);
+        let start = Start {
+            pattern: "Noise_X_25519_AESGCM_SHA256",
+            key: &key,
+            remote: Some(&low_order),
+            prologue: b"",
+        };
+        let refused = start.initiator(&mut secrets).write_message(b"", &mut [0; 512]);
+        assert_eq!(refused, Err(snow::Error::Dh));
+    }
+}
