@@ -81,8 +81,13 @@ impl SignKey {
     #[must_use]
     pub fn sign<T: Signable>(&self, what: &T) -> Signed<T> {
         let body = Bytes::new(what.to_bytes()).expect("signed types are bounded below 4096 bytes");
-        let signature = Signature(self.0.sign(&domain_bytes(T::DOMAIN, &body)).to_bytes());
+        let signature = self.sign_bytes(T::DOMAIN, &body);
         Signed::new(body, signature)
+    }
+
+    /// Signs bytes that are no message of [`wire`](crate::wire) (a file of ours). `domain` must be no other's.
+    pub(super) fn sign_bytes(&self, domain: &str, bytes: &[u8]) -> Signature {
+        Signature(self.0.sign(&domain_bytes(domain, bytes)).to_bytes())
     }
 }
 
@@ -185,11 +190,22 @@ pub enum Disbelief {
 /// # Errors
 /// [`Disbelief::Forged`] or [`Disbelief::Unreadable`].
 pub fn open_signed<T: Signable>(signed: &Signed<T>, by: &VerifyKey) -> Result<T, Disbelief> {
-    let key = VerifyingKey::from_bytes(&by.0).map_err(|_| Disbelief::Forged)?;
-    let signature = ed25519_dalek::Signature::from_bytes(&signed.signature.0);
-    key.verify_strict(&domain_bytes(T::DOMAIN, &signed.body), &signature)
-        .map_err(|_| Disbelief::Forged)?;
+    by.verify_bytes(T::DOMAIN, &signed.body, &signed.signature)?;
     Ok(T::from_bytes(&signed.body)?)
+}
+
+impl VerifyKey {
+    /// Checks what [`SignKey::sign_bytes`] signed.
+    pub(super) fn verify_bytes(
+        &self,
+        domain: &str,
+        bytes: &[u8],
+        signature: &Signature,
+    ) -> Result<(), Disbelief> {
+        let key = VerifyingKey::from_bytes(&self.0).map_err(|_| Disbelief::Forged)?;
+        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+        key.verify_strict(&domain_bytes(domain, bytes), &signature).map_err(|_| Disbelief::Forged)
+    }
 }
 
 fn domain_bytes(domain: &str, body: &[u8]) -> Vec<u8> {

@@ -4,13 +4,18 @@
 //! nonce; secrets are zeroised, have no `Clone` and no telling `Debug`; signatures are domain-separated and checked
 //! over the bytes as received (`verify_strict`, RFC 8032).
 
+pub mod buddy_file;
 pub mod envelope;
 pub mod identity;
 pub mod link;
+pub mod local_vault;
 pub mod location;
 mod noise;
 pub mod password;
 mod records;
+pub mod recovery_key;
+pub mod seal;
 #[cfg(test)]
 mod testing;
+pub mod vault;
 pub mod voice_seal;
