@@ -1,1 +1,5 @@
 //! The proving ground.
+
+pub mod align;
+pub mod speech;
+pub mod stoi;
