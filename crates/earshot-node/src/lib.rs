@@ -1,2 +1,3 @@
 //! The machine room.
 pub mod api;
+pub mod rpc;
