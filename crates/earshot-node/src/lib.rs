@@ -1,3 +1,16 @@
 //! The machine room.
+
 pub mod api;
-pub mod rpc;
+pub mod clock;
+mod datagrams;
+pub mod driver;
+mod front_door;
+pub mod guests;
+mod links;
+pub mod paths;
+mod ports;
+#[cfg(test)]
+mod puppet;
+mod relay_ports;
+pub mod seed;
+mod sockets;

@@ -1,0 +1,273 @@
+//! The loop itself.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use earshot_proto::port::{
+    Input, LinkEvent, LinkId, PathEvent, PathId, RelayPortEvent, RelayPortId, Service,
+};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Sleep, sleep_until, timeout};
+
+use super::news::{LinkNews, News, PortNews, ResidentId};
+use super::resident::Resident;
+use super::{Mail, Settings, StartError};
+use crate::clock::{ClockWatch, unix_now};
+use crate::datagrams::{DATAGRAM_MAX, Datagrams};
+use crate::guests::Seat;
+use crate::links::{LINGER, Links};
+use crate::paths::Paths;
+use crate::ports::Ports;
+use crate::relay_ports::{RelayGround, RelayPorts};
+use crate::{front_door, sockets};
+
+/// News that wait for the loop; the tasks that bring more wait, and through them the senders. With chunks of
+/// 16 KiB at most 4 MiB.
+const INBOX: usize = 256;
+/// Datagrams and news taken in one turn, before the others get theirs.
+const BATCH: usize = 64;
+
+/// Opens all and spawns the loop.
+pub(super) async fn start(
+    settings: Settings,
+) -> Result<(mpsc::Sender<News>, SocketAddr), StartError> {
+    let unavailable =
+        |e: std::io::Error| StartError::Unavailable { address: settings.listen, kind: e.kind() };
+    let (listener, socket) = sockets::pair(settings.listen)?;
+    let listening = listener.local_addr().map_err(unavailable)?;
+    let datagrams = Datagrams::new(socket).map_err(unavailable)?;
+    datagrams.warm_up().await.map_err(unavailable)?;
+    let (to_loop, inbox) = mpsc::channel(INBOX);
+    let (answers, answered) = mpsc::unbounded_channel();
+    let (alive, finished) = mpsc::channel(1);
+    let ground = RelayGround {
+        ports: settings.relay_ports,
+        listen: listening.ip(),
+        public: settings.public.map(|public| public.ip()),
+    };
+    let start = crate::seed::draw().map_or(0, |seed| u16::from_be_bytes([seed[0], seed[1]]));
+    let ports = Ports {
+        datagrams,
+        links: Links::new(settings.dial_patience, to_loop.clone(), alive.clone()),
+        relay_ports: RelayPorts::new(ground, start, to_loop.clone()),
+        paths: Paths::new(settings.ice, answers.clone(), alive),
+        answers,
+    };
+    let door = tokio::spawn(front_door::accept(listener, settings.guests, to_loop.clone()));
+    let clock = ClockWatch::new(now(), unix_now());
+    let floor = Floor {
+        residents: BTreeMap::new(),
+        ports,
+        inbox,
+        answered,
+        finished,
+        door,
+        clock,
+        armed: None,
+    };
+    tokio::spawn(floor.run());
+    Ok((to_loop, listening))
+}
+
+/// The loop's own.
+struct Floor {
+    residents: BTreeMap<ResidentId, Box<dyn Resident>>,
+    ports: Ports,
+    inbox: mpsc::Receiver<News>,
+    answered: mpsc::UnboundedReceiver<News>,
+    /// Closed when every task that must finish has finished.
+    finished: mpsc::Receiver<Infallible>,
+    door: JoinHandle<()>,
+    clock: ClockWatch,
+    /// What the timer is set to.
+    armed: Option<Instant>,
+}
+
+/// What the loop woke for.
+enum Wake {
+    News(News),
+    Datagrams,
+    Deadline,
+}
+
+impl Floor {
+    async fn run(mut self) {
+        let mut buffer = Box::new([0; DATAGRAM_MAX + 1]);
+        let mut timer = std::pin::pin!(sleep_until(now().into()));
+        loop {
+            self.arm(timer.as_mut());
+            match self.wake(timer.as_mut()).await {
+                Wake::News(News::Stop(done)) => {
+                    self.stop().await;
+                    let _ = done.send(());
+                    return;
+                }
+                Wake::News(news) => self.take(news),
+                Wake::Datagrams => self.take_datagrams(&mut buffer),
+                Wake::Deadline => {
+                    self.armed = None;
+                    self.time_out();
+                }
+            }
+            self.look_at_the_clock();
+        }
+    }
+
+    fn arm(&mut self, timer: Pin<&mut Sleep>) {
+        let nearest = self.residents.values().filter_map(|resident| resident.deadline()).min();
+        if let Some(deadline) = nearest
+            && self.armed != nearest
+        {
+            timer.reset(deadline.into());
+        }
+        self.armed = nearest;
+    }
+
+    async fn wake(&mut self, timer: Pin<&mut Sleep>) -> Wake {
+        tokio::select! {
+            Some(news) = self.answered.recv() => Wake::News(news),
+            Some(news) = self.inbox.recv() => Wake::News(news),
+            () = self.ports.datagrams.readable() => Wake::Datagrams,
+            () = timer, if self.armed.is_some() => Wake::Deadline,
+        }
+    }
+
+    fn take(&mut self, news: News) {
+        match news {
+            News::Guest { stream, from, service, seat } => self.admit(stream, from, service, seat),
+            News::Link(who, id, news) => self.take_link(who, id, news),
+            News::RelayPort(who, id, news) => self.take_relay_port(who, id, news),
+            News::Path(who, id, event) => self.take_path(who, id, event),
+            News::Saved(who, id) => self.give(who, Input::Saved(id)),
+            News::NotSaved(who, id, failure) => self.give(who, Input::NotSaved(id, failure)),
+            News::Worked(who, id, worked) => self.give(who, Input::Worked(id, worked)),
+            News::Voice(who, call, event) => self.give(who, Input::Voice(call, event)),
+            News::Job(who, job) => {
+                if let Some(resident) = self.residents.get_mut(&who) {
+                    job(resident.machine(), now());
+                    resident.drain(&mut self.ports);
+                }
+            }
+            News::House(resident) => {
+                let who = resident.id();
+                self.residents.insert(who, resident);
+                self.give(who, Input::Clock(unix_now()));
+            }
+            News::Leave(who) => {
+                self.residents.remove(&who);
+                self.ports.release(who);
+            }
+            News::Stop(_) => unreachable!("the loop looks for it first"),
+        }
+    }
+
+    fn give(&mut self, who: ResidentId, input: Input<'_>) {
+        // News for a machine that has left are nobody's.
+        if let Some(resident) = self.residents.get_mut(&who) {
+            resident.handle(now(), input, &mut self.ports);
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, from: SocketAddr, service: Service, seat: Seat) {
+        let host = self.residents.values().find(|host| host.services().contains(&service));
+        let Some(who) = host.map(|host| host.id()) else {
+            tracing::debug!(%from, ?service, "Connection for a service of nobody here dropped");
+            return;
+        };
+        let id = self.ports.links.accept(who, stream, seat);
+        self.give(who, Input::Link(id, LinkEvent::Accepted { from, service }));
+    }
+
+    fn take_link(&mut self, who: ResidentId, id: LinkId, news: LinkNews) {
+        // News of a link that the machine has closed are stale.
+        if !self.ports.links.is_open(who, id) {
+            return;
+        }
+        let event = match &news {
+            LinkNews::Connected { local } => LinkEvent::Connected { local: *local },
+            LinkNews::Bytes(bytes) => LinkEvent::Bytes(bytes),
+            LinkNews::Down(down) => {
+                self.ports.links.forget(who, id);
+                LinkEvent::Down(*down)
+            }
+        };
+        self.give(who, Input::Link(id, event));
+    }
+
+    fn take_relay_port(&mut self, who: ResidentId, id: RelayPortId, news: PortNews) {
+        if !self.ports.relay_ports.is_open(who, id) {
+            return;
+        }
+        let event = match &news {
+            PortNews::Opened(address) => RelayPortEvent::Opened(*address),
+            PortNews::Failed => RelayPortEvent::Failed,
+            PortNews::Datagram { from, bytes } => RelayPortEvent::Datagram { from: *from, bytes },
+        };
+        self.give(who, Input::RelayPort(id, event));
+    }
+
+    fn take_path(&mut self, who: ResidentId, id: PathId, event: PathEvent) {
+        if !self.ports.paths.is_open(who, id) {
+            return;
+        }
+        if matches!(event, PathEvent::Down(_)) {
+            self.ports.paths.forget(who, id);
+        }
+        self.give(who, Input::Path(id, event));
+    }
+
+    fn take_datagrams(&mut self, buffer: &mut [u8; DATAGRAM_MAX + 1]) {
+        let mut hosts = self.residents.values_mut();
+        let mut host = hosts.find(|host| host.mail() == Mail::Delivered);
+        for _ in 0..BATCH {
+            let Some((from, bytes)) = self.ports.datagrams.receive(buffer) else { return };
+            // Read and forgotten where nobody wants them, so that the loop does not wake for them again.
+            if let Some(host) = &mut host {
+                host.handle(now(), Input::Datagram { from, bytes }, &mut self.ports);
+            }
+        }
+    }
+
+    fn time_out(&mut self) {
+        let now = now();
+        for resident in self.residents.values_mut() {
+            if resident.deadline().is_some_and(|deadline| deadline <= now) {
+                resident.handle(now, Input::Timeout, &mut self.ports);
+            }
+        }
+    }
+
+    fn look_at_the_clock(&mut self) {
+        if let Some(wall) = self.clock.jumped(now(), unix_now()) {
+            tracing::info!("The wall clock was set, or the computer slept");
+            for resident in self.residents.values_mut() {
+                resident.handle(now(), Input::Clock(wall), &mut self.ports);
+            }
+        }
+    }
+
+    /// Lets everything finish that has been ordered: no later than [`LINGER`] and a little.
+    async fn stop(self) {
+        let Self { residents, ports, mut inbox, mut finished, door, .. } = self;
+        door.abort();
+        drop((residents, ports));
+        let quiet = async {
+            // What still comes is nobody's, but its tasks must not wait for room.
+            while tokio::select! {
+                _ = finished.recv() => false,
+                news = inbox.recv() => news.is_some(),
+            } {}
+        };
+        let _ = timeout(LINGER + Duration::from_millis(200), quiet).await;
+    }
+}
+
+/// Now, by the clock of the runtime, which tests can set.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

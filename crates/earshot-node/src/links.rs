@@ -1,0 +1,271 @@
+//! Links: TCP connections, dialled and accepted, with a bounded queue each.
+//!
+//! Source: DESIGN 2.4; `earshot_proto::port::{LinkOrder, LinkEvent}`. Invariants: a machine never waits for a
+//! slow link ([`QUEUE_MAX`], then [`LinkDown::Overrun`]); after its `Close` it hears no more of the link, and
+//! what it wrote before still goes out (for [`LINGER`]).
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use earshot_proto::port::{LinkDown, LinkId, LinkOrder, Service};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::driver::news::{LinkNews, News, ResidentId};
+use crate::front_door::{local_of, preface};
+use crate::guests::Seat;
+
+/// Bytes that wait to be written to one link. Our choice: five of the longest frames; a reader that is further
+/// behind than that is gone or hostile.
+pub(crate) const QUEUE_MAX: usize = 512 * 1024;
+/// How long a dial may take. Our choice: connecting takes one round trip, and after two lost packets (1 s, 2 s,
+/// RFC 6298) another address is the better bet; DESIGN 2.2 races several.
+pub(crate) const DIAL_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a closed link may go on writing what was ordered before. INTERFACES 2: a polite leave takes 3 s.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+/// Most bytes handed to a machine at once, and written at once.
+const CHUNK: usize = 16 * 1024;
+
+type Place = (ResidentId, LinkId);
+/// Held by everything that must be finished before the process may end.
+pub(crate) type Alive = mpsc::Sender<Infallible>;
+
+/// All links of the process.
+pub(crate) struct Links {
+    open: HashMap<Place, Link>,
+    accepted: u32,
+    dial_patience: Duration,
+    to_loop: mpsc::Sender<News>,
+    alive: Alive,
+}
+
+struct Link {
+    /// `None` after an overrun, until the machine has heard of it.
+    queue: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    /// Bytes in `queue` and in the task's hands.
+    waiting: Arc<AtomicUsize>,
+    /// Dropped when the machine closes.
+    _open: oneshot::Sender<Infallible>,
+    task: AbortHandle,
+}
+
+/// The other ends of a [`Link`].
+struct Cable {
+    place: Place,
+    queue: mpsc::UnboundedReceiver<Vec<u8>>,
+    waiting: Arc<AtomicUsize>,
+    closed: oneshot::Receiver<Infallible>,
+    to_loop: mpsc::Sender<News>,
+    _alive: Alive,
+    _seat: Option<Seat>,
+}
+
+impl Links {
+    pub(crate) fn new(dial_patience: Duration, to_loop: mpsc::Sender<News>, alive: Alive) -> Self {
+        Self { open: HashMap::new(), accepted: 0, dial_patience, to_loop, alive }
+    }
+
+    /// Takes an accepted connection over; gives its name.
+    pub(crate) fn accept(&mut self, who: ResidentId, stream: TcpStream, seat: Seat) -> LinkId {
+        let id = LinkId::Accepted(self.accepted);
+        self.accepted = self.accepted.wrapping_add(1);
+        self.plug((who, id), Some(seat), |cable| async move { cable.carry(stream).await });
+        id
+    }
+
+    /// Carries out an order; says why the link is down where that shows at once.
+    pub(crate) fn order(
+        &mut self,
+        who: ResidentId,
+        id: LinkId,
+        order: LinkOrder,
+    ) -> Option<LinkDown> {
+        match order {
+            LinkOrder::Dial { to, service } => {
+                let patience = self.dial_patience;
+                self.plug((who, id), None, move |cable| cable.dial(to, service, patience));
+                None
+            }
+            LinkOrder::Bytes(bytes) => self.write((who, id), bytes),
+            LinkOrder::Close => {
+                self.open.remove(&(who, id));
+                None
+            }
+        }
+    }
+
+    /// Whether the machine still has this link.
+    pub(crate) fn is_open(&self, who: ResidentId, id: LinkId) -> bool {
+        self.open.contains_key(&(who, id))
+    }
+
+    /// Forgets a link that is down.
+    pub(crate) fn forget(&mut self, who: ResidentId, id: LinkId) {
+        self.open.remove(&(who, id));
+    }
+
+    /// Closes all links of a machine that leaves.
+    pub(crate) fn close_all_of(&mut self, who: ResidentId) {
+        self.open.retain(|(owner, _), _| *owner != who);
+    }
+
+    fn write(&mut self, place: Place, bytes: Vec<u8>) -> Option<LinkDown> {
+        let link = self.open.get_mut(&place)?;
+        let queue = link.queue.as_ref()?;
+        let length = bytes.len();
+        if link.waiting.fetch_add(length, Ordering::Relaxed) + length > QUEUE_MAX {
+            link.task.abort();
+            link.queue = None;
+            return Some(LinkDown::Overrun);
+        }
+        // A task that has ended has also sent why; the machine will read it next.
+        let _ = queue.send(bytes);
+        None
+    }
+
+    fn plug<F>(&mut self, place: Place, seat: Option<Seat>, work: impl FnOnce(Cable) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (queue, queued) = mpsc::unbounded_channel();
+        let (open, closed) = oneshot::channel();
+        let waiting = Arc::<AtomicUsize>::default();
+        let cable = Cable {
+            place,
+            queue: queued,
+            waiting: Arc::clone(&waiting),
+            closed,
+            to_loop: self.to_loop.clone(),
+            _alive: self.alive.clone(),
+            _seat: seat,
+        };
+        let task = tokio::spawn(work(cable)).abort_handle();
+        self.open.insert(place, Link { queue: Some(queue), waiting, _open: open, task });
+    }
+}
+
+impl Cable {
+    async fn dial(self, to: SocketAddr, service: Service, patience: Duration) {
+        match timeout(patience, connect(to, service)).await {
+            Ok(Ok(stream)) => {
+                let Ok(local) = local_of(&stream) else {
+                    return self.tell(LinkNews::Down(LinkDown::Broken)).await;
+                };
+                self.tell(LinkNews::Connected { local }).await;
+                self.carry(stream).await;
+            }
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                self.tell(LinkNews::Down(LinkDown::Refused)).await;
+            }
+            Ok(Err(_)) | Err(_) => self.tell(LinkNews::Down(LinkDown::Unreachable)).await,
+        }
+    }
+
+    async fn carry(mut self, mut stream: TcpStream) {
+        let (mut reader, mut writer) = stream.split();
+        let (place, to_loop) = (self.place, self.to_loop.clone());
+        let down = tokio::select! {
+            down = read(&mut reader, place, &to_loop) => down,
+            written = write(&mut writer, &mut self.queue, &self.waiting) => match written {
+                // The machine closed and all is written.
+                Ok(()) => return hang_up(&mut reader, &mut writer).await,
+                Err(_) => LinkDown::Broken,
+            },
+            () = overdue(&mut self.closed) => return,
+        };
+        self.tell(LinkNews::Down(down)).await;
+    }
+
+    async fn tell(&self, news: LinkNews) {
+        let (who, id) = self.place;
+        // The loop is gone only when the process stops.
+        let _ = self.to_loop.send(News::Link(who, id, news)).await;
+    }
+}
+
+async fn connect(to: SocketAddr, service: Service) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(to).await?;
+    stream.set_nodelay(true)?;
+    stream.write_all(&preface(service)).await?;
+    Ok(stream)
+}
+
+/// Reads until the link is down. Holds no buffer while nothing comes.
+async fn read(reader: &mut ReadHalf<'_>, place: Place, to_loop: &mpsc::Sender<News>) -> LinkDown {
+    loop {
+        if reader.readable().await.is_err() {
+            return LinkDown::Broken;
+        }
+        match read_now(reader) {
+            Ok(bytes) if bytes.is_empty() => return LinkDown::Closed,
+            Ok(bytes) => {
+                let news = News::Link(place.0, place.1, LinkNews::Bytes(bytes));
+                // When the loop is full this waits, and TCP makes the other side wait.
+                if to_loop.send(news).await.is_err() {
+                    return LinkDown::Broken;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return LinkDown::Broken,
+        }
+    }
+}
+
+fn read_now(reader: &ReadHalf<'_>) -> io::Result<Vec<u8>> {
+    let mut chunk = [0; CHUNK];
+    let length = reader.try_read(&mut chunk)?;
+    Ok(chunk[..length].to_vec())
+}
+
+/// Writes until the machine closes and nothing is left. What has gathered goes out in one piece.
+async fn write(
+    writer: &mut WriteHalf<'_>,
+    queue: &mut mpsc::UnboundedReceiver<Vec<u8>>,
+    waiting: &AtomicUsize,
+) -> io::Result<()> {
+    while let Some(mut bytes) = queue.recv().await {
+        while bytes.len() < CHUNK
+            && let Ok(more) = queue.try_recv()
+        {
+            bytes.extend_from_slice(&more);
+        }
+        writer.write_all(&bytes).await?;
+        waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Says that nothing more comes, and reads what the other side still says: closing with unread bytes would
+/// reset the connection and could take our last words with it (RFC 9293, section 3.6; RFC 1122, 4.2.2.13).
+async fn hang_up(reader: &mut ReadHalf<'_>, writer: &mut WriteHalf<'_>) {
+    if writer.shutdown().await.is_err() {
+        return;
+    }
+    let drained = async {
+        while reader.readable().await.is_ok() {
+            match read_now(reader) {
+                Ok(bytes) if bytes.is_empty() => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    };
+    // Who does not hang up too is left.
+    let _ = timeout(LINGER, drained).await;
+}
+
+/// Ends when the machine has closed the link and [`LINGER`] has passed.
+async fn overdue(closed: &mut oneshot::Receiver<Infallible>) {
+    let _ = closed.await;
+    sleep(LINGER).await;
+}

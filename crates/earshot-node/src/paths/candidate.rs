@@ -1,0 +1,132 @@
+//! A candidate of the other side, as it may be given to the library.
+//!
+//! Source: RFC 8839, section 5.1 (candidate-attribute). The library is not made for hostile input: a component
+//! above 256 with priority 0 overflows in it, and names are resolved. Invariant: what passes here is UDP, of one
+//! component, with a literal address, a port and a priority.
+
+use std::net::{IpAddr, SocketAddr};
+
+use earshot_proto::port::PathKind;
+
+/// The longest candidate that is read, in bytes; with two IPv6 addresses there are some 200.
+const LENGTH_MAX: usize = 256;
+/// Our one component: RTP and RTCP share it (RFC 5761).
+const COMPONENT: &str = "1";
+
+/// A candidate of the other side that is well-formed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RemoteCandidate {
+    pub(super) address: SocketAddr,
+    pub(super) kind: PathKind,
+    foundation: String,
+    priority: u32,
+}
+
+impl RemoteCandidate {
+    /// Reads one; `None` where it is of no use to us.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text.len() > LENGTH_MAX {
+            return None;
+        }
+        let mut words = text.strip_prefix("candidate:").unwrap_or(text).split_ascii_whitespace();
+        let foundation = words.next()?;
+        if !foundation.bytes().all(|byte| byte.is_ascii_graphic()) || foundation.len() > 32 {
+            return None;
+        }
+        let component = words.next()?;
+        let transport = words.next()?;
+        let priority: u32 = words.next()?.parse().ok()?;
+        let ip: IpAddr = words.next()?.parse().ok()?;
+        let port: u16 = words.next()?.parse().ok()?;
+        let (typ, kind) = (words.next()?, kind_named(words.next()?)?);
+        let usable = component == COMPONENT
+            && transport.eq_ignore_ascii_case("udp")
+            && typ == "typ"
+            && priority != 0
+            && port != 0
+            && !ip.is_unspecified()
+            && !ip.is_multicast();
+        let address = SocketAddr::new(ip, port);
+        usable.then(|| Self { address, kind, foundation: foundation.to_owned(), priority })
+    }
+
+    /// As the library reads it. Related addresses are left out: they say nothing that is needed.
+    pub(super) fn to_attribute(&self) -> String {
+        let Self { address, kind, foundation, priority } = self;
+        let (ip, port, name) = (address.ip(), address.port(), name_of(*kind));
+        format!("{foundation} {COMPONENT} udp {priority} {ip} {port} typ {name}")
+    }
+}
+
+/// Our own candidate for the other side. The related address, which would tell a private address of ours, is
+/// blotted out (RFC 8839, section 5.1, allows it).
+pub(super) fn without_related(attribute: &str) -> String {
+    match attribute.split_once(" raddr ") {
+        Some((candidate, _)) => format!("{candidate} raddr 0.0.0.0 rport 9"),
+        None => attribute.to_owned(),
+    }
+}
+
+fn kind_named(name: &str) -> Option<PathKind> {
+    match name {
+        "host" => Some(PathKind::Host),
+        "srflx" => Some(PathKind::ServerReflexive),
+        "prflx" => Some(PathKind::PeerReflexive),
+        "relay" => Some(PathKind::RelayUdp),
+        _ => None,
+    }
+}
+
+fn name_of(kind: PathKind) -> &'static str {
+    match kind {
+        PathKind::Host => "host",
+        PathKind::ServerReflexive => "srflx",
+        PathKind::PeerReflexive => "prflx",
+        PathKind::RelayUdp | PathKind::RelayTcp => "relay",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_is_read_and_written() {
+        let text = "842163049 1 udp 1677729535 203.0.113.7 46154 typ srflx raddr 10.0.0.7 rport 9";
+        let candidate = RemoteCandidate::parse(text).expect("it is well-formed");
+        assert_eq!(candidate.address, ([203, 0, 113, 7], 46154).into());
+        assert_eq!(candidate.kind, PathKind::ServerReflexive);
+        let written = candidate.to_attribute();
+        assert_eq!(written, "842163049 1 udp 1677729535 203.0.113.7 46154 typ srflx");
+        assert_eq!(RemoteCandidate::parse(&written), Some(candidate));
+    }
+
+    #[test]
+    fn what_could_hurt_the_library_does_not_reach_it() {
+        let hostile = [
+            "",
+            "1 1 udp 1",
+            "1 65535 udp 0 192.0.2.1 9 typ host",
+            "1 1 udp 0 192.0.2.1 9 typ host",
+            "1 1 tcp 1 192.0.2.1 9 typ host tcptype active",
+            "1 1 udp 1 printer.local 9 typ host",
+            "1 1 udp 1 192.0.2.1 0 typ host",
+            "1 1 udp 1 192.0.2.1 70000 typ host",
+            "1 1 udp 1 0.0.0.0 9 typ host",
+            "1 1 udp 1 224.0.0.251 5353 typ host",
+            "1 1 udp 1 192.0.2.1 9 typ other",
+        ];
+        for text in hostile {
+            assert_eq!(RemoteCandidate::parse(text), None, "{text}");
+        }
+        let long = format!("{} 1 udp 1 192.0.2.1 9 typ host", "f".repeat(300));
+        assert_eq!(RemoteCandidate::parse(&long), None);
+    }
+
+    #[test]
+    fn our_private_address_stays_with_us() {
+        let told =
+            without_related("1 1 udp 5 203.0.113.7 9 typ relay raddr 192.168.0.7 rport 4711");
+        assert_eq!(told, "1 1 udp 5 203.0.113.7 9 typ relay raddr 0.0.0.0 rport 9");
+    }
+}
