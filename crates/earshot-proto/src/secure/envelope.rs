@@ -6,11 +6,13 @@
 //! lengths, so that the envelope's length tells little. Prologue: `"earshot-envelope" ‖ network id`.
 //! The sender is proved by a key agreement and not by a signature: the recipient knows who wrote, and can prove it to
 //! nobody. What this pattern does not give: secrecy after the recipient's link key is stolen, and proof of the sender
-//! against who stole it; calls add fresh keys of both sides.
+//! against who stole it; calls add fresh keys of both sides
+//! ([`call_keys`](super::call_keys)).
 //! Invariants: an [`Opened`] exists only if the certified device sealed it; equal envelopes have equal ids and changed
 //! ones do not open, so whoever remembers ids drops repeats.
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::identity::{Disbelief, Keys, LinkKey, Use, Verified, network, verify_chain};
 use super::noise::{KEY, Start, TAG, remote_static};
@@ -104,7 +106,8 @@ pub fn seal(
     secrets: &mut Stream,
 ) -> Result<Bytes<ENVELOPE_MAX>, SealError> {
     let content = Bytes::new(content.to_bytes())?;
-    let letter = Letter { sender: chain.clone(), sealed_at: wall, content }.to_bytes();
+    let letter = Letter { sender: chain.clone(), sealed_at: wall, content };
+    let letter = Zeroizing::new(letter.to_bytes());
     if letter.len() > Letter::MAX {
         return Err(TooMany { got: letter.len(), max: Letter::MAX }.into());
     }
@@ -147,7 +150,11 @@ pub fn open(
 }
 
 /// The sender's proved key and the padded body.
-fn unseal(own: &LinkKey, network: &NetworkId, envelope: &[u8]) -> Option<(AgreeKey, Vec<u8>)> {
+fn unseal(
+    own: &LinkKey,
+    network: &NetworkId,
+    envelope: &[u8],
+) -> Option<(AgreeKey, Zeroizing<Vec<u8>>)> {
     if envelope.len() > ENVELOPE_MAX {
         return None;
     }
@@ -158,7 +165,7 @@ fn unseal(own: &LinkKey, network: &NetworkId, envelope: &[u8]) -> Option<(AgreeK
     handshake.read_message(head, &mut []).ok()?;
     let key = remote_static(&handshake)?;
     let mut transport = handshake.into_transport_mode().ok()?;
-    let mut body = vec![0; sealed.len()];
+    let mut body = Zeroizing::new(vec![0; sealed.len()]);
     let mut len = 0;
     for message in sealed.chunks(MESSAGE_MAX) {
         len += transport.read_message(message, &mut body[len..]).ok()?;
@@ -184,7 +191,7 @@ fn prologue(network: &NetworkId) -> Vec<u8> {
     [b"earshot-envelope".as_slice(), &network.0].concat()
 }
 
-fn padded(letter: &[u8]) -> Vec<u8> {
+fn padded(letter: &[u8]) -> Zeroizing<Vec<u8>> {
     let len = LENGTH + letter.len();
     let [.., step] = PADDED;
     let target =
@@ -193,7 +200,7 @@ fn padded(letter: &[u8]) -> Vec<u8> {
     body.extend_from_slice(&(letter.len() as u32).to_be_bytes());
     body.extend_from_slice(letter);
     body.resize(target, 0);
-    body
+    Zeroizing::new(body)
 }
 
 fn unpadded(body: &[u8]) -> Result<&[u8], DecodeError> {

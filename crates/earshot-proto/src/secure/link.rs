@@ -3,7 +3,8 @@
 //! Source: `Noise_XX_25519_AESGCM_SHA256` (Noise revision 34). Everything on the wire behind the preface is
 //! `length (2 bytes, big-endian) ‖ bytes`: three handshake messages, then records of at most 4,096 bytes.
 //! Prologue: `"earshot" ‖ major version ‖ network id ‖ service`, so sides that disagree on one of these cannot meet.
-//! Messages 2 and 3 carry a [`Hello`]; the certified key must be the key that the handshake proved.
+//! Messages 2 and 3 carry a [`Hello`](crate::wire::certificate::Hello); the certified key must be the key that the
+//! handshake proved.
 //! Invariants: nothing is sent to or told of a peer before its certificate is believed; a record is sealed at the
 //! moment it is taken for writing, so the order of nonces is the order on the wire; the dialler shows itself only to
 //! whom it expected; everything held for the other side is bounded.

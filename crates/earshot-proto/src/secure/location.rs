@@ -1,7 +1,7 @@
 //! Sealing a location, so that keepers hold what only buddies can read. DESIGN 2.5.
 //!
 //! `nonce (12) ‖ AES-256-GCM(length (2 bytes, big-endian) ‖ Location ‖ zeros)`; the plaintext is always
-//! [`PLAIN`] bytes, so its length tells nothing. Key: HKDF-SHA256 (RFC 5869) of the contact key. The associated data
+//! 224 bytes, so its length tells nothing. Key: HKDF-SHA256 (RFC 5869) of the contact key. The associated data
 //! is the device and the counter of its registration, so a keeper cannot put an old location beside a new
 //! registration. Nonces are random: one contact key seals a location each 12 minutes a device, far from the 2^32
 //! that random nonces allow (NIST SP 800-38D, section 8.3).

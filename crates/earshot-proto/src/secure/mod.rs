@@ -5,6 +5,7 @@
 //! over the bytes as received (`verify_strict`, RFC 8032).
 
 pub mod buddy_file;
+pub mod call_keys;
 pub mod envelope;
 pub mod identity;
 pub mod link;
@@ -14,6 +15,7 @@ mod noise;
 pub mod password;
 mod records;
 pub mod recovery_key;
+mod replay;
 pub mod seal;
 #[cfg(test)]
 mod testing;

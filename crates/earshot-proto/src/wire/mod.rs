@@ -16,6 +16,7 @@ pub mod login;
 pub mod nat;
 pub mod policy;
 pub mod sealed;
+pub mod voice;
 
 use minicbor::{Decode, Encode};
 
@@ -123,6 +124,7 @@ const STANDING: &[Family] = &[
     family::<directory::Location>(),
     family::<forward::WatchGrant>(),
     family::<envelope::Letter>(),
+    voice::FAMILY,
 ];
 
 /// Makes a dispatcher: an enum of families, its byte tags, and their rows for [`ALL`].
