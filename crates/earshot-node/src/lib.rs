@@ -12,5 +12,6 @@ mod ports;
 #[cfg(test)]
 mod puppet;
 mod relay_ports;
+pub mod rpc;
 pub mod seed;
 mod sockets;

@@ -14,6 +14,7 @@ use earshot_proto::time::UnixTime;
 use earshot_proto::wire::bounded::Text;
 use earshot_proto::wire::certificate::{AgreeKey, VerifyKey};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
@@ -255,7 +256,9 @@ impl Serialize for Password {
 
 impl<'de> Deserialize<'de> for Password {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from).map(Self::new)
+        // The error of serde would quote what came instead.
+        let text = String::deserialize(from);
+        text.map(Self::new).map_err(|_| D::Error::custom("password is no string"))
     }
 }
 
@@ -325,6 +328,8 @@ mod tests {
     #[test]
     fn a_password_tells_nothing_when_printed() {
         assert_eq!(format!("{:?}", Password::new("secret".into())), "Password(..)");
+        let wrong = serde_json::from_str::<Password>("4711").map_err(|e| e.to_string());
+        assert!(!wrong.expect_err("no string").contains("4711"));
     }
 
     #[test]
