@@ -1,1 +1,3 @@
 //! The role.
+
+pub mod relay;
