@@ -5,7 +5,7 @@
 //! Prologue: `"earshot" ‖ major version ‖ network id ‖ service`, so sides that disagree on one of these cannot meet.
 //! Messages 2 and 3 carry a [`Hello`](crate::wire::certificate::Hello); the certified key must be the key that the
 //! handshake proved.
-//! Invariants: nothing is sent to or told of a peer before its certificate is believed; a record is sealed at the
+//! Invariants: no frame is sent to or taken from a peer before its certificate is believed; a record is sealed at the
 //! moment it is taken for writing, so the order of nonces is the order on the wire; the dialler shows itself only to
 //! whom it expected; everything held for the other side is bounded.
 

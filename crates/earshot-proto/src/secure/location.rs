@@ -6,12 +6,7 @@
 //! registration. Nonces are random: one contact key seals a location each 12 minutes a device, far from the 2^32
 //! that random nonces allow (NIST SP 800-38D, section 8.3).
 
-use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
-use hkdf::Hkdf;
-use sha2::Sha256;
-use zeroize::Zeroizing;
-
-use super::noise::TAG;
+use super::seal::{NotOpened, SealKey};
 use crate::entropy::Stream;
 use crate::ids::DeviceId;
 use crate::wire::bounded::Bytes;
@@ -19,18 +14,16 @@ use crate::wire::directory::{LOCATION_MAX, Location};
 use crate::wire::sealed::buddy::ContactKey;
 use crate::wire::{DecodeError, Wire};
 
-const NONCE: usize = 12;
 const LENGTH: usize = 2;
 /// Bytes under the seal: the longest location (about 130) with room to grow.
 const PLAIN: usize = 224;
-const INFO: &[u8] = b"earshot-location-v1";
 
 /// Why a location is not opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// Another contact key (it was rotated, or we are no buddy), another device or counter, or changed bytes.
     #[error("sealed under another contact key, or changed")]
-    NotForUs,
+    NotForUs(#[from] NotOpened),
     /// The inside cannot be read.
     #[error("unreadable location: {0}")]
     Unreadable(#[from] DecodeError),
@@ -45,23 +38,12 @@ pub fn seal_location(
     location: &Location,
     secrets: &mut Stream,
 ) -> Bytes<LOCATION_MAX> {
-    let plain = location.to_bytes();
-    let length = u16::try_from(plain.len()).expect("a location has four short fields");
-    let nonce: [u8; NONCE] = secrets.bytes();
-    let mut sealed = Vec::with_capacity(NONCE + PLAIN + TAG);
-    sealed.extend_from_slice(&nonce);
-    sealed.extend_from_slice(&length.to_be_bytes());
-    sealed.extend_from_slice(&plain);
-    sealed.resize((NONCE + PLAIN).max(sealed.len()), 0);
-    let tag = cipher(contact)
-        .encrypt_inout_detached(
-            &nonce.into(),
-            &associated(device, counter),
-            (&mut sealed[NONCE..]).into(),
-        )
-        .expect("a location is far below the limit of GCM");
-    sealed.extend_from_slice(&tag);
-    Bytes::new(sealed).expect("a location has four short fields")
+    let encoded = location.to_bytes();
+    let length = u16::try_from(encoded.len()).expect("a location has three short fields");
+    let mut plain = [length.to_be_bytes().as_slice(), &encoded].concat();
+    plain.resize(PLAIN.max(plain.len()), 0);
+    let sealed = key(contact).seal(&associated(device, counter), &plain, secrets);
+    Bytes::new(sealed).expect("a location has three short fields")
 }
 
 /// Opens what [`seal_location`] sealed.
@@ -74,34 +56,15 @@ pub fn open_location(
     counter: u64,
     sealed: &[u8],
 ) -> Result<Location, LocationError> {
-    let split = sealed.split_first_chunk::<NONCE>().and_then(|(nonce, rest)| {
-        rest.split_last_chunk::<TAG>().map(|(body, tag)| (nonce, body, tag))
-    });
-    let (nonce, body, tag) = split.ok_or(LocationError::NotForUs)?;
-    if sealed.len() > LOCATION_MAX {
-        return Err(LocationError::NotForUs);
-    }
-    let mut plain = body.to_vec();
-    cipher(contact)
-        .decrypt_inout_detached(
-            nonce.into(),
-            &associated(device, counter),
-            plain.as_mut_slice().into(),
-            tag.into(),
-        )
-        .map_err(|_| LocationError::NotForUs)?;
+    let plain = key(contact).open(&associated(device, counter), sealed)?;
     let short = DecodeError::TooShort { got: plain.len() };
     let (length, rest) = plain.split_first_chunk::<LENGTH>().ok_or(short.clone())?;
     let location = rest.get(..usize::from(u16::from_be_bytes(*length))).ok_or(short)?;
     Ok(Location::from_bytes(location)?)
 }
 
-fn cipher(contact: &ContactKey) -> Aes256Gcm {
-    let mut key = Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::new(None, &contact.0)
-        .expand(INFO, &mut *key)
-        .expect("32 bytes are within the limit of HKDF");
-    Aes256Gcm::new((&*key).into())
+fn key(contact: &ContactKey) -> SealKey {
+    SealKey::derive(&contact.0, "earshot-location-v1")
 }
 
 fn associated(device: &DeviceId, counter: u64) -> Vec<u8> {
@@ -142,7 +105,7 @@ mod tests {
     #[test]
     fn another_key_device_or_counter_opens_nothing() {
         let sealed = sealed(&location("1.2.3.4:5"));
-        let not_for_us = Err(LocationError::NotForUs);
+        let not_for_us = Err(LocationError::NotForUs(NotOpened));
         let open =
             |key, device, counter| open_location(&ContactKey(key), &device, counter, &sealed);
         assert_eq!(open([6; 32], DEVICE, 9), not_for_us);
@@ -157,11 +120,11 @@ mod tests {
             let mut bytes = sealed.to_vec();
             bytes[at] ^= 0x80;
             let opened = open_location(&ContactKey([5; 32]), &DEVICE, 9, &bytes);
-            assert_eq!(opened, Err(LocationError::NotForUs));
+            assert_eq!(opened, Err(LocationError::NotForUs(NotOpened)));
         }
-        for len in 0..NONCE + TAG {
+        for len in 0..12 + 16 {
             let opened = open_location(&ContactKey([5; 32]), &DEVICE, 9, &sealed[..len]);
-            assert_eq!(opened, Err(LocationError::NotForUs));
+            assert_eq!(opened, Err(LocationError::NotForUs(NotOpened)));
         }
     }
 }
