@@ -16,12 +16,13 @@ pub const ENROLMENT_NODES_MAX: usize = 64;
 /// What super-peer and authority say to each other.
 #[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
 pub enum Enrolment {
-    /// Super-peer: let me serve. Over a link without certificate.
+    /// Super-peer: let me serve. Over a link without certificate and with a token, or, by an app that is promoted, over
+    /// a link with its user's certificate: the user then owns the node.
     #[n(0)]
     Enrol {
-        /// One-use token.
+        /// One-use token; absent on a link with a user's certificate.
         #[n(0)]
-        token: Bytes<32>,
+        token: Option<Bytes<32>>,
         /// Its keys.
         #[n(1)]
         keys: HolderKeys,
@@ -74,6 +75,9 @@ pub enum EnrolmentRefusal {
     /// The authority could not keep it.
     #[n(3)]
     Unavailable,
+    /// Too many attempts from this address.
+    #[n(4)]
+    TooManyAttempts,
 }
 
 impl Wire for Enrolment {

@@ -8,6 +8,7 @@ use minicbor::{CborLen, Decode, Encode};
 use super::Wire;
 use super::bounded::{Bytes, Text};
 use super::certificate::{Chain, DeviceList, Signed, VerifyKey};
+use super::policy::Policy;
 use crate::ids::{DeviceId, UserName};
 use crate::time::UnixTime;
 
@@ -64,6 +65,9 @@ pub enum Login {
         /// When it ends, so that the peer need not open it.
         #[n(1)]
         until: UnixTime,
+        /// The network's policy, signed by the root: the certificate carries its version.
+        #[n(2)]
+        policy: Signed<Policy>,
     },
     /// Peer: let me in. First OPAQUE login message.
     #[n(4)]
@@ -194,6 +198,9 @@ pub enum Refusal {
     /// Nobody has that name (asked by a certified member for a device list).
     #[n(9)]
     NoSuchUser,
+    /// Bytes of the password protocol that are none.
+    #[n(10)]
+    Malformed,
 }
 
 impl Wire for Login {

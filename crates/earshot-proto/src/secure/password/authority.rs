@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use minicbor::{CborLen, Decode, Encode};
 use opaque_ke::{
     CredentialFinalization, CredentialRequest, RegistrationRequest, RegistrationUpload,
     ServerLogin, ServerLoginParameters, ServerRegistration, ServerSetup,
@@ -17,8 +18,15 @@ use crate::wire::bounded::Bytes;
 pub const LOGIN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an authority keeps of one password: useless without [`AuthorityPasswords`].
-#[derive(Clone, PartialEq, Eq)]
-pub struct PasswordRecord(Bytes<256>);
+#[derive(Clone, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(transparent)]
+pub struct PasswordRecord(#[n(0)] Bytes<256>);
+
+impl std::fmt::Debug for PasswordRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordRecord(..)")
+    }
+}
 
 impl PasswordRecord {
     /// Takes a client's record (192 bytes).
@@ -28,12 +36,6 @@ impl PasswordRecord {
     pub fn new(record: Bytes<256>) -> Result<Self, BadMessage> {
         ServerRegistration::<Suite>::deserialize(&record).map_err(|_| BadMessage)?;
         Ok(Self(record))
-    }
-
-    /// Its bytes, for the account table.
-    #[must_use]
-    pub const fn bytes(&self) -> &Bytes<256> {
-        &self.0
     }
 }
 
@@ -105,7 +107,7 @@ impl AuthorityPasswords {
     /// Answers the first login message; without a record (nobody has that name) just the same.
     ///
     /// # Errors
-    /// [`BadMessage`] when it is none.
+    /// [`BadMessage`] when it is none, or the record is damaged.
     pub fn offer_login(
         &self,
         user: &UserName,
@@ -115,11 +117,12 @@ impl AuthorityPasswords {
         secrets: &mut Stream,
     ) -> Result<(PendingLogin, Bytes<384>), BadMessage> {
         let request = CredentialRequest::deserialize(request).map_err(|_| BadMessage)?;
-        let record = record.map(|record| {
-            RegistrationUpload::deserialize(record.bytes())
-                .map(ServerRegistration::finish)
-                .expect("a record was read once when it was made")
-        });
+        let record = record
+            .map(|record| {
+                RegistrationUpload::deserialize(&record.0).map(ServerRegistration::finish)
+            })
+            .transpose()
+            .map_err(|_| BadMessage)?;
         let names = Names::new(user, &self.network);
         let parameters =
             ServerLoginParameters { context: Some(CONTEXT), identifiers: names.identifiers() };
