@@ -21,6 +21,7 @@
 //! | [`ids`] | names of things: users, devices, nodes, networks, keys on the ring |
 //! | [`time`] | wall time as an argument |
 //! | [`entropy`] | randomness as an argument: one seed, two streams |
+//! | [`asks`] | questions that wait for answers |
 //! | [`wire`] | every byte that travels |
 //! | [`secure`] | all cryptography |
 //! | [`peer`] | the ordinary peer |
@@ -29,6 +30,7 @@
 //!
 //! Imports go one way: `wire ← secure ← {peer, super_peer, authority}`; roles never import each other.
 
+pub mod asks;
 pub mod authority;
 pub mod entropy;
 pub mod ids;

@@ -21,6 +21,7 @@ use crate::ids::NetworkId;
 use crate::time::UnixTime;
 use crate::wire::bounded::{Bytes, TooMany};
 use crate::wire::certificate::{AgreeKey, Chain, HolderKeys, Subject, VerifyKey};
+use crate::wire::directory::NodeEntry;
 use crate::wire::envelope::Letter;
 use crate::wire::forward::{Address, ENVELOPE_MAX};
 use crate::wire::sealed::Content;
@@ -63,6 +64,8 @@ pub struct Opened {
     pub sender: Sender,
     /// When, by the sender's clock.
     pub sealed_at: UnixTime,
+    /// The super-peer that served the sender then.
+    pub home: Option<NodeEntry>,
     /// What is said.
     pub content: Content,
 }
@@ -92,13 +95,23 @@ pub enum EnvelopeError {
     Unreadable(#[from] DecodeError),
 }
 
-/// Seals `content` from the device of `sender` and `chain` to the device whose certified key is `to`.
+/// A device that seals.
+#[derive(Clone, Copy, Debug)]
+pub struct From<'a> {
+    /// Its keys.
+    pub keys: &'a Keys,
+    /// Its certificate.
+    pub chain: &'a Chain,
+    /// The super-peer that serves it.
+    pub home: Option<NodeEntry>,
+}
+
+/// Seals `content` from one device to the device whose certified key is `to`.
 ///
 /// # Errors
 /// [`SealError`].
 pub fn seal(
-    sender: &Keys,
-    chain: &Chain,
+    from: From<'_>,
     to: &AgreeKey,
     network: &NetworkId,
     wall: UnixTime,
@@ -106,7 +119,8 @@ pub fn seal(
     secrets: &mut Stream,
 ) -> Result<Bytes<ENVELOPE_MAX>, SealError> {
     let content = Bytes::new(content.to_bytes())?;
-    let letter = Letter { sender: chain.clone(), sealed_at: wall, content };
+    let (sender, home) = (from.chain.clone(), from.home);
+    let letter = Letter { sender, sealed_at: wall, content, home };
     let letter = Zeroizing::new(letter.to_bytes());
     if letter.len() > Letter::MAX {
         return Err(TooMany { got: letter.len(), max: Letter::MAX }.into());
@@ -114,7 +128,7 @@ pub fn seal(
     let body = padded(&letter);
     let prologue = prologue(network);
     let start =
-        Start { pattern: PATTERN, key: &sender.link, remote: Some(to), prologue: &prologue };
+        Start { pattern: PATTERN, key: &from.keys.link, remote: Some(to), prologue: &prologue };
     let mut handshake = start.initiator(secrets);
     let mut envelope = vec![0; HEAD];
     handshake.write_message(&[], &mut envelope).map_err(|_| SealError::UnusableKey)?;
@@ -146,7 +160,7 @@ pub fn open(
     let sender = device(verified)?;
     let content = Content::from_bytes(&letter.content)?;
     let id = EnvelopeId(Sha256::digest(envelope).into());
-    Ok(Opened { id, sender, sealed_at: letter.sealed_at, content })
+    Ok(Opened { id, sender, sealed_at: letter.sealed_at, home: letter.home, content })
 }
 
 /// The sender's proved key and the padded body.
@@ -223,6 +237,10 @@ mod tests {
         Content::Chat(Chat::Message { id, number: 1, written: NOW, text, copy_of_message_to })
     }
 
+    const fn by<'a>(keys: &'a Keys, chain: &'a Chain) -> From<'a> {
+        From { keys, chain, home: None }
+    }
+
     fn alice_and_bob() -> (Network, Device, Device) {
         let mut network = Network::new(1);
         let (alice, bob) = (network.device("alice"), network.device("bob"));
@@ -238,7 +256,9 @@ mod tests {
     ) -> Vec<u8> {
         let id = super::network(&network.root());
         let to = to.keys.public().agree;
-        seal(&from.keys, chain, &to, &id, NOW, c, &mut network.secrets).expect("sealed").into_vec()
+        seal(by(&from.keys, chain), &to, &id, NOW, c, &mut network.secrets)
+            .expect("sealed")
+            .into_vec()
     }
 
     #[test]
@@ -304,7 +324,7 @@ mod tests {
         let to = bob.keys.public().agree;
         let authority = &network.authority;
         let mut secrets = crate::entropy::Entropy::new([2; 32]).secrets;
-        let envelope = seal(authority, &chain, &to, &id, NOW, &text(1), &mut secrets);
+        let envelope = seal(by(authority, &chain), &to, &id, NOW, &text(1), &mut secrets);
         let envelope = envelope.expect("sealed");
         let opened = open(&bob.keys.link, &network.root(), NOW, &envelope);
         assert_eq!(opened, Err(Disbelief::WrongKind.into()));
@@ -353,7 +373,7 @@ mod tests {
         let id = super::network(&network.root());
         let to = AgreeKey([0; 32]);
         let refused =
-            seal(&alice.keys, &alice.chain, &to, &id, NOW, &text(1), &mut network.secrets);
+            seal(by(&alice.keys, &alice.chain), &to, &id, NOW, &text(1), &mut network.secrets);
         assert_eq!(refused.err(), Some(SealError::UnusableKey));
     }
 }

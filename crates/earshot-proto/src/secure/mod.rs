@@ -9,6 +9,7 @@ pub mod call_keys;
 pub mod envelope;
 pub mod identity;
 pub mod link;
+pub mod links;
 pub mod local_vault;
 pub mod location;
 mod noise;

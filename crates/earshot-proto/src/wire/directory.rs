@@ -39,9 +39,6 @@ pub enum Directory {
         /// The address that the home sees the peer at.
         #[n(1)]
         observed: SocketAddr,
-        /// The authority's address, for who has it not.
-        #[n(2)]
-        authority: Option<SocketAddr>,
     },
     /// Home → keeper: hold this.
     #[n(2)]
@@ -116,6 +113,9 @@ pub enum Directory {
         /// Live ones first.
         #[n(0)]
         nodes: List<NodeEntry, SUPER_PEERS_MAX>,
+        /// Where the login authority is and which link key it has.
+        #[n(1)]
+        authority: Option<super::invite::Door>,
     },
     /// No.
     #[n(12)]

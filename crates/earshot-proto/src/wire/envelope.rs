@@ -5,6 +5,7 @@ use minicbor::{CborLen, Decode, Encode};
 use super::Wire;
 use super::bounded::Bytes;
 use super::certificate::Chain;
+use super::directory::NodeEntry;
 use crate::time::UnixTime;
 
 /// Longest content in bytes: the longest family (a message of 64 kB with its fields) and its tag.
@@ -23,9 +24,12 @@ pub struct Letter {
     /// The bytes of a [`Content`](super::sealed::Content).
     #[n(2)]
     pub content: Bytes<CONTENT_MAX>,
+    /// The super-peer that serves the sender: answers go there.
+    #[n(3)]
+    pub home: Option<NodeEntry>,
 }
 
 impl Wire for Letter {
     const NAME: &'static str = "envelope.letter";
-    const MAX: usize = CONTENT_MAX + Chain::MAX + 64;
+    const MAX: usize = CONTENT_MAX + Chain::MAX + 192;
 }

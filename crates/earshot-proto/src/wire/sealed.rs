@@ -5,6 +5,7 @@
 pub mod buddy;
 pub mod call;
 pub mod chat;
+pub mod own;
 pub mod presence;
 
 use super::{DecodeError, families};
@@ -20,6 +21,8 @@ families! {
         35 => Chat(chat::Chat),
         /// Call signaling.
         36 => Call(call::Signal),
+        /// Between the devices of one user.
+        37 => Own(own::Own),
     }
 }
 

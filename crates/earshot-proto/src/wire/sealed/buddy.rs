@@ -51,13 +51,6 @@ pub enum Buddy {
     /// No.
     #[n(2)]
     Decline,
-    /// My contact key is another one now.
-    #[n(3)]
-    NewContactKey {
-        /// The new key.
-        #[n(0)]
-        contact_key: ContactKey,
-    },
 }
 
 impl Wire for Buddy {

@@ -2,6 +2,7 @@
 
 use minicbor::{CborLen, Decode, Encode};
 
+use super::buddy::ContactKey;
 use crate::time::UnixTime;
 use crate::wire::Wire;
 use crate::wire::bounded::Text;
@@ -34,6 +35,9 @@ pub struct Presence {
     /// The receiver is asked to tell its own presence in return.
     #[n(5)]
     pub ask_back: bool,
+    /// The key under which the sender's registrations are sealed now.
+    #[n(6)]
+    pub contact_key: ContactKey,
 }
 
 /// The state a user shows. *Invisible* is not here: to others it is `Offline`.

@@ -1,0 +1,152 @@
+//! The devices at home here: those that are linked to this super-peer, and who watches them. DESIGN 2.6.
+//!
+//! Invariant: one link a device; a device that links anew replaces its old link.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::port::LinkId;
+use crate::wire::bounded::Bytes;
+use crate::wire::directory::{LOCATION_MAX, NodeEntry};
+use crate::wire::forward::Address;
+
+use super::keeper::Checked;
+
+/// Watchers of one device at most. Our choice: more buddies than anybody has on line at once.
+pub const WATCHERS_MAX: usize = 1000;
+
+/// The devices at home here.
+#[derive(Debug, Default)]
+pub struct Clients {
+    by_address: BTreeMap<Address, Client>,
+    by_link: BTreeMap<LinkId, Address>,
+}
+
+/// A device at home here.
+#[derive(Debug)]
+pub struct Client {
+    /// Its link.
+    pub link: LinkId,
+    /// Its registration.
+    pub registration: Checked,
+    /// Its sealed location.
+    pub location: Bytes<LOCATION_MAX>,
+    /// The address that its link comes from.
+    pub observed: SocketAddr,
+    /// The question that is still to be answered with `Attached`, and how many keepers have and have not answered.
+    pub attaching: Option<Attaching>,
+    /// When it last asked to be dialled back.
+    pub dialled_back: Option<Instant>,
+    watchers: BTreeMap<Address, NodeEntry>,
+}
+
+impl Client {
+    /// A device that has just linked.
+    #[must_use]
+    pub const fn new(
+        link: LinkId,
+        registration: Checked,
+        location: Bytes<LOCATION_MAX>,
+        observed: SocketAddr,
+    ) -> Self {
+        let watchers = BTreeMap::new();
+        Self {
+            link,
+            registration,
+            location,
+            observed,
+            attaching: None,
+            dialled_back: None,
+            watchers,
+        }
+    }
+}
+
+/// An `Attach` under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Attaching {
+    /// The question's number.
+    pub ask: u32,
+    /// Keepers that hold the registration.
+    pub kept: u8,
+    /// Keepers that have not answered.
+    pub waiting: u8,
+}
+
+impl Clients {
+    /// Takes a device in (again). Answers the link it had before, if that is another one.
+    pub fn attach(&mut self, client: Client) -> Option<LinkId> {
+        let address = client.registration.address.clone();
+        let link = client.link;
+        let old = self.by_address.insert(address.clone(), client);
+        let replaced = old.map(|mut old| {
+            if let Some(new) = self.by_address.get_mut(&address) {
+                new.watchers = std::mem::take(&mut old.watchers);
+                new.dialled_back = old.dialled_back;
+            }
+            self.by_link.remove(&old.link);
+            old.link
+        });
+        self.by_link.insert(link, address);
+        replaced.filter(|old| *old != link)
+    }
+
+    /// Lets the device of a link go. Answers it, with its watchers.
+    pub fn detach(&mut self, link: LinkId) -> Option<(Client, Vec<(Address, NodeEntry)>)> {
+        let address = self.by_link.remove(&link)?;
+        let mut client = self.by_address.remove(&address)?;
+        let watchers = std::mem::take(&mut client.watchers).into_iter().collect();
+        Some((client, watchers))
+    }
+
+    /// The device with this address.
+    #[must_use]
+    pub fn get(&self, address: &Address) -> Option<&Client> {
+        self.by_address.get(address)
+    }
+
+    /// The device with this address, to change it.
+    pub fn get_mut(&mut self, address: &Address) -> Option<&mut Client> {
+        self.by_address.get_mut(address)
+    }
+
+    /// The device of a link, to change it.
+    pub fn of_link_mut(&mut self, link: LinkId) -> Option<&mut Client> {
+        self.by_address.get_mut(self.by_link.get(&link)?)
+    }
+
+    /// Whether that link is a client's.
+    #[must_use]
+    pub fn has_link(&self, link: LinkId) -> bool {
+        self.by_link.contains_key(&link)
+    }
+
+    /// Notes that `watcher`, at home at `home`, wants to know when `watched` is gone. False when it is not here, or
+    /// watched by too many.
+    pub fn watch(&mut self, watched: &Address, watcher: Address, home: NodeEntry) -> bool {
+        let Some(client) = self.by_address.get_mut(watched) else { return false };
+        if client.watchers.len() >= WATCHERS_MAX && !client.watchers.contains_key(&watcher) {
+            return false;
+        }
+        client.watchers.insert(watcher, home);
+        true
+    }
+
+    /// All addresses at home here.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.by_address.keys()
+    }
+
+    /// How many are at home here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_address.len()
+    }
+
+    /// Whether nobody is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_address.is_empty()
+    }
+}

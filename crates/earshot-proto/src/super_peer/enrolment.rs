@@ -1,0 +1,285 @@
+//! Getting and renewing the node certificate, and joining the other members. DESIGN 2.5, INTERFACES 2.
+//!
+//! A super-peer serves from the moment it is enrolled; it then links to every member it knows (below the ring
+//! threshold everybody knows everybody). Certificates live seven days and are renewed at half their life.
+
+use std::time::{Duration, Instant};
+
+use crate::port::{LinkId, Output, SaveId, Service};
+use crate::secure::identity::{Disbelief, Use, open_signed, verify_chain};
+use crate::secure::link::Expect;
+use crate::secure::links::Who;
+use crate::time::UnixTime;
+use crate::wire::bounded::{List, Text};
+use crate::wire::certificate::Subject;
+use crate::wire::directory::{Directory, NodeEntry};
+use crate::wire::enrolment::{Enrolment, EnrolmentRefusal};
+use crate::wire::invite::{Door, Invite};
+use crate::wire::policy::{NETWORK_NAME_MAX, Policy, Range};
+
+use super::relay::{Relay, RelayConfig};
+use super::{About, EnrolmentRecord, Notice, Record, SuperPeer};
+
+/// Pause before the authority is tried again. Our choice: an authority that restarts is missed for seconds.
+const RETRY: Duration = Duration::from_secs(5);
+/// Keepers of a key before the policy is known. DESIGN 1.
+const KEEPERS_DEFAULT: u8 = 4;
+
+/// Where a super-peer stands with the authority.
+#[derive(Debug, Default)]
+pub(super) enum Standing {
+    /// Not enrolled and not trying: it has no token.
+    #[default]
+    Outside,
+    /// Asking for a certificate.
+    Enrolling { link: Option<LinkId>, retry: Option<Instant> },
+    /// Enrolled.
+    Serving { policy: Policy, renewal: Renewal },
+}
+
+/// The next renewal of the certificate.
+#[derive(Debug)]
+pub(super) struct Renewal {
+    at: Instant,
+    link: Option<LinkId>,
+}
+
+/// Why a super-peer is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotEnrolled {
+    /// It has neither a certificate nor a token to get one.
+    NoToken,
+    /// The authority said no.
+    Refused(EnrolmentRefusal),
+    /// What the authority sent does not verify: it is not this network's.
+    Disbelieved(Disbelief),
+}
+
+impl Standing {
+    pub(super) const fn is_serving(&self) -> bool {
+        matches!(self, Self::Serving { .. })
+    }
+
+    /// r of DESIGN 1: how many super-peers keep a key.
+    pub(super) const fn keepers(&self) -> u8 {
+        match self {
+            Self::Serving { policy, .. } => policy.keepers,
+            Self::Outside | Self::Enrolling { .. } => KEEPERS_DEFAULT,
+        }
+    }
+
+    pub(super) const fn next_due(&self) -> Option<Instant> {
+        match self {
+            Self::Outside => None,
+            Self::Enrolling { retry, .. } => *retry,
+            Self::Serving { renewal, .. } => match renewal.link {
+                None => Some(renewal.at),
+                Some(_) => None,
+            },
+        }
+    }
+}
+
+impl SuperPeer {
+    /// Enrols, or serves at once with the certificate of before.
+    pub(super) fn start(&mut self, now: Instant) {
+        let before = self.config.enrolled.take();
+        let believed = before.and_then(|record| self.believe(now, record).ok());
+        match believed {
+            Some((record, policy, entry, until)) => self.serve(now, record, policy, entry, until),
+            None if self.config.token.is_some() => self.dial_authority(now),
+            None => self.out.push_back(Output::Notify(Notice::NotEnrolled(NotEnrolled::NoToken))),
+        }
+    }
+
+    fn dial_authority(&mut self, now: Instant) {
+        let Door { address, key } = self.config.authority;
+        let expect = Expect::Key(key);
+        let link = self.links.dial(now, address, Service::Authority, expect);
+        match &mut self.standing {
+            Standing::Serving { renewal, .. } => renewal.link = Some(link),
+            Standing::Outside | Standing::Enrolling { .. } => {
+                self.standing = Standing::Enrolling { link: Some(link), retry: None };
+            }
+        }
+    }
+
+    pub(super) fn authority_linked(&mut self, now: Instant, link: LinkId) {
+        let address = self.config.address;
+        let message: Enrolment = match &self.standing {
+            Standing::Serving { .. } => Enrolment::Renew { address },
+            Standing::Outside | Standing::Enrolling { .. } => {
+                let Some(token) = self.config.token.clone() else { return };
+                Enrolment::Enrol { token: Some(token), keys: self.config.keys.public(), address }
+            }
+        };
+        self.links.send(now, link, 1, message);
+    }
+
+    pub(super) fn authority_gone(&mut self, now: Instant, gone: LinkId) {
+        match &mut self.standing {
+            Standing::Enrolling { link, retry } if *link == Some(gone) => {
+                *link = None;
+                *retry = Some(now + RETRY);
+            }
+            Standing::Serving { renewal, .. } if renewal.link == Some(gone) => {
+                renewal.link = None;
+                renewal.at = renewal.at.max(now + RETRY);
+            }
+            Standing::Outside | Standing::Enrolling { .. } | Standing::Serving { .. } => {}
+        }
+    }
+
+    pub(super) fn handle_enrolment(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        who: &Who,
+        message: Enrolment,
+    ) {
+        if !matches!(who, Who::Authority) {
+            return self.links.close(link);
+        }
+        match message {
+            Enrolment::Enrolled { chain, policy, nodes } => {
+                self.links.close(link);
+                let record = EnrolmentRecord { chain, policy, nodes: nodes.into_vec() };
+                match self.believe(now, record) {
+                    Ok((record, policy, entry, until)) => {
+                        self.saves += 1;
+                        let save = Record::Enrolment(record.clone());
+                        self.out.push_back(Output::Save(SaveId(self.saves), save));
+                        self.serve(now, record, policy, entry, until);
+                    }
+                    Err(why) => self.not_enrolled(NotEnrolled::Disbelieved(why)),
+                }
+            }
+            Enrolment::Refused { reason } => {
+                self.links.close(link);
+                self.not_enrolled(NotEnrolled::Refused(reason));
+            }
+            Enrolment::Enrol { .. } | Enrolment::Renew { .. } => self.links.close(link),
+        }
+    }
+
+    /// A serving node goes on serving while its certificate lives; it is only told.
+    fn not_enrolled(&mut self, why: NotEnrolled) {
+        if !self.standing.is_serving() {
+            self.standing = Standing::Outside;
+        }
+        self.out.push_back(Output::Notify(Notice::NotEnrolled(why)));
+    }
+
+    fn believe(
+        &self,
+        now: Instant,
+        record: EnrolmentRecord,
+    ) -> Result<(EnrolmentRecord, Policy, NodeEntry, UnixTime), Disbelief> {
+        let root = &self.config.root;
+        let verified = verify_chain(&record.chain, root, self.wall(now), Use::Present)?;
+        let policy = open_signed(&record.policy, root)?;
+        let until = verified.statement.not_after;
+        let Subject::Node { node, address, keys, .. } = verified.statement.subject else {
+            return Err(Disbelief::WrongKind);
+        };
+        if keys != self.config.keys.public() || address != self.config.address {
+            return Err(Disbelief::NotTheHolder);
+        }
+        Ok((record, policy, NodeEntry { node, address, key: keys.agree }, until))
+    }
+
+    fn serve(
+        &mut self,
+        now: Instant,
+        record: EnrolmentRecord,
+        policy: Policy,
+        entry: NodeEntry,
+        until: UnixTime,
+    ) {
+        let left = until.since(self.wall(now));
+        let renewal = Renewal { at: now + left / 2, link: None };
+        self.links.certify(record.chain);
+        self.open_relay(now, &policy);
+        self.members.set_me(entry);
+        for node in record.nodes {
+            self.members.learn(node, now);
+        }
+        let invite = self.invite(&policy, &entry);
+        self.standing = Standing::Serving { policy, renewal };
+        self.out.push_back(Output::Notify(Notice::Serving { invite, entry }));
+        self.join_due(now);
+    }
+
+    fn open_relay(&mut self, now: Instant, policy: &Policy) {
+        let address = self.config.address.ip();
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let config = RelayConfig {
+            own: vec![Range { address, prefix: bits }],
+            policy: policy.ranges.to_vec(),
+            allow: self.config.relay_allow.clone(),
+            ipv4: address.is_ipv4(),
+            ipv6: address.is_ipv6(),
+            ..RelayConfig::default()
+        };
+        self.relay = Some(Relay::new(now, &config, self.entropy.secrets.split()));
+    }
+
+    fn invite(&self, policy: &Policy, entry: &NodeEntry) -> Invite {
+        Invite {
+            name: policy.name.clone(),
+            root: self.config.root,
+            super_peers: List::first_of([Door { address: entry.address, key: entry.key }]),
+            token: None,
+            policy_version: policy.version,
+        }
+    }
+
+    /// Dials the members that are due, once we serve.
+    pub(super) fn join_due(&mut self, now: Instant) {
+        if !self.standing.is_serving() {
+            return;
+        }
+        for entry in self.members.due(now) {
+            let expect = Expect::Key(entry.key);
+            let link = self.links.dial(now, entry.address, Service::SuperPeer, expect);
+            self.members.dialling(&entry.node, link, now);
+        }
+    }
+
+    pub(super) fn member_linked(&mut self, now: Instant, entry: NodeEntry, link: LinkId) {
+        if self.members.opened(entry, link, now) {
+            self.members_changed(now);
+        }
+        if matches!(link, LinkId::Dialled(_)) {
+            self.ask(now, link, About::Members, Directory::ListSuperPeers);
+        }
+    }
+
+    pub(super) fn member_gone(&mut self, now: Instant, link: LinkId) {
+        if let Some(node) = self.members.closed(link, now, &mut self.entropy.jitter) {
+            self.watches_lost(now, &node);
+            self.members_changed(now);
+        }
+    }
+
+    pub(super) fn renew_due(&mut self, now: Instant) {
+        let due = self.standing.next_due().is_some_and(|at| at <= now);
+        if due {
+            self.dial_authority(now);
+        }
+    }
+
+    /// The enrolment could not be kept: it is asked for again at the next start, so nothing is lost.
+    pub(super) fn not_saved(&self) {
+        tracing::warn!("The enrolment could not be written to disk");
+    }
+
+    /// The network's name.
+    #[must_use]
+    pub fn network_name(&self) -> Option<&Text<NETWORK_NAME_MAX>> {
+        match &self.standing {
+            Standing::Serving { policy, .. } => Some(&policy.name),
+            Standing::Outside | Standing::Enrolling { .. } => None,
+        }
+    }
+}
