@@ -1,6 +1,7 @@
 //! The machine room.
 
 pub mod api;
+pub mod calls;
 pub mod clock;
 mod datagrams;
 pub mod driver;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use earshot_proto::ids::CallId;
 use earshot_proto::port::{
-    Input, LinkDown, LinkEvent, LinkId, LinkOrder, Machine, Output, PathEvent, PathId,
-    RelayPortEvent, RelayPortId, SaveFailure, SaveId, Service, VoiceEvent, VoiceOrder, WaitReason,
+    Input, LinkDown, LinkEvent, LinkId, LinkOrder, Machine, Output, PathEvent, PathFacts, PathId,
+    PathOrder, PathPolicy, RelayPortEvent, RelayPortId, RelayServer, SaveFailure, SaveId, Service,
+    VoiceEvent, VoiceOrder, WaitReason,
 };
 use tokio::sync::mpsc;
 
@@ -155,16 +156,35 @@ impl Stage {
         stage
     }
 
+    /// One that looks for paths over loopback, with the voice of a test.
+    pub(crate) async fn speaking(voice: Box<dyn Voice>) -> Self {
+        let started = Driver::start(with_loopback_candidates()).await;
+        let driver = started.expect("loopback has a free port");
+        let (_, nobody) = mpsc::unbounded_channel();
+        let mut stage = Self::house_speaking(&driver, &[], voice, nobody).await;
+        assert_eq!(stage.hears().await, Heard::Clock, "the first input is the wall clock");
+        stage
+    }
+
     pub(crate) async fn house(driver: &Driver, services: &[Service]) -> Self {
-        let (tell, heard) = mpsc::unbounded_channel();
         let (take, paths) = mpsc::unbounded_channel();
+        Self::house_speaking(driver, services, Box::new(PathTaker(take)), paths).await
+    }
+
+    async fn house_speaking(
+        driver: &Driver,
+        services: &[Service],
+        voice: Box<dyn Voice>,
+        paths: mpsc::UnboundedReceiver<PathHandle>,
+    ) -> Self {
+        let (tell, heard) = mpsc::unbounded_channel();
         let residence = Residence {
             machine: Puppet::default(),
             services: services.to_vec(),
             mail: Mail::Delivered,
             keep: Box::new(Odd),
             notices: Box::new(move |heard| drop(tell.send(heard))),
-            voice: Some(Box::new(PathTaker(take))),
+            voice: Some(voice),
         };
         let puppet = driver.house(residence).await.expect("the loop runs");
         Self { driver: driver.clone(), puppet, heard, paths }
@@ -209,6 +229,58 @@ impl Stage {
         let heard = self.hears().await;
         assert!(matches!(heard, Heard::Connected(up, _) if up == id), "{heard:?}");
         id
+    }
+}
+
+/// Settings for paths within this computer.
+pub(crate) fn with_loopback_candidates() -> Settings {
+    let mut settings = on_loopback();
+    settings.ice.include_loopback = true;
+    settings
+}
+
+/// The path of [`meet`].
+pub(crate) const PATH: PathId = PathId(1);
+
+/// An order for it.
+pub(crate) fn path(order: PathOrder) -> Output<Heard, u32> {
+    Output::Path(PATH, order)
+}
+
+/// What came of it.
+pub(crate) async fn path_event(stage: &mut Stage) -> PathEvent {
+    let heard = stage.hears().await;
+    let Heard::Path(PATH, event) = heard else { panic!("not of the path: {heard:?}") };
+    event
+}
+
+/// Opens a path between two processes; the first controls.
+pub(crate) async fn meet(
+    alice: &mut Stage,
+    bob: &mut Stage,
+    servers: [Vec<RelayServer>; 2],
+    policy: PathPolicy,
+) -> [PathFacts; 2] {
+    let [hers, his] = servers;
+    alice.order([path(PathOrder::Open { controlling: true, servers: hers, policy })]).await;
+    bob.order([path(PathOrder::Open { controlling: false, servers: his, policy })]).await;
+    let (to_alice, to_bob) = (alice.strings(), bob.strings());
+    let (hers, his) = tokio::join!(signal(alice, &to_bob), signal(bob, &to_alice));
+    [hers, his]
+}
+
+/// Carries signaling from one to the other until the path is up.
+async fn signal(from: &mut Stage, to: &Strings) -> PathFacts {
+    loop {
+        match path_event(from).await {
+            PathEvent::Local { ufrag, password } => {
+                to.order([path(PathOrder::Remote { ufrag, password })]).await;
+            }
+            PathEvent::Candidate(text) => to.order([path(PathOrder::Candidate(text))]).await,
+            PathEvent::EndOfCandidates => {}
+            PathEvent::Up(facts) => return facts,
+            PathEvent::Down(down) => panic!("no path: {down:?}"),
+        }
     }
 }
 

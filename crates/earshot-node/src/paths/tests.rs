@@ -3,52 +3,13 @@
 use std::time::Instant;
 
 use earshot_proto::port::{
-    Output, PathDown, PathEvent, PathFacts, PathId, PathKind, PathOrder, PathPolicy,
+    Output, PathDown, PathEvent, PathFacts, PathKind, PathOrder, PathPolicy,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::PathGone;
-use crate::driver::Settings;
-use crate::puppet::{Heard, PATIENCE, Stage, Strings, on_loopback};
-
-const PATH: PathId = PathId(1);
-
-fn with_loopback_candidates() -> Settings {
-    let mut settings = on_loopback();
-    settings.ice.include_loopback = true;
-    settings
-}
-
-fn path(order: PathOrder) -> Output<Heard, u32> {
-    Output::Path(PATH, order)
-}
-
-fn open(controlling: bool, policy: PathPolicy) -> Output<Heard, u32> {
-    path(PathOrder::Open { controlling, servers: Vec::new(), policy })
-}
-
-/// What came of a path.
-async fn event(stage: &mut Stage) -> PathEvent {
-    let heard = stage.hears().await;
-    let Heard::Path(PATH, event) = heard else { panic!("not of the path: {heard:?}") };
-    event
-}
-
-/// Carries signaling from `from` to `to` until its path is up.
-async fn signal(from: &mut Stage, to: &Strings) -> PathFacts {
-    loop {
-        match event(from).await {
-            PathEvent::Local { ufrag, password } => {
-                to.order([path(PathOrder::Remote { ufrag, password })]).await;
-            }
-            PathEvent::Candidate(text) => to.order([path(PathOrder::Candidate(text))]).await,
-            PathEvent::EndOfCandidates => {}
-            PathEvent::Up(facts) => return facts,
-            PathEvent::Down(down) => panic!("no path: {down:?}"),
-        }
-    }
-}
+use crate::puppet::{Heard, PATIENCE, Stage, meet, path, path_event, with_loopback_candidates};
 
 struct Connected {
     alice: Stage,
@@ -59,12 +20,14 @@ struct Connected {
 async fn connect() -> Connected {
     let mut alice = Stage::with(with_loopback_candidates(), &[]).await;
     let mut bob = Stage::with(with_loopback_candidates(), &[]).await;
-    alice.order([open(true, PathPolicy::Any)]).await;
-    bob.order([open(false, PathPolicy::Any)]).await;
-    let (to_alice, to_bob) = (alice.strings(), bob.strings());
-    let (facts, theirs) = tokio::join!(signal(&mut alice, &to_bob), signal(&mut bob, &to_alice));
+    let nobody = [Vec::new(), Vec::new()];
+    let [facts, theirs] = meet(&mut alice, &mut bob, nobody, PathPolicy::Any).await;
     assert_eq!((facts.local, facts.remote), (theirs.remote, theirs.local));
     Connected { alice, bob, facts }
+}
+
+fn open(controlling: bool, policy: PathPolicy) -> Output<Heard, u32> {
+    path(PathOrder::Open { controlling, servers: Vec::new(), policy })
 }
 
 #[tokio::test]
@@ -112,9 +75,9 @@ async fn a_closed_path_takes_nothing_more_and_is_silent() {
 async fn without_a_relay_there_is_no_hidden_path() {
     let mut alice = Stage::with(with_loopback_candidates(), &[]).await;
     alice.order([open(true, PathPolicy::RelayOnly)]).await;
-    assert!(matches!(event(&mut alice).await, PathEvent::Local { .. }));
-    assert_eq!(event(&mut alice).await, PathEvent::EndOfCandidates);
-    assert_eq!(event(&mut alice).await, PathEvent::Down(PathDown::Unavailable));
+    assert!(matches!(path_event(&mut alice).await, PathEvent::Local { .. }));
+    assert_eq!(path_event(&mut alice).await, PathEvent::EndOfCandidates);
+    assert_eq!(path_event(&mut alice).await, PathEvent::Down(PathDown::Unavailable));
 }
 
 #[tokio::test]
@@ -125,7 +88,7 @@ async fn a_peer_that_never_answers_is_no_path() {
     alice.order([path(remote)]).await;
     let down = async {
         loop {
-            if let PathEvent::Down(down) = event(&mut alice).await {
+            if let PathEvent::Down(down) = path_event(&mut alice).await {
                 return down;
             }
         }
@@ -139,7 +102,7 @@ async fn a_path_whose_other_end_dies_is_lost() {
     bob.driver.clone().stop().await;
     let down = async {
         loop {
-            if let PathEvent::Down(down) = event(&mut alice).await {
+            if let PathEvent::Down(down) = path_event(&mut alice).await {
                 return down;
             }
         }
