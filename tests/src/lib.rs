@@ -1,8 +1,5 @@
 //! The proving ground.
 
 pub mod align;
-pub mod demo;
-pub mod harness;
-pub mod report;
 pub mod speech;
 pub mod stoi;

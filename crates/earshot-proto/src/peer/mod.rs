@@ -1,1 +1,3 @@
-//! The role.
+//! The ordinary peer.
+
+pub mod call;

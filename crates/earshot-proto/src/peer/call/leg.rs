@@ -1,0 +1,492 @@
+//! One call towards one device of the other user: the way signals take to it, what is still to be heard by it, and
+//! the path of the voice to it.
+//!
+//! A leg knows facts (rung, cut off, path up, path down, probed in vain); what follows from them for the call is
+//! decided by [`super::one`]. Invariant: once a leg was closed it holds no key, no path, and says nothing new.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::dialog::Dialog;
+use super::leg_path::LegPath;
+use super::patience;
+use super::reason::{EndFacts, SendFailure};
+use super::signaling::{self, Privacy, Side, SignalingCase};
+use super::{Callee, CallsOutput, Cx, Delivery, Post, Sender};
+use crate::ids::CallId;
+use crate::port::{PathEvent, PathPolicy};
+use crate::secure::call_keys::{Contribution, Parties, Party};
+use crate::secure::voice_seal::VoiceKeys;
+use crate::wire::bounded::{List, Text};
+use crate::wire::certificate::{AgreeKey, VerifyKey};
+use crate::wire::directory::NodeEntry;
+use crate::wire::forward::{Address, Undelivered};
+use crate::wire::sealed::call::{
+    CANDIDATE_MAX, CANDIDATES_MAX, IceCredentials, Signal, SignalBody, SignalledEnd,
+};
+
+/// How often a signal is repeated by one case before the next one is tried: silence is a failure too. Our choice: with
+/// the waits of [`super::dialog`] that is 1.5 s, longer than any round trip, shorter than a caller's patience.
+const REPEATS_PER_CASE: u32 = 2;
+type Candidates = List<Text<CANDIDATE_MAX>, CANDIDATES_MAX>;
+
+/// Whether the other device was asked if it still has the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// It was not.
+    No,
+    /// It was, by the signal of this number.
+    Asked { number: u32, deadline: Instant },
+    /// It has.
+    Answered,
+    /// It kept silent.
+    Unanswered,
+}
+
+/// One call towards one device.
+pub(super) struct Leg {
+    pub(super) call: CallId,
+    pub(super) to: Address,
+    identity: VerifyKey,
+    agree: AgreeKey,
+    side: Side,
+    home: Option<NodeEntry>,
+    direct: Option<SocketAddr>,
+    pub(super) privacy: Privacy,
+    /// The case of the call: how the caller's signals travel.
+    case: SignalingCase,
+    /// How ours travel; a callee's may need another way than the caller's.
+    way: SignalingCase,
+    first: SignalingCase,
+    dialog: Dialog,
+    secret: Option<Contribution>,
+    pub(super) keys: Option<Box<VoiceKeys>>,
+    /// The other side's contribution is no key.
+    pub(super) keys_refused: bool,
+    pub(super) path: Option<LegPath>,
+    /// Anything of ours was heard there, or anything came from there.
+    pub(super) met: bool,
+    pub(super) rang: bool,
+    /// Every way failed, the last one like this.
+    pub(super) cut_off: Option<SendFailure>,
+    pub(super) last_failure: Option<SendFailure>,
+    pub(super) probe: Probe,
+    /// Number of the last probe said; one is under way at a time.
+    asked: u32,
+    hold: Told<bool>,
+    our_home: Told<Option<NodeEntry>>,
+}
+
+/// Something the other side is kept informed of; one signal about it is under way at a time.
+#[derive(Debug)]
+struct Told<T> {
+    said: T,
+    now: T,
+}
+
+impl Leg {
+    /// A leg towards a device that we call.
+    pub(super) fn to_callee(cx: &mut Cx<'_>, call: CallId, callee: Callee, hide: bool) -> Self {
+        let hide = hide || !callee.standing.is_buddy();
+        let privacy = if hide { Privacy::Hidden } else { Privacy::Open };
+        let case = signaling::first(cx.around.reachability, callee.reachability, privacy);
+        let mut leg = Self {
+            call,
+            to: callee.address,
+            identity: callee.identity,
+            agree: callee.agree,
+            side: Side::Caller,
+            home: callee.home,
+            direct: callee.direct,
+            privacy,
+            case,
+            way: case,
+            first: case,
+            dialog: Dialog::default(),
+            secret: Some(Contribution::draw(cx.secrets)),
+            keys: None,
+            keys_refused: false,
+            path: None,
+            met: false,
+            rang: false,
+            cut_off: None,
+            last_failure: None,
+            probe: Probe::No,
+            asked: 0,
+            hold: Told { said: false, now: false },
+            our_home: Told { said: cx.around.home, now: cx.around.home },
+        };
+        if leg.route().is_none() && !leg.take_next_way() {
+            leg.cut_off = Some(SendFailure::NoConnection);
+        }
+        leg
+    }
+
+    /// A leg towards a device that calls us; `first` is its first signal, an offer.
+    pub(super) fn to_caller(cx: &mut Cx<'_>, from: &Sender, first: &Signal, offer: &Offer) -> Self {
+        let hide = offer.relay_only || !from.standing.is_buddy();
+        let hide = hide || cx.around.addresses == PathPolicy::RelayOnly;
+        let mut leg = Self {
+            call: first.call,
+            to: from.address.clone(),
+            identity: from.identity,
+            agree: from.agree,
+            side: Side::Callee,
+            home: offer.home,
+            direct: None,
+            privacy: if hide { Privacy::Hidden } else { Privacy::Open },
+            case: first.case,
+            way: first.case,
+            first: first.case,
+            dialog: Dialog::default(),
+            secret: Some(Contribution::draw(cx.secrets)),
+            keys: None,
+            keys_refused: false,
+            path: None,
+            met: true,
+            rang: true,
+            cut_off: None,
+            last_failure: None,
+            probe: Probe::No,
+            asked: 0,
+            hold: Told { said: false, now: false },
+            our_home: Told { said: cx.around.home, now: cx.around.home },
+        };
+        leg.dialog.take(first.number, &first.body);
+        leg
+    }
+
+    /// Whether a signal comes from the device (and the person) of this leg.
+    pub(super) fn is_with(&self, from: &Sender) -> bool {
+        self.to == from.address && self.identity == from.identity
+    }
+
+    pub(super) fn case(&self) -> SignalingCase {
+        self.case
+    }
+
+    /// What is known of this leg when it ends a call.
+    pub(super) fn facts(&self) -> EndFacts {
+        EndFacts {
+            device: Some(self.to.device),
+            signaling: self.last_failure,
+            path: self.path.as_ref().and_then(|path| path.down),
+            candidates_here: self.path.as_ref().map(|path| path.sent),
+            candidates_there: self.path.as_ref().map(|path| path.taken),
+            ..EndFacts::default()
+        }
+    }
+
+    /// Our contribution to the keys.
+    pub(super) fn contribution(&self) -> Option<AgreeKey> {
+        self.secret.as_ref().map(Contribution::public)
+    }
+
+    /// Makes the keys of the voice from both contributions; ours is used up. False: theirs is refused.
+    pub(super) fn agree(&mut self, cx: &Cx<'_>, theirs: &AgreeKey) -> bool {
+        let Some(own) = self.secret.take() else { return self.keys.is_some() };
+        let ours = Party {
+            contribution: own.public(),
+            identity: cx.me.identity,
+            device: cx.me.address.device,
+            link: cx.me.link.public(),
+        };
+        let theirs = Party {
+            contribution: *theirs,
+            identity: self.identity,
+            device: self.to.device,
+            link: self.agree,
+        };
+        let (network, call, link) = (*cx.network, self.call, &cx.me.link);
+        let keys =
+            match self.side {
+                Side::Caller => Parties { network, call, caller: ours, callee: theirs }
+                    .keys_of_caller(own, link),
+                Side::Callee => Parties { network, call, caller: theirs, callee: ours }
+                    .keys_of_callee(own, link),
+            };
+        self.keys = keys.ok().map(Box::new);
+        self.keys_refused = self.keys.is_none();
+        !self.keys_refused
+    }
+
+    fn route(&self) -> Option<signaling::Route> {
+        signaling::route(self.way, self.side, self.direct, self.home)
+    }
+
+    /// Goes over to the next way that there is.
+    fn take_next_way(&mut self) -> bool {
+        while let Some(next) = signaling::next(self.way) {
+            self.way = next;
+            if self.side == Side::Caller {
+                self.case = next;
+            }
+            if self.route().is_some() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Says something that must arrive.
+    pub(super) fn say(&mut self, cx: &mut Cx<'_>, body: SignalBody) -> u32 {
+        let number = self.dialog.say(cx.now, body.clone());
+        self.send(cx, number, body);
+        number
+    }
+
+    fn send(&mut self, cx: &mut Cx<'_>, number: u32, body: SignalBody) {
+        let Some(route) = self.route() else { return };
+        let heard = self.dialog.tell_taken();
+        let signal = Signal { call: self.call, number, heard, case: self.case, body };
+        cx.out.push_back(CallsOutput::Send(Box::new(Post {
+            to: self.to.clone(),
+            identity: self.identity,
+            agree: self.agree,
+            route,
+            signal,
+        })));
+    }
+
+    fn repeat(&mut self, cx: &mut Cx<'_>) {
+        for (number, body) in self.dialog.repeat(cx.now) {
+            self.send(cx, number, body);
+        }
+    }
+
+    /// Takes a signal in; gives what has its turn now, in order.
+    pub(super) fn handle_signal(&mut self, cx: &mut Cx<'_>, signal: &Signal) -> Vec<SignalBody> {
+        let news = self.dialog.hear(cx.now, signal.heard);
+        let turn = self.dialog.take(signal.number, &signal.body);
+        if news || !turn.is_empty() {
+            self.met = true;
+            self.cut_off = None;
+            if self.side == Side::Callee && self.case != signal.case {
+                self.case = signal.case;
+                self.way = signal.case;
+            }
+        }
+        if let Probe::Asked { number, .. } = self.probe
+            && self.dialog.was_heard(number)
+        {
+            self.probe = Probe::Answered;
+        }
+        turn
+    }
+
+    /// The other side's credentials came.
+    pub(super) fn take_credentials(&mut self, cx: &mut Cx<'_>, theirs: &IceCredentials) {
+        if let Some(path) = &mut self.path {
+            path.handle_credentials(cx, theirs);
+        }
+    }
+
+    /// Candidates of the other side came.
+    pub(super) fn take_candidates(&mut self, cx: &mut Cx<'_>, theirs: Candidates) {
+        if let Some(path) = &mut self.path {
+            path.handle_candidates(cx, theirs.into_vec());
+        }
+    }
+
+    /// The other side is served by another super-peer now: what it has not heard goes there.
+    pub(super) fn take_home(&mut self, cx: &mut Cx<'_>, home: NodeEntry) {
+        self.home = Some(home);
+        self.repeat(cx);
+    }
+
+    /// Says how a signal fared that went out by `case`.
+    pub(super) fn handle_delivery(
+        &mut self,
+        cx: &mut Cx<'_>,
+        case: SignalingCase,
+        delivery: Delivery,
+    ) {
+        let Delivery::Failed(failure) = delivery else { return };
+        if case != self.way || self.cut_off.is_some() || !self.dialog.waits() {
+            return;
+        }
+        self.last_failure = Some(failure);
+        let busy = failure == SendFailure::Undelivered(Undelivered::TooMuch);
+        if busy {
+            return; // The next case would cost the same budget; the repetition comes later anyway.
+        }
+        if self.take_next_way() {
+            self.repeat(cx);
+        } else {
+            self.cut_off = Some(failure);
+        }
+    }
+
+    /// We are served by another home now, or by one again.
+    pub(super) fn handle_home(&mut self, cx: &mut Cx<'_>) {
+        self.our_home.now = cx.around.home;
+        if self.cut_off.take().is_some() {
+            self.start_over();
+        }
+        if self.dialog.waits() && self.dialog.repeat_at().is_some() {
+            self.repeat(cx);
+        }
+    }
+
+    fn start_over(&mut self) {
+        self.way = self.first;
+        if self.side == Side::Caller {
+            self.case = self.first;
+        }
+        if self.route().is_none() {
+            self.take_next_way();
+        }
+    }
+
+    /// Opens the path of the voice.
+    pub(super) fn open_path(&mut self, cx: &mut Cx<'_>) {
+        let policy = match self.privacy {
+            Privacy::Open => PathPolicy::Any,
+            Privacy::Hidden => PathPolicy::RelayOnly,
+        };
+        self.path = Some(LegPath::open(cx, self.side, policy));
+    }
+
+    /// Takes an event of the path of this leg.
+    pub(super) fn handle_path(&mut self, cx: &mut Cx<'_>, event: PathEvent) {
+        let Some(path) = &mut self.path else { return };
+        let down = matches!(event, PathEvent::Down(_));
+        if let Some(body) = path.handle_event(cx, event) {
+            self.say(cx, body);
+        }
+        if down && !matches!(self.probe, Probe::Asked { .. }) {
+            self.probe = Probe::No; // An answer from before says nothing about now.
+        }
+        self.flush_candidates(cx);
+    }
+
+    fn flush_candidates(&mut self, cx: &mut Cx<'_>) {
+        while let Some(body) = self.path.as_mut().and_then(|path| path.due_candidates(cx.now)) {
+            self.say(cx, body);
+        }
+    }
+
+    /// Asks the device whether it still has the call.
+    pub(super) fn ask(&mut self, cx: &mut Cx<'_>) {
+        if matches!(self.probe, Probe::Asked { .. }) {
+            return;
+        }
+        let asked = self.dialog.waits_for(|body| matches!(body, SignalBody::Probe));
+        if !asked {
+            self.asked = self.say(cx, SignalBody::Probe);
+        }
+        let number = self.asked;
+        self.probe = Probe::Asked { number, deadline: cx.now + patience::PROBE };
+    }
+
+    /// We hold the call, or do not.
+    pub(super) fn hold(&mut self, held: bool) {
+        self.hold.now = held;
+    }
+
+    /// Does what has come due.
+    pub(super) fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
+        if let Probe::Asked { deadline, .. } = self.probe
+            && deadline <= cx.now
+        {
+            self.probe = Probe::Unanswered;
+        }
+        if self.dialog.repeat_at().is_some_and(|at| at <= cx.now) {
+            if self.cut_off.take().is_some() {
+                self.start_over();
+            } else if self.dialog.repeats() >= REPEATS_PER_CASE {
+                self.take_next_way();
+            }
+            self.repeat(cx);
+        }
+        self.flush_candidates(cx);
+    }
+
+    /// Says what is still owed: how the other side is held, where we moved, how far it was heard.
+    pub(super) fn settle(&mut self, cx: &mut Cx<'_>) {
+        let holds = |body: &SignalBody| matches!(body, SignalBody::Hold | SignalBody::Resume);
+        if self.hold.said != self.hold.now && !self.dialog.waits_for(holds) {
+            self.hold.said = self.hold.now;
+            self.say(cx, if self.hold.now { SignalBody::Hold } else { SignalBody::Resume });
+        }
+        let moved = |body: &SignalBody| matches!(body, SignalBody::Moved { .. });
+        if let Some(home) = self.our_home.now
+            && self.our_home.said != Some(home)
+            && !self.dialog.waits_for(moved)
+        {
+            self.our_home.said = Some(home);
+            self.say(cx, SignalBody::Moved { home });
+        }
+        if self.dialog.owes() {
+            self.send(cx, 0, SignalBody::Heard);
+        }
+    }
+
+    /// The next moment at which something comes due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let probe = match self.probe {
+            Probe::Asked { deadline, .. } => Some(deadline),
+            Probe::No | Probe::Answered | Probe::Unanswered => None,
+        };
+        let candidates = self.path.as_ref().and_then(LegPath::flush_at);
+        [probe, candidates, self.dialog.repeat_at()].into_iter().flatten().min()
+    }
+
+    /// Gives path and keys up; with a reason, tells the device that the call is over.
+    pub(super) fn close(&mut self, cx: &mut Cx<'_>, tell: Option<SignalledEnd>) {
+        if let Some(path) = self.path.take() {
+            path.close(cx);
+        }
+        self.keys = None;
+        self.secret = None;
+        self.probe = Probe::No;
+        self.dialog.drop_unheard();
+        self.hold.now = self.hold.said;
+        self.our_home.now = self.our_home.said;
+        match tell {
+            Some(reason) => {
+                self.say(cx, SignalBody::End { reason });
+            }
+            None if self.dialog.owes() => self.send(cx, 0, SignalBody::Heard),
+            None => {}
+        }
+    }
+
+    /// A late signal for a closed leg: an end said before is said again, and all is heard.
+    pub(super) fn handle_late(&mut self, cx: &mut Cx<'_>, signal: &Signal) {
+        self.dialog.hear(cx.now, signal.heard);
+        self.dialog.take(signal.number, &signal.body);
+        if self.side == Side::Callee {
+            self.way = signal.case;
+        }
+        if self.dialog.owes() && self.dialog.waits() {
+            self.repeat(cx);
+        } else if self.dialog.owes() {
+            self.send(cx, 0, SignalBody::Heard);
+        }
+    }
+
+    /// Whether the end that was said is still to be heard.
+    pub(super) fn waits(&self) -> bool {
+        self.dialog.waits()
+    }
+
+    /// Nothing more is repeated of itself.
+    pub(super) fn rest(&mut self) {
+        self.dialog.rest();
+    }
+}
+
+impl std::fmt::Debug for Leg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Leg({:?}, {:?}, {:?})", self.call, self.to.device, self.dialog)
+    }
+}
+
+/// What an offer says.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    pub(super) contribution: AgreeKey,
+    pub(super) home: Option<NodeEntry>,
+    pub(super) relay_only: bool,
+}

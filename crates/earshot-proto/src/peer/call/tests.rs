@@ -1,0 +1,7 @@
+//! Stories of calls between several machines, in virtual time.
+
+mod cases;
+mod ends;
+mod foreign;
+mod swarm;
+pub(super) mod world;

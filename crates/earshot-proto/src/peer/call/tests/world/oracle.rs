@@ -1,0 +1,116 @@
+//! The oracle that stands for ICE: which paths come up, when, and when they are lost.
+
+use std::time::Duration;
+
+use super::{Event, Ice, MS, Path, World};
+use crate::port::{PathDown, PathEvent, PathFacts, PathId, PathKind, PathOrder, PathPolicy};
+
+/// A path is noticed to be lost after this.
+const CONSENT: Duration = Duration::from_secs(3);
+
+impl World {
+    pub(super) fn open_paths(&self, at: usize) -> Vec<u32> {
+        let open = self.devices[at].paths.iter().filter(|(_, p)| p.open);
+        open.map(|(id, _)| *id).collect()
+    }
+
+    /// All paths of a device go silent, for both sides.
+    pub(in super::super) fn cut_paths(&mut self, name: &str) {
+        let at = self.at(name);
+        for path in self.open_paths(at) {
+            let with = self.devices[at].paths[&path].with;
+            for (device, path) in std::iter::once((at, path)).chain(with) {
+                self.lose(device, path);
+            }
+        }
+    }
+
+    pub(super) fn lose(&mut self, device: usize, path: u32) {
+        let up = self.devices[device].paths.get(&path).is_some_and(|p| p.open && p.up);
+        if up {
+            let lost = PathEvent::Down(PathDown::Lost);
+            self.push(CONSENT, Event::Path(device, PathId(path), lost));
+        }
+    }
+
+    pub(super) fn close_path(&mut self, at: usize, path: u32) {
+        let Some(closed) = self.devices[at].paths.get_mut(&path) else { return };
+        closed.open = false;
+        let with = closed.with;
+        if let Some((other, path)) = with {
+            self.lose(other, path);
+        }
+    }
+
+    pub(super) fn path(&mut self, at: usize, id: PathId, order: PathOrder) {
+        match order {
+            PathOrder::Open { controlling, policy, .. } => {
+                let path = Path { policy, controlling, open: true, up: false, with: None };
+                assert!(self.devices[at].paths.insert(id.0, path).is_none(), "opened twice");
+                if self.ice == Ice::Unavailable {
+                    let down = PathEvent::Down(PathDown::Unavailable);
+                    return self.push(MS, Event::Path(at, id, down));
+                }
+                let local = PathEvent::Local {
+                    ufrag: format!("{at}/{}", id.0),
+                    password: "password".into(),
+                };
+                self.push(MS, Event::Path(at, id, local));
+                let relayed = "1 1 udp 1 10.0.0.9 50000 typ relay".to_owned();
+                self.push(30 * MS, Event::Path(at, id, PathEvent::Candidate(relayed)));
+                if policy == PathPolicy::Any {
+                    for n in 0..4 {
+                        let host = format!("{n} 1 udp 1 192.0.2.{at} {} typ host", 50_000 + n);
+                        self.push(2 * MS, Event::Path(at, id, PathEvent::Candidate(host)));
+                    }
+                }
+                self.push(31 * MS, Event::Path(at, id, PathEvent::EndOfCandidates));
+            }
+            PathOrder::Remote { ufrag, .. } => {
+                let (device, path) = ufrag.split_once('/').expect("made above");
+                let with = (device.parse().expect("a number"), path.parse().expect("a number"));
+                let own = self.devices[at].paths.get_mut(&id.0).expect("opened before");
+                assert!(own.open && own.with.is_none(), "credentials once, while open");
+                own.with = Some(with);
+                self.check(at, id.0);
+            }
+            PathOrder::Candidate(_) => {
+                let own = &self.devices[at].paths[&id.0];
+                assert!(own.open && own.with.is_some(), "candidates after credentials");
+            }
+            PathOrder::Close => self.close_path(at, id.0),
+        }
+    }
+
+    /// Both sides know each other: the oracle decides.
+    pub(super) fn check(&mut self, at: usize, path: u32) {
+        let own = &self.devices[at].paths[&path];
+        let Some((other, remote)) = own.with else { return };
+        let Some(theirs) = self.devices[other].paths.get(&remote) else { return };
+        if theirs.with != Some((at, path)) {
+            return;
+        }
+        assert_ne!(own.controlling, theirs.controlling, "exactly one side controls");
+        let relayed = own.policy == PathPolicy::RelayOnly || theirs.policy == PathPolicy::RelayOnly;
+        for (device, path, peer) in [(at, path, other), (other, remote, at)] {
+            let (after, event) = match self.ice {
+                Ice::After(after) => (after, PathEvent::Up(facts(device, peer, relayed))),
+                Ice::Never(after) => (after, PathEvent::Down(PathDown::NoPair)),
+                Ice::Silent | Ice::Unavailable => return,
+            };
+            let after = after + self.one_way();
+            self.push(after, Event::Path(device, PathId(path), event));
+        }
+    }
+}
+
+fn facts(device: usize, peer: usize, relayed: bool) -> PathFacts {
+    let relay = relayed.then(|| ([10, 0, 0, 9], 3_478).into());
+    PathFacts {
+        kind: if relayed { PathKind::RelayUdp } else { PathKind::Host },
+        local: ([192, 0, 2, device as u8], 50_000).into(),
+        remote: ([192, 0, 2, peer as u8], 50_000).into(),
+        relay,
+        rtt_ms: None,
+    }
+}
