@@ -1,5 +1,8 @@
 //! The proving ground.
 
 pub mod align;
+pub mod demo;
+pub mod harness;
+pub mod report;
 pub mod speech;
 pub mod stoi;

@@ -1,0 +1,287 @@
+//! The figures and the checks, from the evidence and the recordings.
+//!
+//! Invariant: what comes first is what others build on, so that the first failed check names the
+//! cause; what could not be measured has no figure but a failed check of its name.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::PEOPLE;
+use super::evidence::Evidence;
+use super::options::{Case, Options};
+use super::sabotage::Sabotage;
+use super::script::Script;
+use super::sealed::{PASSWORD, TEXT, VOICE};
+use super::sound::{Judgement, Recording, WINDOWS_MIN, median};
+use crate::harness::ms_between;
+use crate::report::{Outcome, Report, decimal};
+
+/// What a call must reach to pass. INTERFACES 1: the figures to reach are tighter; gates are wide
+/// so that a busy machine does not flake.
+const STOI_MIN: f64 = 0.90;
+const DELAY_MS: std::ops::RangeInclusive<f64> = 0.0..=500.0;
+const LOSS_PCT_MAX: f64 = 1.0;
+const LENGTH_OFF_MAX: f64 = 0.02;
+/// Of the packets that one end sent, so many must be accounted for at the other: a second of voice
+/// may be on its way.
+const ACCOUNTED_MIN: f64 = 0.9;
+/// The ways of the sound, by who speaks and who hears.
+const WAYS: [(usize, usize, &str); 2] = [(0, 1, "alice_to_bob"), (1, 0, "bob_to_alice")];
+
+/// Reports everything.
+pub fn judge<W: Write>(
+    options: &Options,
+    out: &Path,
+    script: &Script,
+    evidence: &Evidence,
+    report: &mut Report<W>,
+) {
+    let relayed = evidence.path_kinds().iter().any(|kind| kind.starts_with("relay"));
+    let path = if relayed { "relay" } else { "direct" };
+    let mut verdict = Verdict { options, evidence, path, report };
+    verdict.facts();
+    verdict.meeting();
+    verdict.road();
+    verdict.packets();
+    let heard = hearings(options, out, script);
+    verdict.sound(&heard);
+    verdict.first_sound(&heard);
+    verdict.secrecy();
+    verdict.manners();
+}
+
+/// What one heard, and how that compares with what the other said.
+struct Hearing {
+    heard: Option<Recording>,
+    judgement: Option<Judgement>,
+}
+
+/// Of each way of [`WAYS`]. The files in `out` are what microphones and speakers really had.
+fn hearings(options: &Options, out: &Path, script: &Script) -> Vec<Hearing> {
+    let read = |person: usize, way: &str| {
+        let read = Recording::read(&out.join(format!("{}-{way}.wav", PEOPLE[person])));
+        read.inspect_err(|why| eprintln!("{why}")).ok()
+    };
+    let texts = [&script.alice, &script.bob];
+    let hear = |(speaker, listener, _)| {
+        let swapped = options.sabotage == Some(Sabotage::SwapWav);
+        let compared = if swapped { listener } else { speaker };
+        let said = read(speaker, "in")
+            .map(|said| Recording { samples: texts[compared].samples.clone(), ..said });
+        let heard = read(listener, "out");
+        let judgement = said.zip(heard.as_ref()).map(|(said, heard)| Judgement::of(&said, heard));
+        Hearing { heard, judgement }
+    };
+    WAYS.into_iter().map(hear).collect()
+}
+
+struct Verdict<'a, W> {
+    options: &'a Options,
+    evidence: &'a Evidence,
+    /// For `path=`.
+    path: &'static str,
+    report: &'a mut Report<W>,
+}
+
+impl<W: Write> Verdict<'_, W> {
+    fn facts(&mut self) {
+        let [here, there] = self.evidence.path_kinds();
+        let transport = if here == "relayTcp" || there == "relayTcp" { "tcp" } else { "udp" };
+        self.report.fact("demo.path", &format!("{here}↔{there} {transport}"));
+        self.report.fact("demo.signaling", &self.evidence.signaling()[0]);
+    }
+
+    fn meeting(&mut self) {
+        let evidence = self.evidence;
+        self.claim("demo.met", evidence.met, "buddies,messages", "not_all");
+        self.figure("demo.stretch_ms", worst(&evidence.stretch_ms), "ms");
+        self.figure("demo.login_ms", worst(&evidence.login_ms), "ms");
+        self.figure("demo.search_ms", evidence.search_ms, "ms");
+    }
+
+    /// Which way the sound and the signals went, as both ends say and as the counters of those in
+    /// between prove.
+    fn road(&mut self) {
+        let kinds = self.evidence.path_kinds();
+        let direct = ["host", "srflx", "prflx"];
+        let wanted = |kind: &String| {
+            if self.options.relayed() {
+                kind.starts_with("relay")
+            } else {
+                direct.contains(&kind.as_str())
+            }
+        };
+        let expected = if self.options.relayed() { "relay" } else { "direct" };
+        let held = kinds.iter().all(wanted);
+        self.check("demo.path", Outcome::of(held), expected, &kinds.join(","));
+        self.figure("demo.ring_ms", self.evidence.ring_ms, "ms");
+
+        let signaling = self.evidence.signaling();
+        let expected = self.options.case.map_or("alike", Case::signaling);
+        let alike = signaling[0] == signaling[1] && signaling[0] != "none";
+        let held = alike && self.options.case.is_none_or(|case| case.signaling() == signaling[0]);
+        self.check("demo.signaling", Outcome::of(held), expected, &signaling.join(","));
+        if let Some(case) = self.options.case {
+            self.forwarded(case);
+        }
+        self.relayed();
+    }
+
+    /// Alice's home and Bob's count what they forward: nobody for a direct call, only the callee's
+    /// home for one through it, both for one through both.
+    fn forwarded(&mut self, case: Case) {
+        let [alices, bobs] = [0, 1].map(|home| self.evidence.grown(home, "forwarded", 0, 1));
+        let held = alices.zip(bobs).is_some_and(|(alices, bobs)| match case {
+            Case::Direct => alices == 0 && bobs == 0,
+            Case::CalleeSuperPeer => alices == 0 && bobs > 0,
+            Case::BothSuperPeers => alices > 0 && bobs > 0,
+        });
+        let expected = match case {
+            Case::Direct => "0,0",
+            Case::CalleeSuperPeer => "0,>0",
+            Case::BothSuperPeers => ">0,>0",
+        };
+        let got = [alices, bobs].map(|grown| grown.map_or("unknown".into(), |n| n.to_string()));
+        self.check("demo.forwarded", Outcome::of(held), expected, &got.join(","));
+    }
+
+    /// The relay counts what it relays: all of the voice, or nothing.
+    fn relayed(&mut self) {
+        let homes = 0..self.evidence.services.len();
+        let relayed: Option<u64> =
+            homes.map(|home| self.evidence.grown(home, "relayedPackets", 0, 2)).sum();
+        let relayed = relayed.filter(|_| !self.evidence.services.is_empty());
+        let sent = [0, 1].map(|end| self.evidence.stat(end, "sentPackets")).into_iter().sum();
+        let sent: Option<f64> = sent;
+        let least = (sent.unwrap_or_default() * ACCOUNTED_MIN) as u64;
+        let (held, expected) = if self.options.relayed() {
+            (relayed.is_some_and(|relayed| relayed >= least && least > 0), format!(">={least}"))
+        } else {
+            (relayed == Some(0), "0".to_owned())
+        };
+        let got = relayed.map_or("unknown".to_owned(), |relayed| relayed.to_string());
+        self.check("demo.relayed", Outcome::of(held), &expected, &got);
+    }
+
+    fn packets(&mut self) {
+        let losses = [0, 1].map(|end| self.evidence.loss_pct(end));
+        for (person, loss) in PEOPLE.into_iter().zip(losses) {
+            let held = loss.is_some_and(|loss| loss <= LOSS_PCT_MAX);
+            let name = format!("demo.loss.{person}");
+            self.check(&name, Outcome::of(held), "<=1", &shown(loss));
+        }
+        let worst = losses[0].zip(losses[1]).map(|(alice, bob)| alice.max(bob));
+        self.figure("demo.loss_pct", worst, "%");
+        for (speaker, listener, way) in WAYS {
+            let evidence = self.evidence;
+            let sent = evidence.stat(speaker, "sentPackets").filter(|sent| *sent > 0.0);
+            let came = evidence.stat(listener, "receivedPackets");
+            let lost = evidence.stat(listener, "lostPackets");
+            let share = sent.zip(came.zip(lost)).map(|(sent, (came, lost))| (came + lost) / sent);
+            let held = share.is_some_and(|share| (ACCOUNTED_MIN..1.1).contains(&share));
+            let name = format!("demo.accounted.{way}");
+            self.check(&name, Outcome::of(held), ">=0.9", &shown(share));
+        }
+    }
+
+    fn sound(&mut self, hearings: &[Hearing]) {
+        let judged: Vec<Option<&Judgement>> =
+            hearings.iter().map(|hearing| hearing.judgement.as_ref()).collect();
+        for ((_, _, way), judged) in WAYS.into_iter().zip(&judged) {
+            let ratio = judged.map(|judged| judged.length_ratio);
+            let held = ratio.is_some_and(|ratio| (ratio - 1.0).abs() <= LENGTH_OFF_MAX);
+            let name = format!("demo.length.{way}");
+            self.check(&name, Outcome::of(held), "0.98..1.02", &shown(ratio));
+        }
+        for ((_, _, way), judged) in WAYS.into_iter().zip(&judged) {
+            let stoi = judged.and_then(|judged| judged.stoi);
+            let held = stoi.is_some_and(|stoi| stoi >= STOI_MIN);
+            self.check(&format!("demo.stoi.{way}"), Outcome::of(held), ">=0.90", &shown(stoi));
+        }
+        let stois: Option<Vec<f64>> = judged.iter().map(|judged| judged.as_ref()?.stoi).collect();
+        let least = stois.and_then(|stois| stois.into_iter().min_by(f64::total_cmp));
+        self.figure("demo.stoi", least, "stoi");
+        for ((_, _, way), judged) in WAYS.into_iter().zip(&judged) {
+            let delay = judged.and_then(Judgement::delay_ms);
+            let held = delay.is_some_and(|delay| DELAY_MS.contains(&delay));
+            let windows = judged.map_or(0, |judged| judged.delays_ms.len());
+            let got = format!("{}_in_{windows}_windows", shown(delay));
+            let expected = format!("0..500_in_>={WINDOWS_MIN}_windows");
+            self.check(&format!("demo.delay.{way}"), Outcome::of(held), &expected, &got);
+        }
+        let both = judged.iter().all(|judged| judged.and_then(Judgement::delay_ms).is_some());
+        let all = judged.iter().flatten().flat_map(|judged| judged.delays_ms.iter().copied());
+        let delay = median(&all.collect::<Vec<_>>()).filter(|_| both);
+        self.figure("demo.mouth_to_ear_ms", delay, "ms");
+    }
+
+    fn first_sound(&mut self, hearings: &[Hearing]) {
+        let accepted = self.evidence.accept_ns;
+        let each: Option<Vec<f64>> = hearings
+            .iter()
+            .map(|hearing| {
+                let sounded = hearing.heard.as_ref()?.first_sound_ns()?;
+                Some(ms_between(accepted?, sounded))
+            })
+            .collect();
+        self.figure("demo.first_sound_ms", each.as_deref().and_then(worst), "ms");
+    }
+
+    /// Nothing that was said or written in plain is outside, and the same search finds it inside.
+    fn secrecy(&mut self) {
+        let expected = format!("inside:{TEXT}+{VOICE},outside:nothing");
+        let Some(found) = &self.evidence.sealed else {
+            return self.check("demo.sealed", Outcome::Failed, &expected, "not_searched");
+        };
+        let inside = found.inside.iter().copied().filter(|kind| *kind != PASSWORD);
+        let inside = inside.collect::<Vec<_>>().join("+");
+        let outside = found.outside.iter().copied().collect::<Vec<_>>().join("+");
+        let outside = if outside.is_empty() { "nothing" } else { &outside };
+        let got = format!("inside:{inside},outside:{outside}");
+        self.check("demo.sealed", Outcome::of(got == expected), &expected, &got);
+    }
+
+    /// What every process owes to whoever speaks to it.
+    fn manners(&mut self) {
+        let evidence = self.evidence;
+        let reasons: Vec<String> = evidence
+            .ended
+            .iter()
+            .map(|call| {
+                let reason = call.as_ref().and_then(|call| call["end"]["reason"].as_str());
+                reason.unwrap_or("none").to_owned()
+            })
+            .collect();
+        let held = reasons.iter().all(|reason| reason == "hungUp");
+        self.check("demo.ended", Outcome::of(held), "hungUp,hungUp", &reasons.join(","));
+        let first = evidence.breaches.first().map_or("a_breach", String::as_str);
+        self.claim("demo.contract", evidence.breaches.is_empty(), "kept", first);
+        let polite = evidence.stopped.iter().filter(|(_, code, _)| *code == Some(0)).count();
+        let held = polite == evidence.processes && polite > 0;
+        let (expected, got) = (evidence.processes.to_string(), polite.to_string());
+        self.check("demo.left_politely", Outcome::of(held), &expected, &got);
+    }
+
+    fn claim(&mut self, name: &str, held: bool, yes: &str, no: &str) {
+        self.check(name, Outcome::of(held), yes, if held { yes } else { no });
+    }
+
+    fn check(&mut self, name: &str, outcome: Outcome, expected: &str, got: &str) {
+        self.report.check(name, outcome, expected, got);
+    }
+
+    fn figure(&mut self, name: &str, number: Option<f64>, unit: &str) {
+        match number {
+            Some(number) => self.report.figure(name, number, unit, &[("path", self.path)]),
+            None => self.report.check(name, Outcome::Failed, "measured", "not_measured"),
+        }
+    }
+}
+
+fn worst(numbers: &[f64]) -> Option<f64> {
+    numbers.iter().copied().max_by(f64::total_cmp)
+}
+
+fn shown(number: Option<f64>) -> String {
+    number.map_or_else(|| "unknown".to_owned(), decimal)
+}
