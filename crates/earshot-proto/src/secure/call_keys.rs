@@ -1,16 +1,19 @@
 //! The keys of a call's voice, made by both sides. DESIGN 2.10.
 //!
-//! Each side draws a fresh X25519 key (RFC 7748) for each call and sends its public half in a sealed envelope. The
-//! secret is, by HKDF-SHA256 (RFC 5869):
+//! Each side draws a fresh X25519 key (RFC 7748) for each call and sends its public half in a
+//! sealed envelope. The secret is, by HKDF-SHA256 (RFC 5869):
 //! - salt: `network id (32) ‖ call id (16)`;
-//! - input: `X25519(e, e) ‖ X25519(caller's link key, callee's e) ‖ X25519(caller's e, callee's link key)`, so that
-//!   who has stolen one side's link key still cannot call it in another's name, and who has both learns no past call;
+//! - input: `X25519(e, e) ‖ X25519(caller's link key, callee's e) ‖ X25519(caller's e, callee's
+//!   link key)`, so that who has stolen one side's link key still cannot call it in another's name,
+//!   and who has both learns no past call;
 //! - info: `"earshot-voice-v1"`, then of the caller and of the callee each
 //!   `contribution (32) ‖ K_u (32) ‖ device id (16) ‖ link key (32)`;
-//! - output, 96 bytes: `key (32) ‖ salt (12) ‖ SSRC (4)` from caller to callee, then the same from callee to caller.
+//! - output, 96 bytes: `key (32) ‖ salt (12) ‖ SSRC (4)` from caller to callee, then the same from
+//!   callee to caller.
 //!
-//! Invariant: a contribution serves one agreement; both public halves and both certified devices are in the keys, so
-//! two sides with a different view of who talks to whom hear nothing of each other.
+//! Invariant: a contribution serves one agreement; both public halves and both certified devices
+//! are in the keys, so two sides with a different view of who talks to whom hear nothing of each
+//! other.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -169,7 +172,8 @@ mod tests {
     use super::*;
     use crate::entropy::Entropy;
 
-    /// Both sides of one call, made of bytes that count up from `first`, so that any other program can make them.
+    /// Both sides of one call, made of bytes that count up from `first`, so that any other program
+    /// can make them.
     struct Call {
         parties: Parties,
         secrets: [[u8; 32]; 4],
@@ -296,7 +300,8 @@ mod tests {
         assert_ne!(one.public(), two.public());
     }
 
-    /// Computed by another program (RFC 7748 and RFC 5869 written out) from the secrets of [`call`]`(1, 2)`.
+    /// Computed by another program (RFC 7748 and RFC 5869 written out) from the secrets of
+    /// [`call`]`(1, 2)`.
     const FORTH: &str = "6ba2750ed72d9338f5f6427c77d71c0c16528bc957ad07d4c7d8da87e1e74a75\
                          fa81f54183a4f056287651f506fd833f";
     const BACK: &str = "8f80bc489f9c1447c2732f11d817a32dce07b8f0a32fbd7bc0085c9d7b93faed\

@@ -1,21 +1,23 @@
-//! Envelopes: content sealed from one device to another, carried by super-peers who learn neither. DESIGN 2.8, 2.10.
+//! Envelopes: content sealed from one device to another, carried by super-peers who learn neither.
+//! DESIGN 2.8, 2.10.
 //!
 //! Source: `Noise_X_25519_AESGCM_SHA256` (Noise revision 34, section 7.4). An envelope is
-//! `ephemeral key (32) ‖ sealed static key (48) ‖ tag of an empty payload (16)`, then one-way transport messages of at
-//! most 65,535 bytes that together hold `length (4 bytes, big-endian) ‖ Letter ‖ zeros`, padded to one of few
-//! lengths, so that the envelope's length tells little. Prologue: `"earshot-envelope" ‖ network id`.
-//! The sender is proved by a key agreement and not by a signature: the recipient knows who wrote, and can prove it to
-//! nobody. What this pattern does not give: secrecy after the recipient's link key is stolen, and proof of the sender
-//! against who stole it; calls add fresh keys of both sides
-//! ([`call_keys`](super::call_keys)).
-//! Invariants: an [`Opened`] exists only if the certified device sealed it; equal envelopes have equal ids and changed
-//! ones do not open, so whoever remembers ids drops repeats.
+//! `ephemeral key (32) ‖ sealed static key (48) ‖ tag of an empty payload (16)`, then one-way
+//! transport messages of at most 65,535 bytes that together hold `length (4 bytes, big-endian) ‖
+//! Letter ‖ zeros`, padded to one of few lengths, so that the envelope's length tells little.
+//! Prologue: `"earshot-envelope" ‖ network id`. The sender is proved by a key agreement and not by
+//! a signature: the recipient knows who wrote, and can prove it to nobody. What this pattern does
+//! not give: secrecy after the recipient's link key is stolen, and proof of the sender against who
+//! stole it; calls add fresh keys of both sides ([`call_keys`](super::call_keys)). Invariants: an
+//! [`Opened`] exists only if the certified device sealed it; equal envelopes have equal ids and
+//! changed ones do not open, so whoever remembers ids drops repeats.
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::aes::TAG;
 use super::identity::{Disbelief, Keys, LinkKey, Use, Verified, network, verify_chain};
-use super::noise::{KEY, Start, TAG, remote_static};
+use super::noise::{KEY, Start, remote_static};
 use crate::entropy::Stream;
 use crate::ids::NetworkId;
 use crate::time::UnixTime;
@@ -34,8 +36,8 @@ const HEAD: usize = KEY + KEY + TAG + TAG;
 const MESSAGE_MAX: usize = 65_535;
 /// Bytes of the letter's length.
 const LENGTH: usize = 4;
-/// Lengths that a body is padded to; longer ones to multiples of the last. Our choice: a receipt or a candidate, an
-/// offer, a message; the certificate alone takes half of the first.
+/// Lengths that a body is padded to; longer ones to multiples of the last. Our choice: a receipt or
+/// a candidate, an offer, a message; the certificate alone takes half of the first.
 const PADDED: [usize; 3] = [1024, 2048, 4096];
 
 /// Names an envelope: SHA-256 of its bytes.

@@ -1,20 +1,21 @@
-//! One encrypted TCP connection: the handshake, who the other is, and frames cut into records. DESIGN 2.4.
+//! One encrypted TCP connection: the handshake, who the other is, and frames cut into records.
+//! DESIGN 2.4.
 //!
-//! Source: `Noise_XX_25519_AESGCM_SHA256` (Noise revision 34). Everything on the wire behind the preface is
-//! `length (2 bytes, big-endian) ‖ bytes`: three handshake messages, then records of at most 4,096 bytes.
-//! Prologue: `"earshot" ‖ major version ‖ network id ‖ service`, so sides that disagree on one of these cannot meet.
-//! Messages 2 and 3 carry a [`Hello`](crate::wire::certificate::Hello); the certified key must be the key that the
-//! handshake proved.
-//! Invariants: no frame is sent to or taken from a peer before its certificate is believed; a record is sealed at the
-//! moment it is taken for writing, so the order of nonces is the order on the wire; the dialler shows itself only to
-//! whom it expected; everything held for the other side is bounded.
+//! Source: `Noise_XX_25519_AESGCM_SHA256` (Noise revision 34). Everything on the wire behind the
+//! preface is `length (2 bytes, big-endian) ‖ bytes`: three handshake messages, then records of at
+//! most 4,096 bytes. Prologue: `"earshot" ‖ major version ‖ network id ‖ service`, so sides that
+//! disagree on one of these cannot meet. Messages 2 and 3 carry a
+//! [`Hello`](crate::wire::certificate::Hello); the certified key must be the key that the handshake
+//! proved. Invariants: no frame is sent to or taken from a peer before its certificate is believed;
+//! a record is sealed at the moment it is taken for writing, so the order of nonces is the order on
+//! the wire; the dialler shows itself only to whom it expected; everything held for the other side
+//! is bounded.
 
 use std::time::{Duration, Instant};
 
-use snow::{HandshakeState, TransportState};
-
+use super::aes::TAG;
 use super::identity::{Disbelief, LinkKey, Verified};
-use super::noise::TAG;
+use super::noise::{HandshakeState, TransportState};
 use super::records::{BadRecord, Class, Cutter, Joiner, PLAIN_MAX, RECORD_MAX};
 use crate::entropy::Stream;
 use crate::port::Service;
@@ -29,18 +30,21 @@ mod tests;
 
 /// The protocol's major version: the preface and the prologue carry it.
 pub const MAJOR: u8 = 1;
-/// How long a handshake may take. Our choice: three flights of a bad satellite path fit several times over.
+/// How long a handshake may take. Our choice: three flights of a bad satellite path fit several
+/// times over.
 pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// A side that was silent for this long sends a beat. DESIGN 2.4.
 pub const BEAT: Duration = Duration::from_secs(10);
-/// A link on which nothing was heard for this long is dead. Our choice: two beats may be lost in a stall, and TCP has
-/// then had 5 s more to repeat.
+/// A link on which nothing was heard for this long is dead. Our choice: two beats may be lost in a
+/// stall, and TCP has then had 5 s more to repeat.
 pub const SILENCE_MAX: Duration = Duration::from_secs(25);
-/// Records under one key: Noise's rekey follows. Far below the 2^32 at which GCM's margin shrinks (NIST SP 800-38D).
+/// Records under one key: Noise's rekey follows. Far below the 2^32 at which GCM's margin shrinks
+/// (NIST SP 800-38D).
 pub const RECORDS_PER_KEY: u64 = 1 << 20;
 /// Bytes of a record's length on the wire.
 const LENGTH: usize = 2;
-/// Bytes given by one [`SecureLink::take_output`]: small enough that what turns urgent meanwhile overtakes.
+/// Bytes given by one [`SecureLink::take_output`]: small enough that what turns urgent meanwhile
+/// overtakes.
 pub const WRITE_MAX: usize = 16 * 1024;
 
 /// What one side is on a link.
@@ -95,8 +99,8 @@ pub struct Opened {
     pub features: u64,
     /// The other's wall clock.
     pub clock: UnixTime,
-    /// The handshake's hash, the same at both ends and of no other link: what is signed on this link names it
-    /// (Noise, section 11.2).
+    /// The handshake's hash, the same at both ends and of no other link: what is signed on this
+    /// link names it (Noise, section 11.2).
     pub binding: [u8; 32],
 }
 
@@ -156,7 +160,8 @@ pub enum LinkError {
     Closed,
 }
 
-/// One link, from its first byte. Time, bytes and randomness are arguments; it never does anything by itself.
+/// One link, from its first byte. Time, bytes and randomness are arguments; it never does anything
+/// by itself.
 pub struct SecureLink {
     state: State,
     terms: Terms,
@@ -239,8 +244,8 @@ impl SecureLink {
         }
     }
 
-    /// Takes bytes from the wire, cut anywhere, and adds what they mean to `news`. News that came before an error are
-    /// true.
+    /// Takes bytes from the wire, cut anywhere, and adds what they mean to `news`. News that came
+    /// before an error are true.
     ///
     /// # Errors
     /// [`LinkError`]: the link must be closed.
@@ -267,8 +272,8 @@ impl SecureLink {
 
     /// Puts a frame into the queue of its class. Before the link is open it waits.
     ///
-    /// # Errors
-    /// [`LinkError::Overrun`], [`LinkError::Oversize`] or [`LinkError::Closed`]: the link must be closed.
+    /// # Errors [`LinkError::Overrun`], [`LinkError::Oversize`] or [`LinkError::Closed`]: the link
+    /// must be closed.
     pub fn send(&mut self, now: Instant, frame: &Frame) -> Result<(), LinkError> {
         if matches!(self.state, State::Closed) {
             return Err(LinkError::Closed);
@@ -283,8 +288,8 @@ impl SecureLink {
         self.or_close(if pushed { Ok(()) } else { Err(LinkError::Overrun) })
     }
 
-    /// Bytes to write, at most about [`WRITE_MAX`]; `None` when there are none. Call it until then after each
-    /// `handle_*` and [`send`](Self::send).
+    /// Bytes to write, at most about [`WRITE_MAX`]; `None` when there are none. Call it until then
+    /// after each `handle_*` and [`send`](Self::send).
     pub fn take_output(&mut self) -> Option<Vec<u8>> {
         let mut plain = [0; PLAIN_MAX];
         while self.ready.len() < WRITE_MAX

@@ -1,10 +1,10 @@
 //! Sealing a location, so that keepers hold what only buddies can read. DESIGN 2.5.
 //!
-//! `nonce (12) ‖ AES-256-GCM(length (2 bytes, big-endian) ‖ Location ‖ zeros)`; the plaintext is always
-//! 224 bytes, so its length tells nothing. Key: HKDF-SHA256 (RFC 5869) of the contact key. The associated data
-//! is the device and the counter of its registration, so a keeper cannot put an old location beside a new
-//! registration. Nonces are random: one contact key seals a location each 12 minutes a device, far from the 2^32
-//! that random nonces allow (NIST SP 800-38D, section 8.3).
+//! `nonce (12) ‖ AES-256-GCM(length (2 bytes, big-endian) ‖ Location ‖ zeros)`; the plaintext is
+//! always 224 bytes, so its length tells nothing. Key: HKDF-SHA256 (RFC 5869) of the contact key.
+//! The associated data is the device and the counter of its registration, so a keeper cannot put an
+//! old location beside a new registration. Nonces are random: one contact key seals a location each
+//! 12 minutes a device, far from the 2^32 that random nonces allow (NIST SP 800-38D, section 8.3).
 
 use super::seal::{NotOpened, SealKey};
 use crate::entropy::Stream;
@@ -21,7 +21,8 @@ const PLAIN: usize = 224;
 /// Why a location is not opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
-    /// Another contact key (it was rotated, or we are no buddy), another device or counter, or changed bytes.
+    /// Another contact key (it was rotated, or we are no buddy), another device or counter, or
+    /// changed bytes.
     #[error("sealed under another contact key, or changed")]
     NotForUs(#[from] NotOpened),
     /// The inside cannot be read.

@@ -4,6 +4,7 @@
 //! nonce; secrets are zeroised, have no `Clone` and no telling `Debug`; signatures are domain-separated and checked
 //! over the bytes as received (`verify_strict`, RFC 8032).
 
+mod aes;
 pub mod buddy_file;
 pub mod call_keys;
 pub mod envelope;

@@ -1,25 +1,26 @@
-//! The Noise Protocol Framework as links and envelopes use it: by `snow`, with our randomness and our cipher.
+//! The Noise Protocol Framework as links and envelopes use it: by `snow`, with our randomness and
+//! our cipher.
 //!
-//! Source: Noise revision 34 (`25519`, `AESGCM`, `SHA256`). `snow` runs the patterns; here are the primitives that it
-//! is given, so that no randomness comes from the operating system, keys are zeroised, the AES key is expanded once a
-//! key, and a public key that would force a known secret is refused (RFC 7748, section 6.1).
-//! `snow` keeps its chaining key on its own heap memory and does not wipe it: a finished handshake is dropped at once.
+//! Source: Noise revision 34 (`25519`, `AESGCM`, `SHA256`). `snow` runs the patterns; here are the
+//! primitives that it is given, so that no randomness comes from the operating system, keys are
+//! zeroised, the AES key is expanded once a key, and a public key that would force a known secret
+//! is refused (RFC 7748, section 6.1). `snow` keeps its chaining key on its own heap memory and
+//! does not wipe it: a finished handshake is dropped at once.
 
-use aes_gcm::aead::inout::InOutBuf;
-use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
+use snow::Builder;
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
-use snow::{Builder, HandshakeState};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
+use super::aes::{Gcm, NONCE, TAG};
 use super::identity::LinkKey;
 use crate::entropy::{Entropy, Stream};
 use crate::wire::certificate::AgreeKey;
 
-/// Bytes of an AES-GCM tag.
-pub(super) const TAG: usize = 16;
+pub(super) use snow::{HandshakeState, TransportState};
+
 /// Bytes of an X25519 public key.
 pub(super) const KEY: usize = 32;
 
@@ -166,13 +167,14 @@ impl Dh for X25519 {
     }
 }
 
-/// AES-256-GCM with Noise's nonce: four zero bytes, then the counter, big-endian (Noise, section 12.4).
+/// AES-256-GCM with Noise's nonce: four zero bytes, then the counter, big-endian (Noise, section
+/// 12.4).
 #[derive(Default)]
-struct AesGcm(Option<Aes256Gcm>);
+struct AesGcm(Option<Gcm>);
 
 impl AesGcm {
-    fn nonce(counter: u64) -> [u8; 12] {
-        let mut nonce = [0; 12];
+    fn nonce(counter: u64) -> [u8; NONCE] {
+        let mut nonce = [0; NONCE];
         nonce[4..].copy_from_slice(&counter.to_be_bytes());
         nonce
     }
@@ -184,16 +186,14 @@ impl Cipher for AesGcm {
     }
 
     fn set(&mut self, key: &[u8; 32]) {
-        self.0 = Some(Aes256Gcm::new(key.into()));
+        self.0 = Some(Gcm::new(key));
     }
 
     fn encrypt(&self, nonce: u64, authtext: &[u8], plaintext: &[u8], out: &mut [u8]) -> usize {
         let cipher = self.0.as_ref().expect("snow seals only once a key is set");
         let (body, rest) = out.split_at_mut(plaintext.len());
-        let buffer = InOutBuf::new(plaintext, body).expect("both are as long as the plaintext");
-        let tag = cipher
-            .encrypt_inout_detached(&Self::nonce(nonce).into(), authtext, buffer)
-            .expect("a Noise message is far below the limit of GCM");
+        body.copy_from_slice(plaintext);
+        let tag = cipher.seal(Self::nonce(nonce), authtext, body);
         rest[..TAG].copy_from_slice(&tag);
         plaintext.len() + TAG
     }
@@ -208,10 +208,8 @@ impl Cipher for AesGcm {
         let cipher = self.0.as_ref().ok_or(snow::Error::Decrypt)?;
         let (body, tag) = ciphertext.split_last_chunk::<TAG>().ok_or(snow::Error::Decrypt)?;
         let out = out.get_mut(..body.len()).ok_or(snow::Error::Decrypt)?;
-        let buffer = InOutBuf::new(body, out).map_err(|_| snow::Error::Decrypt)?;
-        cipher
-            .decrypt_inout_detached(&Self::nonce(nonce).into(), authtext, buffer, tag.into())
-            .map_err(|_| snow::Error::Decrypt)?;
+        out.copy_from_slice(body);
+        cipher.open(Self::nonce(nonce), authtext, out, tag).map_err(|_| snow::Error::Decrypt)?;
         Ok(body.len())
     }
 }

@@ -1,21 +1,22 @@
-//! Frames cut into records and joined again: two classes of frames share a link, and the urgent do not wait.
+//! Frames cut into records and joined again: two classes of frames share a link, and the urgent do
+//! not wait.
 //!
-//! A record's plaintext is `header (1 byte) ‖ part of a frame`, at most [`PLAIN_MAX`] bytes; an empty one is a beat.
-//! Header: bit 0: the bulk class (else urgent); bit 1: more parts of this frame follow in its class; the other bits
-//! are 0. DESIGN 2.4.
-//! Invariant: at most one unfinished frame of each class is held, none longer than [`FRAME_MAX`].
+//! A record's plaintext is `header (1 byte) ‖ part of a frame`, at most [`PLAIN_MAX`] bytes; an
+//! empty one is a beat. Header: bit 0: the bulk class (else urgent); bit 1: more parts of this
+//! frame follow in its class; the other bits are 0. DESIGN 2.4. Invariant: at most one unfinished
+//! frame of each class is held, none longer than [`FRAME_MAX`].
 
 use std::collections::VecDeque;
 
-use super::noise::TAG;
+use super::aes::TAG;
 use crate::wire::frame::FRAME_MAX;
 
 /// Longest record on the wire behind its length, in bytes. DESIGN 2.4 (≤ 4 kB).
 pub(super) const RECORD_MAX: usize = 4096;
 /// Longest plaintext of a record.
 pub(super) const PLAIN_MAX: usize = RECORD_MAX - TAG;
-/// Bytes that may wait to be written on one link. Our choice: five of the longest frames; who does not read those
-/// within the life of a link is not reading.
+/// Bytes that may wait to be written on one link. Our choice: five of the longest frames; who does
+/// not read those within the life of a link is not reading.
 pub(super) const WAITING_MAX: usize = 512 * 1024;
 
 const BULK: u8 = 1;

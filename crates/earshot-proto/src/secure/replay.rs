@@ -1,4 +1,5 @@
-//! Which packet a sequence number means, and whether it came before. RFC 3711, sections 3.3.1 and 3.3.2, appendix A.
+//! Which packet a sequence number means, and whether it came before. RFC 3711, sections 3.3.1 and
+//! 3.3.2, appendix A.
 //!
 //! Invariant: an index is recorded only after its packet was authenticated, and opens at most once.
 

@@ -1,17 +1,15 @@
 //! Sealing voice packets: SRTP with AEAD_AES_256_GCM (RFC 3711, RFC 7714), in place, once a packet.
 //!
-//! A packet is `RTP header (12) ‖ ciphertext ‖ tag (16)`; the header is authenticated. Session key and salt come from
-//! the master ones by AES_256_CM_PRF (RFC 3711, section 4.3; RFC 6188) with a key derivation rate of 0, as any SRTP
-//! implementation does. Nonce: salt XOR `0000 ‖ SSRC ‖ rollover counter ‖ sequence` (RFC 7714, section 8.1).
-//! Invariants: [`VoiceKeys`] are used up by making the one [`Sealer`] and the one [`Opener`] of a call, and the sealer
-//! counts by itself, so no nonce is used twice; a packet opens at most once.
+//! A packet is `RTP header (12) ‖ ciphertext ‖ tag (16)`; the header is authenticated. Session key
+//! and salt come from the master ones by AES_256_CM_PRF (RFC 3711, section 4.3; RFC 6188) with a
+//! key derivation rate of 0, as any SRTP implementation does. Nonce: salt XOR `0000 ‖ SSRC ‖
+//! rollover counter ‖ sequence` (RFC 7714, section 8.1). Invariants: [`VoiceKeys`] are used up by
+//! making the one [`Sealer`] and the one [`Opener`] of a call, and the sealer counts by itself, so
+//! no nonce is used twice; a packet opens at most once.
 
-use aes_gcm::aes::Aes256;
-use aes_gcm::aes::cipher::BlockCipherEncrypt;
-use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::noise::TAG;
+use super::aes::{Blocks, Gcm, TAG};
 use super::replay::{INDEX_END, Stale, Window};
 use crate::wire::DecodeError;
 use crate::wire::voice::{HEADER, OPUS, PAYLOAD_MAX, RtpHeader};
@@ -44,8 +42,8 @@ pub struct StreamKeys {
 }
 
 impl VoiceKeys {
-    /// Uses the keys up: what seals our voice, and what opens theirs. Both live as long as the call, over every change
-    /// of path.
+    /// Uses the keys up: what seals our voice, and what opens theirs. Both live as long as the
+    /// call, over every change of path.
     #[must_use]
     pub fn into_seals(self) -> (Sealer, Opener) {
         let sealer = Sealer { stream: Stream::new(&self.send), next: 0 };
@@ -128,7 +126,8 @@ pub struct OpenCounts {
 pub struct Voice<'p> {
     /// Its header.
     pub header: RtpHeader,
-    /// Its sequence number with the rollovers counted: 0 is the first of the call, and it never wraps.
+    /// Its sequence number with the rollovers counted: 0 is the first of the call, and it never
+    /// wraps.
     pub index: u64,
     /// The Opus packet.
     pub payload: &'p [u8],
@@ -141,7 +140,8 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// Seals one Opus packet into `packet`, whose old content is dropped and whose memory is used again.
+    /// Seals one Opus packet into `packet`, whose old content is dropped and whose memory is used
+    /// again.
     ///
     /// # Errors
     /// [`VoiceSealError`]; `packet` is empty then.
@@ -223,7 +223,7 @@ impl Opener {
 
 /// The session keys of one direction. AES and GHASH wipe themselves.
 struct Stream {
-    cipher: Aes256Gcm,
+    cipher: Gcm,
     salt: Zeroizing<[u8; SALT]>,
     ssrc: u32,
 }
@@ -236,7 +236,7 @@ impl Stream {
         derive(&keys.key, &master_salt, LABEL_KEY, &mut *key);
         let mut salt = Zeroizing::new([0; SALT]);
         derive(&keys.key, &master_salt, LABEL_SALT, &mut *salt);
-        Self { cipher: Aes256Gcm::new((&*key).into()), salt, ssrc: keys.ssrc }
+        Self { cipher: Gcm::new(&key), salt, ssrc: keys.ssrc }
     }
 
     fn nonce(&self, index: u64) -> [u8; 12] {
@@ -253,42 +253,29 @@ impl Stream {
         packet.reserve(HEADER + payload.len() + TAG);
         packet.extend_from_slice(header);
         packet.extend_from_slice(payload);
-        let body = packet[HEADER..].as_mut().into();
-        let tag = self
-            .cipher
-            .encrypt_inout_detached(&self.nonce(index).into(), header, body)
-            .expect("a packet is far below the limit of GCM");
+        let tag = self.cipher.seal(self.nonce(index), header, &mut packet[HEADER..]);
         packet.extend_from_slice(&tag);
     }
 
     fn open<'p>(&self, index: u64, packet: &'p mut [u8]) -> Option<&'p [u8]> {
         let (header, sealed) = packet.split_at_mut_checked(HEADER)?;
         let (body, tag) = sealed.split_last_chunk_mut::<TAG>()?;
-        self.cipher
-            .decrypt_inout_detached(
-                &self.nonce(index).into(),
-                header,
-                (&mut *body).into(),
-                (&*tag).into(),
-            )
-            .ok()?;
+        self.cipher.open(self.nonce(index), header, body, tag).ok()?;
         Some(body)
     }
 }
 
-/// AES_256_CM_PRF: counter mode of AES-256 from `(salt XOR label · 2^48) · 2^16` (RFC 3711, sections 4.3.1 and 4.3.3;
-/// RFC 6188). A salt of 96 bits is filled up with zeros (RFC 7714, section 11).
+/// AES_256_CM_PRF: counter mode of AES-256 from `(salt XOR label · 2^48) · 2^16` (RFC 3711,
+/// sections 4.3.1 and 4.3.3; RFC 6188). A salt of 96 bits is filled up with zeros (RFC 7714,
+/// section 11).
 fn derive(key: &[u8; 32], salt: &[u8; 14], label: u8, out: &mut [u8]) {
-    let aes = Aes256::new(key.into());
+    let aes = Blocks::new(key);
     let mut input = Zeroizing::new([0; 16]);
     input[..14].copy_from_slice(salt);
     input[7] ^= label;
     for (counter, chunk) in (0u16..).zip(out.chunks_mut(16)) {
         input[14..].copy_from_slice(&counter.to_be_bytes());
-        let mut block = (*input).into();
-        aes.encrypt_block(&mut block);
-        chunk.copy_from_slice(&block[..chunk.len()]);
-        block.as_mut_slice().zeroize();
+        aes.encrypt(&input, chunk);
     }
 }
 

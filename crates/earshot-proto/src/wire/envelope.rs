@@ -1,4 +1,5 @@
-//! What lies inside an envelope that goes from device to device; see [`secure::envelope`](crate::secure::envelope).
+//! What lies inside an envelope that goes from device to device; see
+//! [`secure::envelope`](crate::secure::envelope).
 
 use minicbor::{CborLen, Decode, Encode};
 

@@ -1,13 +1,15 @@
 //! The header of a voice packet: RTP (RFC 3550, section 5.1), with Opus inside (RFC 7587).
 //!
-//! Our packets have no padding, no extension and no contributing sources, so the header is always 12 bytes. Plain
-//! functions, called once a packet; sealing is [`secure::voice_seal`](crate::secure::voice_seal).
+//! Our packets have no padding, no extension and no contributing sources, so the header is always
+//! 12 bytes. Plain functions, called once a packet; sealing is
+//! [`secure::voice_seal`](crate::secure::voice_seal).
 
 use super::{DecodeError, Family};
 
 /// The header in bytes.
 pub const HEADER: usize = 12;
-/// The payload type of Opus, from the dynamic range (RFC 3551, section 6); both sides are ours, so it is fixed.
+/// The payload type of Opus, from the dynamic range (RFC 3551, section 6); both sides are ours, so
+/// it is fixed.
 pub const OPUS: u8 = 111;
 /// Ticks of the time stamp in a second, whatever the coded bandwidth (RFC 7587, section 4.1).
 pub const CLOCK_HZ: u32 = 48_000;
@@ -50,8 +52,8 @@ impl RtpHeader {
 
     /// Reads the header that `packet` begins with.
     ///
-    /// # Errors
-    /// [`DecodeError::TooShort`], or [`DecodeError::Malformed`] when the first byte is not that of our packets.
+    /// # Errors [`DecodeError::TooShort`], or [`DecodeError::Malformed`] when the first byte is not
+    /// that of our packets.
     pub fn from_bytes(packet: &[u8]) -> Result<Self, DecodeError> {
         let Some([first, kind, s0, s1, t0, t1, t2, t3, ssrc @ ..]) = packet.first_chunk::<HEADER>()
         else {

@@ -2,16 +2,15 @@
 
 use std::time::Instant;
 
-use snow::HandshakeState;
-
 use super::{
     Expect, LENGTH, LinkError, LinkNews, LocalIdentity, MAJOR, Opened, Remote, SecureLink, State,
     Terms, Welcome,
 };
 use crate::entropy::Stream;
 use crate::port::Service;
+use crate::secure::aes::TAG;
 use crate::secure::identity::{Disbelief, Use, network, verify_chain};
-use crate::secure::noise::{self, KEY, Start, TAG};
+use crate::secure::noise::{self, HandshakeState, KEY, Start};
 use crate::secure::records::RECORD_MAX;
 use crate::time::UnixTime;
 use crate::wire::Wire;

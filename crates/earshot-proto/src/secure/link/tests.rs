@@ -1,3 +1,5 @@
+//! Two links talk through memory; time, bytes and what goes wrong are in the test's hand.
+
 use proptest::prelude::*;
 
 use super::super::testing::{DAY, Device, NOW, Network};
@@ -91,7 +93,8 @@ impl Pair {
         self.run_cut(&[usize::MAX])
     }
 
-    /// Carries bytes both ways until both are silent, in pieces of the lengths given, over and over.
+    /// Carries bytes both ways until both are silent, in pieces of the lengths given, over and
+    /// over.
     fn run_cut(&mut self, cuts: &[usize]) -> Result<(), Failed> {
         let mut cuts = cuts.iter().copied().cycle();
         let (now, wall) = (self.now, self.wall);
@@ -195,7 +198,11 @@ fn frames_sent_before_the_link_is_open_wait_for_it() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn bytes_may_be_cut_anywhere(

@@ -1,3 +1,5 @@
+//! Voice sealing against the vectors of its RFCs and against another implementation.
+
 use data_encoding::HEXLOWER;
 use webrtc_srtp::context::Context;
 use webrtc_srtp::option::srtp_replay_protection;
@@ -36,7 +38,7 @@ fn packet(sealer: &mut Sealer, timestamp: u32, payload: &[u8]) -> Vec<u8> {
 fn stream_of_rfc_7714() -> Stream {
     let key: [u8; 32] = std::array::from_fn(|i| i as u8);
     let salt = hex("517569642070726f2071756f").try_into().expect("12 bytes");
-    Stream { cipher: Aes256Gcm::new((&key).into()), salt: Zeroizing::new(salt), ssrc: 0x5501_a0b2 }
+    Stream { cipher: Gcm::new(&key), salt: Zeroizing::new(salt), ssrc: 0x5501_a0b2 }
 }
 
 const PLAIN_OF_RFC_7714: &str = "8040f17b8041f8d35501a0b247616c6c696120657374206f6d6e697320646976\
