@@ -18,6 +18,7 @@ pub mod counts;
 pub mod decoder;
 pub mod delay;
 pub mod device;
+pub mod enhance;
 pub mod frame;
 pub mod jitter;
 pub mod level;

@@ -34,7 +34,7 @@ const LOSSY_FOR: i64 = 10_000 * MS;
 /// Half a block: a pull may start a stream that much early, since it cannot start between blocks.
 const ROUNDING: i64 = 5 * MS;
 /// Sound that plays later than wanted by more than this is shortened.
-const TOO_LATE: i64 = 15 * MS;
+const TOO_LATE: i64 = 10 * MS;
 /// Sound that plays earlier than wanted by more than this is lengthened.
 const TOO_EARLY: i64 = 5 * MS;
 /// Sound so much too late is shortened twice as often, and less choosily.
@@ -316,7 +316,6 @@ impl Receiver {
         if play.quiet && self.gap_is_silence(play) {
             self.comfort(play, now);
         } else {
-            self.last_loss = Some(now);
             self.bridge(play, now);
         }
     }
@@ -391,6 +390,7 @@ impl Receiver {
             }
             return;
         };
+        self.last_loss = Some(now);
         let mut gap = next.media - play.next;
         let step = CONCEAL_STEP as i64;
         if gap <= next.samples && gap % step == 0 && has_redundancy(&next.payload) {

@@ -18,6 +18,7 @@ use crate::codec::{CodecError, EncoderSettings, Redundancy};
 use crate::counts::ReceiverStats;
 use crate::device::pace::Wake;
 use crate::device::{Capture, DeviceError, Microphone, Playback, Speaker};
+use crate::enhance::{EnhanceSettings, Enhancer};
 use crate::level::{FLOOR_DBFS, Meter};
 use crate::receiver::Receiver;
 use crate::sender::{Sender, SenderStats, StreamStart, VoicePacket};
@@ -41,6 +42,8 @@ pub struct VoiceSettings {
     pub encoder: EncoderSettings,
     /// Random start of sequence and timestamp.
     pub start: StreamStart,
+    /// What is done to the microphone.
+    pub enhance: EnhanceSettings,
 }
 
 /// Why a session could not be opened.
@@ -96,6 +99,7 @@ enum Command {
     Hold(bool),
     Bitrate(u32),
     Redundancy(Redundancy),
+    Enhance(EnhanceSettings),
     Microphone(Box<Capture>),
     Speaker(Box<Playback>),
     Stop,
@@ -145,6 +149,8 @@ impl VoiceSession {
         let voice = Voice {
             shared: Arc::clone(&shared),
             orders,
+            enhancer: Enhancer::new(settings.enhance, capture.scene()),
+            enhance: settings.enhance,
             capture,
             playback,
             sender: Sender::new(&settings.encoder, settings.start)?,
@@ -196,6 +202,11 @@ impl VoiceSession {
     /// Switches repetition against loss.
     pub fn set_redundancy(&self, redundancy: Redundancy) {
         self.command(Command::Redundancy(redundancy));
+    }
+
+    /// Changes what is done to the microphone.
+    pub fn set_enhancement(&self, settings: EnhanceSettings) {
+        self.command(Command::Enhance(settings));
     }
 
     /// Changes the microphone in the running call; on an error the old one stays.
@@ -258,6 +269,8 @@ struct Voice {
     sender: Sender,
     receiver: Receiver,
     meter_out: Meter,
+    enhance: EnhanceSettings,
+    enhancer: Option<Enhancer>,
     /// Set when the call has begun.
     outgoing: Option<Outgoing>,
     held: bool,
@@ -304,8 +317,14 @@ impl Voice {
             Command::Redundancy(redundancy) => {
                 self.sender.set_redundancy(redundancy).map_err(OpenError::from)
             }
+            Command::Enhance(settings) => {
+                self.enhance = settings;
+                self.enhancer = Enhancer::new(settings, self.capture.scene());
+                Ok(())
+            }
             Command::Microphone(capture) => {
                 self.capture = *capture;
+                self.enhancer = Enhancer::new(self.enhance, self.capture.scene());
                 self.begun(now, |voice, now| voice.capture.start(now))
             }
             Command::Speaker(playback) => {
@@ -345,6 +364,7 @@ impl Voice {
                     return;
                 }
             };
+            let block = self.enhancer.as_mut().map_or(block, |clean| clean.capture(&block));
             if self.held {
                 self.sender.pass();
                 continue;
@@ -370,6 +390,9 @@ impl Voice {
                 block.fill(0.0);
             }
             self.meter_out.feed(&block);
+            if let Some(enhancer) = &mut self.enhancer {
+                enhancer.render(&block);
+            }
             if let Err(problem) = self.playback.put(&block) {
                 self.shared.note_problem(problem);
             }

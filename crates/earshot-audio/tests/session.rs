@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use earshot_audio::codec::EncoderSettings;
 use earshot_audio::device::{DeviceError, Microphone, Speaker, sidecar_path};
+use earshot_audio::enhance::EnhanceSettings;
 use earshot_audio::frame::FrameLength;
 use earshot_audio::sender::StreamStart;
 use earshot_audio::session::{OpenError, VoiceSession, VoiceSettings, VoiceStats};
@@ -24,6 +25,7 @@ fn settings(microphone: Microphone, speaker: Speaker, frame: FrameLength) -> Voi
         speaker,
         encoder: EncoderSettings { frame, ..EncoderSettings::default() },
         start: StreamStart { sequence: 65_530, timestamp: 4_294_900_000 },
+        enhance: EnhanceSettings::default(),
     }
 }
 

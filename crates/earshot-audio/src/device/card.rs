@@ -99,6 +99,7 @@ impl CardPlayback {
     pub(crate) fn wants(&mut self, now: Instant) -> Option<Instant> {
         if let Some(line) = self.stream.new_line() {
             self.resampler = converter(SAMPLE_RATE_HZ, line.shape.rate_hz);
+            self.stream.signs.primed.store(false, Ordering::Relaxed);
             self.line = Some(line);
         }
         let line = self.line.as_ref()?;
@@ -127,6 +128,7 @@ impl CardPlayback {
         if let Ok(chunk) = line.ring.write_chunk_uninit(fits) {
             let all = self.converted.iter().flat_map(|x| std::iter::repeat_n(*x, channels));
             chunk.fill_from_iter(all);
+            self.stream.signs.primed.store(true, Ordering::Relaxed);
         }
     }
 

@@ -61,6 +61,8 @@ pub(crate) struct Signs {
     stop: AtomicBool,
     failed: AtomicBool,
     callbacks: AtomicU64,
+    /// Sound was given to the stream: from now on an empty ring is a gap.
+    pub(crate) primed: AtomicBool,
     /// Samples that a playback callback wanted and did not get.
     pub(crate) underruns: AtomicU64,
     /// Interleaved samples of the largest callback.
@@ -182,7 +184,9 @@ pub(crate) fn open_playback(
             move |wanted, _| {
                 signs.beat(wanted.len());
                 let missing = pop(&mut from, wanted);
-                signs.underruns.fetch_add(missing as u64, Ordering::Relaxed);
+                if signs.primed.load(Ordering::Relaxed) {
+                    signs.underruns.fetch_add(missing as u64, Ordering::Relaxed);
+                }
                 wake.wake();
             },
             move |error| note(&failing, &error),

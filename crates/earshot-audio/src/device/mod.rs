@@ -8,6 +8,8 @@
 
 pub mod card;
 mod card_stream;
+#[cfg(test)]
+mod card_tests;
 pub mod list;
 pub mod pace;
 mod sidecar;
@@ -21,6 +23,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::enhance::Scene;
 use crate::frame::{Block, SILENT_BLOCK};
 use card::{CardCapture, CardPlayback};
 use pace::{PacedCapture, PacedPlayback, Wake};
@@ -255,6 +258,14 @@ impl Capture {
         match self {
             Self::Paced(paced) => paced.due(),
             Self::Card(_) => None,
+        }
+    }
+
+    /// Where this microphone is.
+    pub(crate) const fn scene(&self) -> Scene {
+        match self {
+            Self::Paced(_) => Scene::Wire,
+            Self::Card(_) => Scene::Room,
         }
     }
 
