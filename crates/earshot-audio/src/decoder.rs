@@ -36,11 +36,8 @@ impl VoiceDecoder {
         // SAFETY: plain values and a pointer to a live local.
         let raw = unsafe { ffi::opus_decoder_create(SAMPLE_RATE_HZ as i32, 1, &raw mut code) };
         let opus = NonNull::new(raw).ok_or(CodecError { call: "opus_decoder_create", code })?;
-        let decoder = Self { opus };
-        let request = ffi::OPUS_SET_COMPLEXITY_REQUEST;
-        // SAFETY: the decoder is live; this request takes exactly one int.
-        let code = unsafe { ffi::opus_decoder_ctl(opus.as_ptr(), request, DECODER_COMPLEXITY) };
-        checked("opus_decoder_ctl", code)?;
+        let mut decoder = Self { opus };
+        decoder.set_complexity(DECODER_COMPLEXITY)?;
         Ok(decoder)
     }
 
@@ -58,6 +55,15 @@ impl VoiceDecoder {
         Ok(samples)
     }
 
+    /// Appends `samples` of the background noise in an announced silence. The network is no better
+    /// at noise than the classic way, and thirty times as dear.
+    pub fn comfort(&mut self, samples: usize, out: &mut Vec<f32>) -> Result<usize, CodecError> {
+        self.set_complexity(0)?;
+        let comforted = self.conceal(samples, out);
+        self.set_complexity(DECODER_COMPLEXITY)?;
+        comforted
+    }
+
     /// Appends the `samples` just before `next`, from the coarse copy that `next` carries.
     pub fn recover(
         &mut self,
@@ -66,6 +72,13 @@ impl VoiceDecoder {
         out: &mut Vec<f32>,
     ) -> Result<usize, CodecError> {
         self.run(next, samples, 1, out)
+    }
+
+    fn set_complexity(&mut self, complexity: i32) -> Result<(), CodecError> {
+        let request = ffi::OPUS_SET_COMPLEXITY_REQUEST;
+        // SAFETY: the decoder is live; this request takes exactly one int.
+        let code = unsafe { ffi::opus_decoder_ctl(self.opus.as_ptr(), request, complexity) };
+        checked("opus_decoder_ctl", code).map(|_| ())
     }
 
     fn run(

@@ -34,7 +34,7 @@ const LOSSY_FOR: i64 = 10_000 * MS;
 /// Half a block: a pull may start a stream that much early, since it cannot start between blocks.
 const ROUNDING: i64 = 5 * MS;
 /// Sound that plays later than wanted by more than this is shortened.
-const TOO_LATE: i64 = 10 * MS;
+const TOO_LATE: i64 = 8 * MS;
 /// Sound that plays earlier than wanted by more than this is lengthened.
 const TOO_EARLY: i64 = 5 * MS;
 /// Sound so much too late is shortened twice as often, and less choosily.
@@ -293,7 +293,9 @@ impl Receiver {
         while self.pcm.len() < needed && self.decode_next(play) {}
         if off > 0 {
             let likeness = if hasty { LIKENESS_HASTY } else { LIKENESS };
-            let Some(lag) = stretch::accelerate(&mut self.pcm, likeness) else { return };
+            let Some(lag) = stretch::accelerate(&mut self.pcm, likeness, off as usize) else {
+                return;
+            };
             self.stats.accelerated_samples += lag as u64;
         } else {
             let Some(lag) = stretch::decelerate(&self.history, &mut self.pcm, LIKENESS) else {
@@ -374,7 +376,7 @@ impl Receiver {
         if samples == 0 {
             return;
         }
-        if self.decoder.conceal(samples as usize, &mut self.pcm).is_err() {
+        if self.decoder.comfort(samples as usize, &mut self.pcm).is_err() {
             self.pcm.resize(self.pcm.len() + samples as usize, 0.0);
         }
         self.stats.quiet_samples += samples as u64;

@@ -18,13 +18,13 @@ const QUIET_POWER: f32 = 1e-5;
 /// Step of the coarse search; 12 kHz is plenty for the pitch.
 const COARSE: usize = 4;
 
-/// Leaves one period out of the beginning of `pcm` when the sound resembles itself by at least
-/// `likeness` (−1…1). Answers how many samples were left out.
-pub fn accelerate(pcm: &mut Vec<f32>, likeness: f32) -> Option<usize> {
+/// Leaves one period of at most `most` samples out of the beginning of `pcm` when the sound
+/// resembles itself by at least `likeness` (−1…1). Answers how many samples were left out.
+pub fn accelerate(pcm: &mut Vec<f32>, likeness: f32, most: usize) -> Option<usize> {
     if pcm.len() < ACCELERATE_NEEDS {
         return None;
     }
-    let lag = best_lag(likeness, &pcm[..FADE], |lag| &pcm[lag..lag + FADE])?;
+    let lag = best_lag(likeness, most, &pcm[..FADE], |lag| &pcm[lag..lag + FADE])?;
     for i in 0..FADE {
         pcm[i] = fade(pcm[i], pcm[i + lag], i);
     }
@@ -40,7 +40,7 @@ pub fn decelerate(history: &[f32], pcm: &mut Vec<f32>, likeness: f32) -> Option<
     }
     let joined = [&history[history.len() - LAG_MAX..], &pcm[..FADE]].concat();
     let back = |lag: usize| &joined[LAG_MAX - lag..LAG_MAX - lag + FADE];
-    let lag = best_lag(likeness, &pcm[..FADE], back)?;
+    let lag = best_lag(likeness, LAG_MAX, &pcm[..FADE], back)?;
     let repeated: Vec<f32> = (0..lag.max(FADE))
         .map(|i| {
             let old = if i < lag { joined[LAG_MAX - lag + i] } else { pcm[i - lag] };
@@ -62,19 +62,21 @@ fn fade(a: f32, b: f32, i: usize) -> f32 {
 /// The lag whose piece resembles `reference` best, if well enough.
 fn best_lag<'a>(
     likeness: f32,
+    most: usize,
     reference: &[f32],
     piece: impl Fn(usize) -> &'a [f32],
 ) -> Option<usize> {
+    let most = most.clamp(LAG_MIN, LAG_MAX);
     let power = |x: &[f32]| x.iter().map(|s| s * s).sum::<f32>() / x.len() as f32;
-    if power(reference) < QUIET_POWER && power(piece(LAG_MAX)) < QUIET_POWER {
-        return Some(LAG_MAX);
+    if power(reference) < QUIET_POWER && power(piece(most)) < QUIET_POWER {
+        return Some(most);
     }
     let score = |lag: usize, step: usize| correlation(reference, piece(lag), step);
     let best = |lags: &mut dyn Iterator<Item = usize>, step: usize| {
         lags.map(|lag| (score(lag, step), lag)).max_by(|a, b| a.0.total_cmp(&b.0))
     };
-    let (_, coarse) = best(&mut (LAG_MIN..=LAG_MAX).step_by(COARSE), COARSE)?;
-    let near = coarse.saturating_sub(COARSE).max(LAG_MIN)..=(coarse + COARSE).min(LAG_MAX);
+    let (_, coarse) = best(&mut (LAG_MIN..=most).step_by(COARSE), COARSE)?;
+    let near = coarse.saturating_sub(COARSE).max(LAG_MIN)..=(coarse + COARSE).min(most);
     let (found, lag) = best(&mut near.into_iter(), 1)?;
     (found >= likeness).then_some(lag)
 }
@@ -112,7 +114,7 @@ mod tests {
     fn a_voiced_sound_loses_whole_periods_without_a_step() {
         let original = voiced(0..2_400);
         let mut pcm = original.clone();
-        let lag = accelerate(&mut pcm, 0.85).unwrap();
+        let lag = accelerate(&mut pcm, 0.85, LAG_MAX).unwrap();
         assert_eq!(pcm.len(), original.len() - lag);
         let periods = lag as f32 * 140.0 / 48_000.0;
         assert!((periods - periods.round()).abs() < 0.05, "{periods} periods");
@@ -142,14 +144,15 @@ mod tests {
                 (state >> 8) as f32 / (1 << 24) as f32 - 0.5
             })
             .collect();
-        assert_eq!(accelerate(&mut noise.clone(), 0.85), None);
-        assert_eq!(accelerate(&mut vec![0.0; 2_400], 0.85), Some(LAG_MAX));
+        assert_eq!(accelerate(&mut noise.clone(), 0.85, LAG_MAX), None);
+        assert_eq!(accelerate(&mut vec![0.0; 2_400], 0.85, LAG_MAX), Some(LAG_MAX));
+        assert_eq!(accelerate(&mut vec![0.0; 2_400], 0.85, 300), Some(300), "as much as wanted");
         assert_eq!(decelerate(&[0.0; 720], &mut vec![0.0; 480], 0.85), Some(LAG_MAX));
     }
 
     #[test]
     fn too_little_sound_is_left_alone() {
-        assert_eq!(accelerate(&mut vec![0.0; ACCELERATE_NEEDS - 1], 0.0), None);
+        assert_eq!(accelerate(&mut vec![0.0; ACCELERATE_NEEDS - 1], 0.0, LAG_MAX), None);
         assert_eq!(decelerate(&[0.0; 100], &mut vec![0.0; 480], 0.0), None);
         assert_eq!(decelerate(&[0.0; 720], &mut vec![0.0; FADE - 1], 0.0), None);
     }
