@@ -81,6 +81,7 @@ impl<A> Asks<A> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test begins at some moment")]
 mod tests {
     use super::*;
 

@@ -1,3 +1,652 @@
-//! The ordinary peer.
+//! The ordinary peer: what every app is at least. Lecture, slides 13 and 28–32; DESIGN 1 and 2.
+//!
+//! One [`Peer`] is one machine of the run loop. It takes [`Command`]s from its owner and tells [`Notice`]s; its rooms:
+//!
+//! | room | what it decides |
+//! |---|---|
+//! | [`command`] | the contract with the owner |
+//! | `account` | registering, logging in, staying certified |
+//! | [`super_peers`] | the list of super-peers to knock at |
+//! | `home` | the link to the home super-peer |
+//! | [`search`] | finding users by name |
+//! | [`cards`] | what is known of other people's devices |
+//! | `post` | sealing and opening what goes from device to device |
+//! | `buddies` | the buddy list |
+//! | `presence` | how we and they are |
+//! | [`chat`] | messages |
+//! | [`call`], `calling` | calls, and their place in the peer |
+//! | `nat` | whether UDP gets through |
 
+mod account;
+mod buddies;
 pub mod call;
+mod calling;
+pub mod cards;
+pub mod chat;
+pub mod command;
+mod home;
+mod nat;
+mod post;
+mod presence;
+pub mod search;
+pub mod super_peers;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use crate::asks::Asks;
+use crate::entropy::Entropy;
+use crate::ids::{MessageId, NetworkId, UserName};
+use crate::port::{
+    Input, LinkId, Machine, Output, PathPolicy, SaveFailure, SaveId, Service, WaitReason, WorkId,
+};
+use crate::secure::identity::{LinkKey, network};
+use crate::secure::link::Welcome;
+use crate::secure::links::{LinkNews, Links, Who};
+use crate::secure::local_vault::LockedVault;
+use crate::secure::password::{StretchCost, Work};
+use crate::secure::seal::SealKey;
+use crate::time::{UnixTime, WallClock};
+use crate::wire::certificate::VerifyKey;
+use crate::wire::directory::{Directory, Reachability};
+use crate::wire::forward::Address;
+use crate::wire::frame::{Frame, Message};
+use crate::wire::invite::{Door, Invite};
+use crate::wire::nat::Nat;
+
+use account::{Session, SigningIn};
+use buddies::Buddies;
+use call::Calls;
+use call::view::LogEntry;
+use cards::Cards;
+use chat::{Chats, Outgoing};
+use command::{
+    Answer, BuddyView, Command, Delivery, Failure, MessageView, NetworkView, Notice, PresenceView,
+    SignedIn,
+};
+use home::Home;
+use nat::NatTest;
+use post::{Letter, Post};
+use presence::Presences;
+use search::Searches;
+use super_peers::SuperPeers;
+
+/// What a peer is started with.
+pub struct Config {
+    /// The port on which others may connect to us; 0: we take no connections.
+    pub listen_port: u16,
+    /// Says how we can be reached instead of testing it: for tests.
+    pub pretend: Option<Reachability>,
+    /// What stretching a password costs.
+    pub cost: StretchCost,
+    /// "Hide my address": relayed paths only, always.
+    pub addresses: PathPolicy,
+    /// The network joined before, if any.
+    pub network: Option<NetworkRecord>,
+    /// The vault of the last login on this machine, if there was one.
+    pub vault: Option<LockedVault>,
+    /// The buddy list files that are there, newest first: the last and the one before.
+    pub buddies: Vec<Vec<u8>>,
+    /// Wall time at the start.
+    pub wall: UnixTime,
+    /// 32 bytes of true randomness.
+    pub seed: [u8; 32],
+}
+
+/// What a peer keeps of its network.
+#[derive(Clone, Debug, PartialEq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct NetworkRecord {
+    /// The invite by which it was joined.
+    #[n(0)]
+    pub invite: Invite,
+    /// The authority's door, once told.
+    #[n(1)]
+    pub authority: Option<Door>,
+    /// The super-peers known.
+    #[n(2)]
+    pub super_peers: SuperPeers,
+}
+
+/// What a peer keeps on disk.
+pub enum Record {
+    /// The network; replaces the one before.
+    Network(NetworkRecord),
+    /// The vault file; replaces the one before.
+    Vault(Vec<u8>),
+    /// The buddy list file; the one before is kept as the last good copy.
+    Buddies(Vec<u8>),
+    /// Open the history under this key, and give what it knows to [`Peer::load_history`] before answering.
+    OpenHistory(SealKey),
+    /// Close the history.
+    CloseHistory,
+    /// A message; one that is there already changes nothing.
+    Message(Outgoing),
+    /// A message got further.
+    Delivered {
+        /// Which.
+        id: MessageId,
+        /// The conversation.
+        with: UserName,
+        /// Where it is now.
+        delivery: Delivery,
+    },
+    /// A call has ended.
+    Call(LogEntry),
+}
+
+/// What follows when a record is on disk.
+enum OnSaved {
+    Nothing,
+    Answer(u64, Answer),
+    Tell(u64, Answer, Box<Notice>),
+    Outgoing(u64, Box<Outgoing>),
+    Incoming(Address, Box<MessageView>),
+    SignIn,
+}
+
+/// What a question to another was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum About {
+    Attach,
+    DialBack,
+    RelayCredentials,
+    SuperPeers,
+    Nearest(u64),
+    Find(u64),
+    SearchByHome(u64),
+    LookUp(UserName),
+    Letter(Address, Letter),
+    Watch(Address),
+}
+
+/// The network that was joined.
+struct Joined {
+    invite: Invite,
+    network: NetworkId,
+}
+
+/// The peer machine.
+pub struct Peer {
+    config: Config,
+    clock: WallClock,
+    entropy: Entropy,
+    links: Links,
+    asks: Asks<About>,
+    joined: Option<Joined>,
+    super_peers: SuperPeers,
+    authority_door: Option<Door>,
+    /// Whether the authority was reached last time, and since when that is so.
+    authority: Option<(bool, UnixTime)>,
+    guest_doors: Vec<Door>,
+    locked: Option<LockedVault>,
+    signing_in: Option<SigningIn>,
+    session: Option<Session>,
+    home: Home,
+    nat_test: NatTest,
+    cards: Cards,
+    post: Post,
+    searches: Searches,
+    buddies: Buddies,
+    presences: Presences,
+    chats: Chats,
+    calls: Option<Calls>,
+    saves: BTreeMap<SaveId, OnSaved>,
+    last_save: u64,
+    last_work: u32,
+    out: VecDeque<Output<Notice, Record>>,
+}
+
+impl Peer {
+    /// Wakes a peer. It does nothing until it is told to.
+    #[must_use]
+    pub fn new(mut config: Config, now: Instant) -> Self {
+        let mut entropy = Entropy::new(config.seed);
+        let welcomes = vec![(Service::Peer, Welcome::Certified)];
+        let key = LinkKey::draw(&mut entropy.secrets);
+        let links = Links::new(key, None, welcomes, entropy.secrets.split());
+        let locked = config.vault.take();
+        let before = config.network.take();
+        let mut peer = Self {
+            clock: WallClock::new(now, config.wall),
+            config,
+            entropy,
+            links,
+            asks: Asks::default(),
+            joined: None,
+            super_peers: SuperPeers::default(),
+            authority_door: None,
+            authority: None,
+            guest_doors: Vec::new(),
+            locked,
+            signing_in: None,
+            session: None,
+            home: Home::None,
+            nat_test: NatTest::default(),
+            cards: Cards::default(),
+            post: Post::default(),
+            searches: Searches::default(),
+            buddies: Buddies::default(),
+            presences: Presences::default(),
+            chats: Chats::default(),
+            calls: None,
+            saves: BTreeMap::new(),
+            last_save: 0,
+            last_work: 0,
+            out: VecDeque::new(),
+        };
+        if let Some(NetworkRecord { invite, authority, super_peers }) = before {
+            peer.super_peers = super_peers;
+            peer.authority_door = authority;
+            peer.enter(invite);
+        }
+        peer
+    }
+
+    /// Does what the owner wants; the answer carries `ask`.
+    pub fn command(&mut self, now: Instant, ask: u64, command: Command) {
+        let needs_session = match &command {
+            Command::Join(_) | Command::Register { .. } | Command::Login { .. } => false,
+            Command::Logout
+            | Command::SetPresence { .. }
+            | Command::Search(_)
+            | Command::Request { .. }
+            | Command::Accept(_)
+            | Command::Decline(_)
+            | Command::Block(_)
+            | Command::Unblock(_)
+            | Command::Send { .. }
+            | Command::MarkRead { .. }
+            | Command::Call { .. }
+            | Command::InCall(..) => true,
+        };
+        if needs_session && self.session.is_none() {
+            return self.fail(ask, Failure::NotLoggedIn);
+        }
+        match command {
+            Command::Join(invite) => self.join(ask, *invite),
+            Command::Register { user, password, display_name } => {
+                self.register(now, ask, user, password, display_name);
+            }
+            Command::Login { user, password } => self.log_in(now, ask, user, password),
+            Command::Logout => self.log_out(now, ask),
+            Command::SetPresence { shown, mood } => {
+                self.set_presence(now, shown, mood);
+                self.succeed(ask, Answer::Done);
+            }
+            Command::Search(user) => self.search(now, ask, user),
+            Command::Request { user, greeting } => self.request_buddy(now, ask, user, greeting),
+            Command::Accept(user) => self.accept_buddy(now, ask, user),
+            Command::Decline(user) => self.decline_buddy(now, ask, user),
+            Command::Block(user) => self.block(now, ask, user),
+            Command::Unblock(user) => self.unblock(now, ask, user),
+            Command::Send { to, text, client_id } => {
+                self.send_message(now, ask, to, text, client_id);
+            }
+            Command::MarkRead { with, ids } => self.mark_read(now, ask, with, ids),
+            Command::Call { to, path } => self.start_call(now, ask, to, path),
+            Command::InCall(call, action) => self.in_call(now, ask, call, action),
+        }
+        self.settle(now);
+    }
+
+    /// Leaves politely: the session is ended as by a log-out; links are closed.
+    pub fn leave(&mut self, now: Instant) {
+        if self.session.is_some() {
+            self.end_session(now);
+        }
+        self.links.close_all();
+    }
+
+    /// Who is logged in.
+    #[must_use]
+    pub fn signed_in(&self) -> Option<SignedIn> {
+        self.session.as_ref().map(Session::signed_in)
+    }
+
+    /// Our place in the network; none before one was joined.
+    #[must_use]
+    pub fn network_view(&self) -> Option<NetworkView> {
+        let joined = self.joined.as_ref()?;
+        let (home, keepers, reachability) = match &self.home {
+            Home::Linked(home) => (Some((home.node, home.since)), home.keepers, home.reachability),
+            Home::None | Home::Seeking(_) => (None, None, None),
+        };
+        Some(NetworkView {
+            network: joined.network,
+            root: joined.invite.root,
+            name: joined.invite.name.as_str().to_owned(),
+            home,
+            keepers: keepers.unwrap_or(0),
+            super_peers: self.super_peers.len(),
+            reachability,
+            authority: self.authority,
+            links: self.links.open().collect(),
+        })
+    }
+
+    /// The civil time at `now`, by this machine's clock.
+    #[must_use]
+    pub fn wall_at(&self, now: Instant) -> UnixTime {
+        self.clock.at(now)
+    }
+
+    /// The invite by which the network was joined.
+    #[must_use]
+    pub fn invite(&self) -> Option<&Invite> {
+        self.joined.as_ref().map(|joined| &joined.invite)
+    }
+
+    /// The buddy list as the owner sees it.
+    pub fn buddies(&self) -> impl Iterator<Item = BuddyView> {
+        self.buddies.views()
+    }
+
+    /// How a user is, as far as they show it.
+    #[must_use]
+    pub fn presence_of(&self, user: &UserName) -> PresenceView {
+        self.presences.of(user)
+    }
+
+    fn join(&mut self, ask: u64, invite: Invite) {
+        let network = invite.network();
+        match &self.joined {
+            Some(joined) if joined.network != network => {
+                return self.fail(ask, Failure::OtherNetwork);
+            }
+            Some(_) | None => {}
+        }
+        self.enter(invite);
+        let record = self.network_record();
+        if let Some(record) = record {
+            self.save(Record::Network(record), OnSaved::Answer(ask, Answer::Joined(network)));
+        }
+    }
+
+    fn enter(&mut self, invite: Invite) {
+        self.super_peers.invited(&invite.super_peers);
+        self.links.join(invite.root);
+        self.joined = Some(Joined { network: invite.network(), invite });
+    }
+
+    fn network_record(&self) -> Option<NetworkRecord> {
+        let invite = self.joined.as_ref()?.invite.clone();
+        let (authority, super_peers) = (self.authority_door, self.super_peers.clone());
+        Some(NetworkRecord { invite, authority, super_peers })
+    }
+
+    fn root(&self) -> VerifyKey {
+        self.joined.as_ref().map_or(VerifyKey([0; 32]), |joined| joined.invite.root)
+    }
+
+    fn network_id(&self) -> NetworkId {
+        network(&self.root())
+    }
+
+    fn wall(&self, now: Instant) -> UnixTime {
+        self.clock.at(now)
+    }
+
+    fn authority_seen(&mut self, now: Instant, reachable: bool) {
+        if self.authority.is_none_or(|(was, _)| was != reachable) {
+            self.authority = Some((reachable, self.wall(now)));
+            self.tell_network();
+        }
+    }
+
+    fn tell_network(&mut self) {
+        if let Some(view) = self.network_view() {
+            self.tell(Notice::Network(view));
+        }
+    }
+
+    fn forget_people(&mut self) {
+        self.cards = Cards::default();
+        self.buddies = Buddies::default();
+        self.presences = Presences::default();
+        self.chats = Chats::default();
+        self.searches = Searches::default();
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        self.out.push_back(Output::Notify(notice));
+    }
+
+    fn succeed(&mut self, ask: u64, answer: Answer) {
+        self.tell(Notice::Answer(ask, Box::new(Ok(answer))));
+    }
+
+    fn fail(&mut self, ask: u64, failure: Failure) {
+        self.tell(Notice::Answer(ask, Box::new(Err(failure))));
+    }
+
+    fn save(&mut self, record: Record, then: OnSaved) {
+        self.last_save += 1;
+        let id = SaveId(self.last_save);
+        if !matches!(then, OnSaved::Nothing) {
+            self.saves.insert(id, then);
+        }
+        self.out.push_back(Output::Save(id, record));
+    }
+
+    fn saved(&mut self, now: Instant, id: SaveId) {
+        match self.saves.remove(&id) {
+            Some(OnSaved::Answer(ask, answer)) => self.succeed(ask, answer),
+            Some(OnSaved::Tell(ask, answer, notice)) => {
+                self.succeed(ask, answer);
+                self.tell(*notice);
+            }
+            Some(OnSaved::Outgoing(ask, outgoing)) => self.outgoing_saved(now, ask, *outgoing),
+            Some(OnSaved::Incoming(from, view)) => self.incoming_saved(now, &from, *view),
+            Some(OnSaved::SignIn) => self.sign_in_saved(now),
+            Some(OnSaved::Nothing) | None => {}
+        }
+    }
+
+    fn not_saved(&mut self, id: SaveId, why: SaveFailure) {
+        match self.saves.remove(&id) {
+            Some(OnSaved::Answer(ask, _) | OnSaved::Tell(ask, ..)) => {
+                self.fail(ask, Failure::NotKept(why));
+            }
+            Some(OnSaved::Outgoing(ask, outgoing)) => {
+                self.outgoing_lost(&outgoing);
+                self.fail(ask, Failure::NotKept(why));
+            }
+            Some(OnSaved::Incoming(_, view)) => self.incoming_lost(&view),
+            Some(OnSaved::SignIn) => self.sign_in_not_saved(why),
+            Some(OnSaved::Nothing) | None => {
+                tracing::warn!(?why, "A record could not be written to disk");
+            }
+        }
+    }
+
+    fn work(&mut self, work: Work) {
+        self.last_work = self.last_work.wrapping_add(1);
+        self.out.push_back(Output::Work(WorkId(self.last_work), Box::new(work)));
+    }
+
+    /// Puts a question; its answer, or the lack of one, comes to `answered`.
+    fn ask(&mut self, now: Instant, link: LinkId, about: About, message: impl Into<Message>) {
+        match self.asks.open(now, link, about) {
+            Ok(ask) => self.links.send(now, link, ask, message),
+            Err(about) => self.answered(now, about, None),
+        }
+    }
+
+    /// The answer to a question (none: the link went down, or nobody answered in time).
+    fn answered(&mut self, now: Instant, about: About, answer: Option<Message>) {
+        match (about, answer) {
+            (About::Attach, Some(Message::Directory(Directory::Attached { keepers, .. }))) => {
+                self.attached(keepers);
+            }
+            (About::DialBack, Some(Message::Nat(Nat::DialedBack { reached, tried }))) => {
+                self.dialled_back(now, reached, tried);
+            }
+            (About::RelayCredentials, Some(Message::Nat(grant @ Nat::RelayGrant { .. }))) => {
+                self.relay_granted(now, &grant);
+            }
+            (
+                About::SuperPeers,
+                Some(Message::Directory(Directory::SuperPeers { nodes, authority })),
+            ) => self.super_peers_told(&nodes, authority),
+            (About::Nearest(id), Some(Message::Directory(Directory::Nodes { nodes }))) => {
+                self.nodes_told(now, id, Some(&nodes));
+            }
+            (About::Nearest(id), _) => self.nodes_told(now, id, None),
+            (About::Find(id) | About::SearchByHome(id), Some(Message::Directory(answer))) => {
+                self.find_answered(now, id, Some(answer));
+            }
+            (About::Find(id) | About::SearchByHome(id), _) => self.find_answered(now, id, None),
+            (About::LookUp(user), Some(Message::Directory(answer))) => {
+                self.looked_up(now, &user, Some(answer));
+            }
+            (About::LookUp(user), _) => self.looked_up(now, &user, None),
+            (about @ About::Letter(..), Some(Message::Forward(answer))) => {
+                self.letter_answered(now, about, Some(answer));
+            }
+            (about @ About::Letter(..), _) => self.letter_answered(now, about, None),
+            (About::Watch(_) | About::Attach | About::DialBack, _) => {}
+            (About::RelayCredentials | About::SuperPeers, _) => {}
+        }
+    }
+
+    fn handle_news(&mut self, now: Instant, link: LinkId, news: LinkNews) {
+        match news {
+            LinkNews::Opened(who, _clock) => self.link_opened(now, link, &who),
+            LinkNews::Frame(frame) => self.handle_frame(now, link, frame),
+            LinkNews::Closed(_) => self.link_closed(now, link),
+        }
+    }
+
+    fn link_opened(&mut self, now: Instant, link: LinkId, who: &Who) {
+        match (self.links.service(link), who) {
+            (Some(Service::SuperPeer), Who::Node(node)) => {
+                self.home_opened(now, link, *node);
+            }
+            (Some(Service::Authority), _) => self.authority_opened(now, link, who),
+            (Some(Service::Peer), _) => {
+                if matches!(link, LinkId::Accepted(_)) {
+                    self.straight_opened(link, who);
+                }
+            }
+            (Some(Service::SuperPeer), Who::Device { .. } | Who::Authority | Who::Guest(_)) => {
+                self.links.close(link);
+                self.link_closed(now, link);
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn link_closed(&mut self, now: Instant, link: LinkId) {
+        for about in self.asks.link_down(link) {
+            self.answered(now, about, None);
+        }
+        self.road_closed(link);
+        self.sign_in_link_closed(now, link);
+        self.home_closed(now, link);
+    }
+
+    fn handle_frame(&mut self, now: Instant, link: LinkId, frame: Frame) {
+        let Frame { ask, message } = frame;
+        match message {
+            Message::Login(message) => self.handle_login(now, link, message),
+            Message::Directory(message) => {
+                if self.guest_answered(now, link, &message) {
+                    return;
+                }
+                if let Some(about) = self.asks.answered(link, ask) {
+                    self.answered(now, about, Some(message.into()));
+                }
+            }
+            Message::Nat(message) => {
+                if let Some(about) = self.asks.answered(link, ask) {
+                    self.answered(now, about, Some(message.into()));
+                }
+            }
+            Message::Forward(message) => self.handle_forward(now, link, ask, message),
+            // Only a super-peer enrols.
+            Message::Enrolment(_) => self.links.close(link),
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        for (link, news) in self.links.handle_timeout(now) {
+            self.handle_news(now, link, news);
+        }
+        for about in self.asks.overdue(now) {
+            self.answered(now, about, None);
+        }
+        self.account_due(now);
+        self.home_due(now);
+        self.lease_due(now);
+        self.repeat_due(now);
+        self.nat_due(now);
+        self.requests_due(now);
+        self.calls_due(now);
+    }
+
+    /// What follows from an input inside the machine itself: broken links are told, calls say what they want.
+    fn settle(&mut self, now: Instant) {
+        while self.links.has_broken() {
+            for (link, news) in self.links.handle_timeout(now) {
+                self.handle_news(now, link, news);
+            }
+        }
+        self.drain_calls(now);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        [
+            self.links.poll_timeout(),
+            self.asks.next_deadline(),
+            self.account_timeout(),
+            self.home_timeout(),
+            self.presences.next_due(),
+            self.chats.next_due(),
+            self.nat_test.next_due(),
+            self.searches.next_due(),
+            self.calls.as_ref().and_then(Calls::poll_timeout),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+impl Machine for Peer {
+    type Notice = Notice;
+    type Record = Record;
+
+    fn handle(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Timeout => self.handle_timeout(now),
+            Input::Clock(wall) => self.clock = WallClock::new(now, wall),
+            Input::Datagram { from, bytes } => self.handle_datagram(now, from, bytes),
+            Input::Link(link, event) => {
+                let wall = self.wall(now);
+                for news in self.links.handle(now, wall, link, event) {
+                    self.handle_news(now, link, news);
+                }
+            }
+            Input::Path(path, event) => self.handle_path(now, path, event),
+            Input::Voice(call, event) => self.handle_voice(now, call, event),
+            Input::Saved(id) => self.saved(now, id),
+            Input::NotSaved(id, why) => self.not_saved(id, why),
+            Input::Worked(_, worked) => self.handle_worked(now, *worked),
+            // A peer runs no relay.
+            Input::RelayPort(..) => {}
+        }
+        self.settle(now);
+    }
+
+    fn poll_output(&mut self) -> Output<Notice, Record> {
+        if let Some(output) = self.out.pop_front() {
+            return output;
+        }
+        if let Some((link, order)) = self.links.poll_order() {
+            return Output::Link(link, order);
+        }
+        let reason = if self.session.is_some() { WaitReason::Timer } else { WaitReason::Idle };
+        Output::Wait(self.next_timeout(), reason)
+    }
+}

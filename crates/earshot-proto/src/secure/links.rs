@@ -98,6 +98,7 @@ struct Entry {
     service: Service,
     connected: bool,
     who: Option<Who>,
+    since: UnixTime,
 }
 
 impl Links {
@@ -165,7 +166,10 @@ impl Links {
             now,
             &mut self.secrets,
         );
-        self.table.insert(id, Entry { link, remote: to, service, connected: false, who: None });
+        self.table.insert(
+            id,
+            Entry { link, remote: to, service, connected: false, who: None, since: UnixTime(0) },
+        );
         self.orders.push_back((id, LinkOrder::Dial { to, service }));
         id
     }
@@ -193,7 +197,7 @@ impl Links {
             LinkEvent::Bytes(bytes) => self.handle_bytes(now, wall, id, bytes),
             LinkEvent::Down(why) => {
                 let known = self.table.remove(&id).is_some();
-                known.then(|| LinkNews::Closed(Closed::Down(why))).into_iter().collect()
+                known.then_some(LinkNews::Closed(Closed::Down(why))).into_iter().collect()
             }
         }
     }
@@ -211,7 +215,10 @@ impl Links {
             now,
             &mut self.secrets,
         );
-        self.table.insert(id, Entry { link, remote, service, connected: true, who: None });
+        self.table.insert(
+            id,
+            Entry { link, remote, service, connected: true, who: None, since: UnixTime(0) },
+        );
     }
 
     fn handle_bytes(
@@ -231,6 +238,7 @@ impl Links {
                     let Opened { remote, clock, .. } = opened;
                     let who = who_is(remote);
                     entry.who = Some(who.clone());
+                    entry.since = wall;
                     LinkNews::Opened(who, clock)
                 }
                 link::LinkNews::Frame(frame) => LinkNews::Frame(frame),
@@ -285,6 +293,12 @@ impl Links {
     #[must_use]
     pub fn service(&self, id: LinkId) -> Option<Service> {
         Some(self.table.get(&id)?.service)
+    }
+
+    /// The open links: what for, to where, since when.
+    pub fn open(&self) -> impl Iterator<Item = (Service, SocketAddr, UnixTime)> {
+        let open = self.table.values().filter(|entry| entry.who.is_some());
+        open.map(|entry| (entry.service, entry.remote, entry.since))
     }
 
     /// Links that are open or opening.

@@ -210,6 +210,7 @@ fn full_jitter(pause: Duration, jitter: &mut Stream) -> Duration {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test begins at some moment")]
 mod tests {
     use super::*;
     use crate::entropy::Entropy;

@@ -1,0 +1,821 @@
+//! Registering, logging in, staying certified, logging out. DESIGN 2.3; lecture, slide 30.
+//!
+//! On a machine that has logged in before, the vault on disk opens first, so a login needs nobody. Elsewhere the
+//! authority is asked: a super-peer tells where it is, OPAQUE proves the password without showing it, and the device
+//! is certified. A session begins only when its vault is on disk and the history is open.
+
+use std::time::{Duration, Instant};
+
+use crate::ids::{DeviceId, UserName};
+use crate::port::{LinkId, SaveFailure, Service};
+use crate::secure::buddy_file::BuddyFile;
+use crate::secure::identity::{Keys, Use, open_signed, verify_chain};
+use crate::secure::link::Expect;
+use crate::secure::links::Who;
+use crate::secure::local_vault::{
+    Counters, FilesKey, LocalVault, LocalVaultClosed, LockedVault, NewLock, VaultLock,
+};
+use crate::secure::password::{
+    ExportKey, LoginStart, Password, PasswordFailure, RegistrationStart, Work, Worked,
+};
+use crate::secure::recovery_key::RecoveryKey;
+use crate::secure::seal::SealKey;
+use crate::secure::vault::Vault;
+use crate::time::UnixTime;
+use crate::wire::bounded::{List, Text};
+use crate::wire::certificate::{Chain, DeviceList, ListedDevice, Signed, Subject};
+use crate::wire::directory::Directory;
+use crate::wire::forward::Address;
+use crate::wire::login::{DISPLAY_NAME_MAX, Login, Refusal, SealedVault};
+use crate::wire::sealed::buddy::ContactKey;
+
+use super::command::{Answer, Failure, Notice, SignedIn};
+use super::{OnSaved, Peer, Record};
+
+/// How long registering or logging in may take before it is given up, the stretching aside. Our choice: three slow
+/// handshakes.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Pause before a failed renewal is tried again.
+const RENEWAL_RETRY: Duration = Duration::from_secs(300);
+
+/// Somebody logged in on this device.
+pub(super) struct Session {
+    /// The user and this device.
+    pub(super) address: Address,
+    /// Everything that is kept sealed on disk.
+    pub(super) vault: LocalVault,
+    lock: VaultLock,
+    /// End of the certificate.
+    pub(super) until: UnixTime,
+    /// Seals the buddy list.
+    pub(super) buddy_file: BuddyFile,
+    renew_at: Instant,
+    renewing: Option<LinkId>,
+    last_word: UnixTime,
+}
+
+impl Session {
+    /// A counter for the next registration: it grows, also over restarts, as long as the clock does.
+    pub(super) fn next_counter(&mut self, wall: UnixTime) -> u64 {
+        let counters = &mut self.vault.counters;
+        counters.registration = (counters.registration + 1).max(wall.0);
+        counters.registration
+    }
+
+    /// A time for the next word about ourselves: later than the one before.
+    pub(super) fn next_word(&mut self, wall: UnixTime) -> UnixTime {
+        self.last_word = wall.max(self.last_word.plus(Duration::from_millis(1)));
+        self.last_word
+    }
+
+    /// Version of the device list.
+    pub(super) fn devices_version(&self) -> u64 {
+        open_signed(&self.vault.devices, &self.vault.vault.identity).map_or(0, |list| list.version)
+    }
+
+    /// What the owner is told.
+    pub(super) fn signed_in(&self) -> SignedIn {
+        SignedIn {
+            user: self.address.user.clone(),
+            device: self.address.device,
+            display_name: self.vault.vault.display_name.as_str().to_owned(),
+            certificate_until: self.until,
+            recovery_key: None,
+        }
+    }
+}
+
+/// A registration or a login under way.
+pub(super) struct SigningIn {
+    ask: u64,
+    user: UserName,
+    password: Password,
+    purpose: Purpose,
+    step: Step,
+    deadline: Instant,
+    keys: Option<Keys>,
+    device: DeviceId,
+    tried: usize,
+    recovery: Option<RecoveryKey>,
+    /// When the computation under way was handed out.
+    computing_since: Instant,
+    /// Time spent computing so far.
+    stretched: Duration,
+}
+
+enum Purpose {
+    Register { display_name: Text<DISPLAY_NAME_MAX> },
+    Login,
+}
+
+enum Step {
+    /// The vault on disk: the password is being stretched.
+    Unlock(Box<LockedVault>),
+    /// Asking super-peers where the authority is.
+    FindAuthority {
+        link: LinkId,
+    },
+    /// Dialling it.
+    Dial {
+        link: LinkId,
+    },
+    RegisterOffer {
+        link: LinkId,
+        start: Box<RegistrationStart>,
+    },
+    Register {
+        link: LinkId,
+    },
+    LoginOffer {
+        link: LinkId,
+        start: Box<LoginStart>,
+    },
+    Login {
+        link: LinkId,
+    },
+    Account {
+        link: LinkId,
+        export: ExportKey,
+    },
+    Certify {
+        link: LinkId,
+        vault: Box<SealedVault>,
+        devices: Signed<DeviceList>,
+        seed: ContactKey,
+    },
+    /// Certified; the password is being stretched for the vault on disk.
+    Lock {
+        certified: Box<Certified>,
+        lock: NewLock,
+    },
+    /// Vault and history are being written.
+    Keep {
+        session: Box<Session>,
+        waiting: u8,
+    },
+}
+
+struct Certified {
+    chain: Chain,
+    until: UnixTime,
+    vault: SealedVault,
+    devices: Signed<DeviceList>,
+    contact_key: ContactKey,
+}
+
+impl SigningIn {
+    /// When it is given up; stretching and writing take the time they take.
+    pub(super) const fn next_due(&self) -> Option<Instant> {
+        match self.step {
+            Step::Unlock(_) | Step::Register { .. } | Step::Login { .. } => None,
+            Step::Lock { .. } | Step::Keep { .. } => None,
+            Step::FindAuthority { .. }
+            | Step::Dial { .. }
+            | Step::RegisterOffer { .. }
+            | Step::LoginOffer { .. }
+            | Step::Account { .. }
+            | Step::Certify { .. } => Some(self.deadline),
+        }
+    }
+
+    fn link(&self) -> Option<LinkId> {
+        match &self.step {
+            Step::FindAuthority { link }
+            | Step::Dial { link }
+            | Step::RegisterOffer { link, .. }
+            | Step::Register { link }
+            | Step::LoginOffer { link, .. }
+            | Step::Login { link }
+            | Step::Account { link, .. }
+            | Step::Certify { link, .. } => Some(*link),
+            Step::Unlock(_) | Step::Lock { .. } | Step::Keep { .. } => None,
+        }
+    }
+}
+
+impl Peer {
+    /// The owner registers.
+    pub(super) fn register(
+        &mut self,
+        now: Instant,
+        ask: u64,
+        user: UserName,
+        password: Password,
+        display_name: Text<DISPLAY_NAME_MAX>,
+    ) {
+        if self.may_sign_in(ask) {
+            let purpose = Purpose::Register { display_name };
+            self.sign_in_at_authority(now, ask, user, password, purpose);
+        }
+    }
+
+    /// The owner logs in.
+    pub(super) fn log_in(&mut self, now: Instant, ask: u64, user: UserName, password: Password) {
+        if !self.may_sign_in(ask) {
+            return;
+        }
+        match self.locked.take() {
+            Some(locked) if *locked.user() == user => {
+                let work = locked.stretch(&password);
+                let step = Step::Unlock(Box::new(locked));
+                let signing = self.signing(now, ask, user, password, Purpose::Login, step);
+                self.signing_in = Some(signing);
+                self.stretch(now, work);
+            }
+            locked => {
+                self.locked = locked;
+                self.sign_in_at_authority(now, ask, user, password, Purpose::Login);
+            }
+        }
+    }
+
+    fn may_sign_in(&mut self, ask: u64) -> bool {
+        let failure = match (&self.joined, &self.session, &self.signing_in) {
+            (None, _, _) => Failure::NoNetwork,
+            (Some(_), None, None) => return true,
+            (Some(_), _, _) => Failure::LoggedInAlready,
+        };
+        self.fail(ask, failure);
+        false
+    }
+
+    fn signing(
+        &mut self,
+        now: Instant,
+        ask: u64,
+        user: UserName,
+        password: Password,
+        purpose: Purpose,
+        step: Step,
+    ) -> SigningIn {
+        let device = DeviceId(self.entropy.secrets.bytes());
+        let deadline = now + PATIENCE;
+        SigningIn {
+            ask,
+            user,
+            password,
+            purpose,
+            step,
+            deadline,
+            keys: None,
+            device,
+            tried: 0,
+            recovery: None,
+            computing_since: now,
+            stretched: Duration::ZERO,
+        }
+    }
+
+    fn sign_in_at_authority(
+        &mut self,
+        now: Instant,
+        ask: u64,
+        user: UserName,
+        password: Password,
+        purpose: Purpose,
+    ) {
+        let keys = Keys::draw(&mut self.entropy.secrets);
+        self.links.become_holder(&keys.link, None);
+        let link = self.links.spare_id();
+        let step = Step::FindAuthority { link };
+        let mut signing = self.signing(now, ask, user, password, purpose, step);
+        signing.keys = Some(keys);
+        self.signing_in = Some(signing);
+        self.guest_doors = self.super_peers.by_hope(&mut self.entropy.jitter);
+        self.guest_doors.reverse();
+        match self.authority_door {
+            Some(_) => self.dial_authority(now),
+            None => self.next_guest_door(now),
+        }
+    }
+
+    /// Asks the next super-peer where the authority is.
+    fn next_guest_door(&mut self, now: Instant) {
+        let Some(signing) = &mut self.signing_in else { return };
+        let Some(door) = self.guest_doors.pop() else {
+            let tried = signing.tried;
+            return self.sign_in_failed(Failure::NoSuperPeer { tried });
+        };
+        signing.tried += 1;
+        let expect = Expect::Key(door.key);
+        let link = self.links.dial(now, door.address, Service::SuperPeer, expect);
+        signing.step = Step::FindAuthority { link };
+        self.links.send(now, link, 1, Directory::ListSuperPeers);
+    }
+
+    fn dial_authority(&mut self, now: Instant) {
+        let (Some(signing), Some(door)) = (&mut self.signing_in, self.authority_door) else {
+            return;
+        };
+        let expect = Expect::Key(door.key);
+        let link = self.links.dial(now, door.address, Service::Authority, expect);
+        signing.step = Step::Dial { link };
+    }
+
+    /// A super-peer answers a guest.
+    pub(super) fn guest_answered(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        answer: &Directory,
+    ) -> bool {
+        let waiting = self.signing_in.as_ref().map(|signing| &signing.step);
+        if !matches!(waiting, Some(Step::FindAuthority { link: asked }) if *asked == link) {
+            return false;
+        }
+        self.links.close(link);
+        if let Directory::SuperPeers { nodes, authority } = answer {
+            self.super_peers.heard(nodes);
+            self.authority_door = authority.or(self.authority_door);
+        }
+        match self.authority_door {
+            Some(_) => self.dial_authority(now),
+            None => self.next_guest_door(now),
+        }
+        true
+    }
+
+    /// The authority's link is open.
+    pub(super) fn authority_opened(&mut self, now: Instant, link: LinkId, who: &Who) {
+        self.authority_seen(now, true);
+        if !matches!(who, Who::Authority) {
+            return self.links.close(link);
+        }
+        if let Some(session) = &self.session
+            && session.renewing == Some(link)
+        {
+            return self.links.send(now, link, 1, Login::Renew);
+        }
+        let Some(signing) = &mut self.signing_in else { return self.links.close(link) };
+        if !matches!(signing.step, Step::Dial { link: dialled } if dialled == link) {
+            return self.links.close(link);
+        }
+        let (user, secrets) = (signing.user.clone(), &mut self.entropy.secrets);
+        let message = match signing.purpose {
+            Purpose::Register { .. } => {
+                let (start, request) = RegistrationStart::begin(&signing.password, secrets);
+                signing.step = Step::RegisterOffer { link, start: Box::new(start) };
+                let token = self.joined.as_ref().and_then(|joined| joined.invite.token.clone());
+                Login::RegisterStart { user, request, token }
+            }
+            Purpose::Login => {
+                let (start, request) = LoginStart::begin(&signing.password, secrets);
+                signing.step = Step::LoginOffer { link, start: Box::new(start) };
+                Login::LoginStart { user, request }
+            }
+        };
+        self.links.send(now, link, 1, message);
+    }
+
+    /// The authority says something.
+    pub(super) fn handle_login(&mut self, now: Instant, link: LinkId, message: Login) {
+        if self.session.as_ref().is_some_and(|session| session.renewing == Some(link)) {
+            return self.renewed(now, link, message);
+        }
+        let Some(signing) = self.signing_in.take_if(|s| s.link() == Some(link)) else { return };
+        let SigningIn { step, .. } = signing;
+        let signing = SigningIn { step: Step::Dial { link }, ..signing };
+        match (step, message) {
+            (_, Login::Refused { reason, retry_after_ms }) => {
+                self.signing_in = Some(signing);
+                let failure = match reason {
+                    Refusal::WrongNameOrPassword => Failure::WrongNameOrPassword,
+                    Refusal::NameTaken
+                    | Refusal::NameLooksAlike
+                    | Refusal::NotAdmitted
+                    | Refusal::TooManyAttempts
+                    | Refusal::DevicesRefused
+                    | Refusal::CertificateRefused
+                    | Refusal::OutOfOrder
+                    | Refusal::Unavailable
+                    | Refusal::Malformed
+                    | Refusal::NoSuchUser => Failure::Refused(reason, retry_after_ms),
+                };
+                self.sign_in_failed(failure);
+            }
+            (Step::RegisterOffer { start, .. }, Login::RegisterOffer { response }) => {
+                let (network, cost) = (self.network_id(), self.config.cost);
+                match start.answer(&response, &signing.user, &network, cost) {
+                    Ok(work) => {
+                        self.signing_in =
+                            Some(SigningIn { step: Step::Register { link }, ..signing });
+                        self.stretch(now, work);
+                    }
+                    Err(_) => self.disbelieved(signing),
+                }
+            }
+            (Step::LoginOffer { start, .. }, Login::LoginOffer { response }) => {
+                let (network, cost) = (self.network_id(), self.config.cost);
+                match start.answer(&response, &signing.user, &network, cost) {
+                    Ok(work) => {
+                        self.signing_in = Some(SigningIn { step: Step::Login { link }, ..signing });
+                        self.stretch(now, work);
+                    }
+                    Err(_) => self.disbelieved(signing),
+                }
+            }
+            (Step::Account { export, .. }, Login::Account { vault, devices }) => {
+                self.account_opened(now, link, signing, &export, vault, &devices);
+            }
+            (Step::Certify { vault, devices, seed, .. }, Login::Certified { chain, until, .. }) => {
+                self.links.close(link);
+                self.certified(
+                    now,
+                    signing,
+                    Certified { chain, until, vault: *vault, devices, contact_key: seed },
+                );
+            }
+            (_, _) => self.disbelieved(signing),
+        }
+    }
+
+    fn disbelieved(&mut self, signing: SigningIn) {
+        self.signing_in = Some(signing);
+        self.sign_in_failed(Failure::Disbelieved);
+    }
+
+    /// The authority showed the account: the vault is opened and this device put on the list.
+    fn account_opened(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        signing: SigningIn,
+        export: &ExportKey,
+        vault: SealedVault,
+        devices: &Signed<DeviceList>,
+    ) {
+        let opened = Vault::open_by_password(&vault, &signing.user, export);
+        let list = open_signed(devices, &vault.identity);
+        let (Ok((secret, _)), Ok(mut list)) = (opened, list) else {
+            return self.disbelieved(signing);
+        };
+        let Some(keys) = &signing.keys else { return self.disbelieved(signing) };
+        let added = self.wall(now);
+        let new = ListedDevice { device: signing.device, keys: keys.public(), added };
+        let mut all = list.devices.into_vec();
+        all.push(new);
+        let Ok(devices) = List::new(all) else {
+            self.signing_in = Some(signing);
+            let max = crate::wire::certificate::DEVICES_MAX;
+            return self.sign_in_failed(Failure::TooMany { max });
+        };
+        list = DeviceList { user: list.user, version: list.version + 1, devices };
+        let devices = secret.identity.sign(&list);
+        let seed = contact_key(&secret);
+        let device = signing.device;
+        self.links.send(now, link, 1, Login::CertifyDevice { devices: devices.clone(), device });
+        let step = Step::Certify { link, vault: Box::new(vault), devices, seed };
+        self.signing_in = Some(SigningIn { step, ..signing });
+    }
+
+    /// Hands a computation of the login under way out.
+    fn stretch(&mut self, now: Instant, work: Work) {
+        if let Some(signing) = &mut self.signing_in {
+            signing.computing_since = now;
+        }
+        self.work(work);
+    }
+
+    /// A long computation of ours is done.
+    pub(super) fn handle_worked(&mut self, now: Instant, worked: Worked) {
+        let Some(signing) = self.signing_in.take() else { return };
+        let SigningIn { step, .. } = signing;
+        let idle = Step::FindAuthority { link: self.links.spare_id() };
+        let took = now.saturating_duration_since(signing.computing_since);
+        let stretched = signing.stretched + took;
+        let mut signing = SigningIn { step: idle, deadline: now + PATIENCE, stretched, ..signing };
+        match (step, worked) {
+            (Step::Unlock(locked), Worked::Stretched(key)) => match locked.open(&key, 0) {
+                Ok((vault, lock)) => self.unlocked(now, signing, vault, lock),
+                Err(why) => {
+                    self.locked = Some(*locked);
+                    self.signing_in = Some(signing);
+                    self.sign_in_failed(match why {
+                        LocalVaultClosed::WrongPassword => Failure::WrongNameOrPassword,
+                        LocalVaultClosed::Damaged
+                        | LocalVaultClosed::NewerFormat { .. }
+                        | LocalVaultClosed::RolledBack { .. } => Failure::VaultDamaged,
+                    });
+                }
+            },
+            (Step::Register { link }, Worked::Registered(Ok(registered))) => {
+                let Purpose::Register { display_name } = &signing.purpose else { return };
+                let Some(keys) = &signing.keys else { return };
+                let (user, added) = (signing.user.clone(), self.wall(now));
+                let secrets = &mut self.entropy.secrets;
+                let secret = Vault::draw(secrets);
+                let recovery = RecoveryKey::draw(secrets);
+                let name = display_name.clone();
+                let (vault, _) = secret.seal(&user, name, &registered.export, &recovery, secrets);
+                let device = signing.device;
+                let listed = ListedDevice { device, keys: keys.public(), added };
+                let devices = List::first_of([listed]);
+                let devices = secret.identity.sign(&DeviceList { user, version: 1, devices });
+                let record = registered.record;
+                let (v, d) = (vault.clone(), devices.clone());
+                let finish = Login::RegisterFinish { record, vault: v, devices: d, device };
+                self.links.send(now, link, 1, finish);
+                signing.recovery = Some(recovery);
+                let seed = contact_key(&secret);
+                signing.step = Step::Certify { link, vault: Box::new(vault), devices, seed };
+                self.signing_in = Some(signing);
+            }
+            (Step::Login { link }, Worked::LoggedIn(Ok(logged_in))) => {
+                let finalization = logged_in.finalization;
+                self.links.send(now, link, 1, Login::LoginFinish { finalization });
+                signing.step = Step::Account { link, export: logged_in.export };
+                self.signing_in = Some(signing);
+            }
+            (Step::Register { link } | Step::Login { link }, Worked::LoggedIn(Err(why)))
+            | (Step::Register { link } | Step::Login { link }, Worked::Registered(Err(why))) => {
+                self.links.close(link);
+                self.signing_in = Some(signing);
+                self.sign_in_failed(match why {
+                    PasswordFailure::WrongNameOrPassword => Failure::WrongNameOrPassword,
+                    PasswordFailure::Nonsense => Failure::Disbelieved,
+                });
+            }
+            (Step::Lock { certified, lock }, Worked::Stretched(key)) => {
+                self.locked_up(now, signing, *certified, lock.finish(&key, 0));
+            }
+            // A result that nobody waits for any more: the login was given up meanwhile.
+            (step, _) => self.signing_in = Some(SigningIn { step, ..signing }),
+        }
+    }
+
+    /// The vault on disk is open. An expired certificate is renewed by a login at the authority.
+    fn unlocked(&mut self, now: Instant, signing: SigningIn, vault: LocalVault, lock: VaultLock) {
+        let wall = self.wall(now);
+        match verify_chain(&vault.chain, &vault.root, wall, Use::Addressing) {
+            Ok(verified) => {
+                let until = verified.statement.not_after;
+                let session = self.session_of(now, vault, lock, until);
+                self.keep_session(signing, session, None);
+            }
+            Err(_) => {
+                self.signing_in = Some(signing);
+                self.sign_in_failed(Failure::Refused(Refusal::CertificateRefused, None));
+            }
+        }
+    }
+
+    fn certified(&mut self, now: Instant, signing: SigningIn, certified: Certified) {
+        let lock = NewLock::draw(self.config.cost, &mut self.entropy.secrets);
+        let work = lock.stretch(&signing.password);
+        let step = Step::Lock { certified: Box::new(certified), lock };
+        self.signing_in = Some(SigningIn { step, ..signing });
+        self.stretch(now, work);
+    }
+
+    fn locked_up(
+        &mut self,
+        now: Instant,
+        mut signing: SigningIn,
+        certified: Certified,
+        mut lock: VaultLock,
+    ) {
+        let (root, Some(keys)) = (self.root(), signing.keys.take()) else { return };
+        let Certified { chain, until, vault, devices, contact_key } = certified;
+        let verified = verify_chain(&chain, &root, self.wall(now), Use::Present);
+        let ours = matches!(verified.as_ref().map(|v| &v.statement.subject),
+            Ok(Subject::Device { user, device, keys: certified, identity })
+                if *user == signing.user && *device == signing.device
+                    && *certified == keys.public() && *identity == vault.identity);
+        if !ours {
+            return self.disbelieved(signing);
+        }
+        let vault = LocalVault {
+            root,
+            user: signing.user.clone(),
+            device: signing.device,
+            keys,
+            chain,
+            devices,
+            vault,
+            contact_key,
+            files: FilesKey::draw(&mut self.entropy.secrets),
+            counters: Counters::default(),
+        };
+        let bytes = lock.seal(&vault, &mut self.entropy.secrets);
+        let session = self.session_of(now, vault, lock, until);
+        self.keep_session(signing, session, Some(bytes));
+    }
+
+    fn session_of(
+        &self,
+        now: Instant,
+        vault: LocalVault,
+        lock: VaultLock,
+        until: UnixTime,
+    ) -> Session {
+        let left = until.since(self.wall(now));
+        Session {
+            address: Address { user: vault.user.clone(), device: vault.device },
+            buddy_file: BuddyFile::new(vault.user.clone(), vault.files.buddy_list()),
+            vault,
+            lock,
+            until,
+            renew_at: now + left / 2,
+            renewing: None,
+            last_word: UnixTime(0),
+        }
+    }
+
+    /// Writes the vault (if it is new) and opens the history; then the session begins.
+    fn keep_session(&mut self, signing: SigningIn, session: Session, vault: Option<Vec<u8>>) {
+        let history = session.vault.files.history();
+        let waiting = 1 + u8::from(vault.is_some());
+        let step = Step::Keep { session: Box::new(session), waiting };
+        self.signing_in = Some(SigningIn { step, ..signing });
+        if let Some(vault) = vault {
+            self.save(Record::Vault(vault), OnSaved::SignIn);
+        }
+        self.save(Record::OpenHistory(history), OnSaved::SignIn);
+    }
+
+    /// One of the writes of a login is done.
+    pub(super) fn sign_in_saved(&mut self, now: Instant) {
+        let Some(mut signing) = self.signing_in.take() else { return };
+        match signing.step {
+            Step::Keep { session, waiting: 1 } => {
+                let recovery = signing.recovery.map(|key| key.to_paper().to_string());
+                let stretched = signing.stretched;
+                self.session_begins(now, signing.ask, *session, recovery, stretched);
+            }
+            Step::Keep { session, waiting } => {
+                signing.step = Step::Keep { session, waiting: waiting - 1 };
+                self.signing_in = Some(signing);
+            }
+            Step::Unlock(_)
+            | Step::FindAuthority { .. }
+            | Step::Dial { .. }
+            | Step::RegisterOffer { .. }
+            | Step::Register { .. }
+            | Step::LoginOffer { .. }
+            | Step::Login { .. }
+            | Step::Account { .. }
+            | Step::Certify { .. }
+            | Step::Lock { .. } => self.signing_in = Some(signing),
+        }
+    }
+
+    /// One of the writes of a login failed.
+    pub(super) fn sign_in_not_saved(&mut self, why: SaveFailure) {
+        self.sign_in_failed(Failure::NotKept(why));
+    }
+
+    fn session_begins(
+        &mut self,
+        now: Instant,
+        ask: u64,
+        mut session: Session,
+        recovery: Option<String>,
+        stretched: Duration,
+    ) {
+        self.links.become_holder(&session.vault.keys.link, Some(session.vault.chain.clone()));
+        let signed_in = SignedIn { recovery_key: recovery, ..session.signed_in() };
+        self.open_buddies(&mut session);
+        self.start_calls(&session);
+        self.session = Some(session);
+        self.succeed(ask, Answer::LoggedIn(signed_in.clone(), stretched));
+        self.tell(Notice::Session(Some(SignedIn { recovery_key: None, ..signed_in })));
+        self.seek_home(now);
+    }
+
+    /// Registering or logging in has failed.
+    pub(super) fn sign_in_failed(&mut self, failure: Failure) {
+        if let Some(signing) = self.signing_in.take() {
+            if let Some(link) = signing.link() {
+                self.links.close(link);
+            }
+            self.fail(signing.ask, failure);
+        }
+    }
+
+    /// A link is gone: perhaps one that a login, a registration or a renewal waited for.
+    pub(super) fn sign_in_link_closed(&mut self, now: Instant, link: LinkId) {
+        if let Some(session) = &mut self.session
+            && session.renewing == Some(link)
+        {
+            session.renewing = None;
+            session.renew_at = now + RENEWAL_RETRY;
+            return self.authority_seen(now, false);
+        }
+        let Some(signing) = &self.signing_in else { return };
+        if signing.link() != Some(link) {
+            return;
+        }
+        match signing.step {
+            Step::FindAuthority { .. } => self.next_guest_door(now),
+            // A door that was told before may be an old one: super-peers are asked again.
+            Step::Dial { .. } if signing.tried == 0 => {
+                self.authority_door = None;
+                self.next_guest_door(now);
+            }
+            Step::Dial { .. }
+            | Step::RegisterOffer { .. }
+            | Step::Register { .. }
+            | Step::LoginOffer { .. }
+            | Step::Login { .. }
+            | Step::Account { .. }
+            | Step::Certify { .. } => {
+                self.authority_seen(now, false);
+                self.sign_in_failed(Failure::AuthorityUnreachable);
+            }
+            Step::Unlock(_) | Step::Lock { .. } | Step::Keep { .. } => {}
+        }
+    }
+
+    /// Gives up a login that takes too long; renews a certificate at half its life.
+    pub(super) fn account_due(&mut self, now: Instant) {
+        let late =
+            self.signing_in.as_ref().and_then(SigningIn::next_due).is_some_and(|at| at <= now);
+        if late {
+            self.sign_in_failed(Failure::AuthorityUnreachable);
+        }
+        let due = self.session.as_ref().is_some_and(|s| s.renewing.is_none() && s.renew_at <= now);
+        let (true, Some(door)) = (due, self.authority_door) else { return };
+        let expect = Expect::Key(door.key);
+        let link = self.links.dial(now, door.address, Service::Authority, expect);
+        if let Some(session) = &mut self.session {
+            session.renewing = Some(link);
+            session.renew_at = now + RENEWAL_RETRY;
+        }
+    }
+
+    pub(super) fn account_timeout(&self) -> Option<Instant> {
+        let signing = self.signing_in.as_ref().and_then(SigningIn::next_due);
+        let renewal = self.session.as_ref().filter(|_| self.authority_door.is_some());
+        let renewal = renewal.filter(|s| s.renewing.is_none()).map(|s| s.renew_at);
+        signing.into_iter().chain(renewal).min()
+    }
+
+    fn renewed(&mut self, now: Instant, link: LinkId, message: Login) {
+        self.links.close(link);
+        let (root, wall) = (self.root(), self.wall(now));
+        let Some(session) = &mut self.session else { return };
+        session.renewing = None;
+        let Login::Certified { chain, until, .. } = message else { return };
+        let Ok(verified) = verify_chain(&chain, &root, wall, Use::Present) else { return };
+        if verified.keys() != session.vault.keys.public() {
+            return;
+        }
+        session.vault.chain = chain;
+        session.until = until;
+        session.renew_at = now + until.since(wall) / 2;
+        let signed_in = session.signed_in();
+        self.links.become_holder(&session.vault.keys.link, Some(session.vault.chain.clone()));
+        self.save_vault();
+        self.attach(now);
+        self.tell(Notice::Session(Some(signed_in)));
+    }
+
+    /// Writes the vault as it is now.
+    pub(super) fn save_vault(&mut self) {
+        let Some(session) = &mut self.session else { return };
+        let bytes = session.lock.seal(&session.vault, &mut self.entropy.secrets);
+        self.save(Record::Vault(bytes), OnSaved::Nothing);
+    }
+
+    /// Draws another contact key: whoever is no buddy any more reads nothing new. DESIGN 2.7.
+    pub(super) fn rotate_contact_key(&mut self, now: Instant) {
+        let key = ContactKey(self.entropy.secrets.bytes());
+        if let Some(session) = &mut self.session {
+            session.vault.contact_key = key;
+        }
+        self.save_vault();
+        self.attach(now);
+        self.tell_presence_to_all(now);
+    }
+
+    /// The owner logs out: buddies see us gone, links are closed, the vault is shut.
+    pub(super) fn log_out(&mut self, now: Instant, ask: u64) {
+        if self.session.is_none() {
+            return self.fail(ask, Failure::NotLoggedIn);
+        }
+        self.end_session(now);
+        self.succeed(ask, Answer::Done);
+        self.tell(Notice::Session(None));
+    }
+
+    /// Says goodbye and forgets the session. The vault's last bytes open the next one.
+    pub(super) fn end_session(&mut self, now: Instant) {
+        self.end_calls(now);
+        let buddies: Vec<UserName> = self.buddies.buddies().cloned().collect();
+        buddies.iter().for_each(|user| self.show_gone_to(now, user));
+        if let Some(mut session) = self.session.take() {
+            let bytes = session.lock.seal(&session.vault, &mut self.entropy.secrets);
+            self.locked = LockedVault::read(&bytes).ok();
+            self.save(Record::Vault(bytes), OnSaved::Nothing);
+            self.save(Record::CloseHistory, OnSaved::Nothing);
+        }
+        self.leave_home();
+        self.close_roads();
+        self.forget_people();
+    }
+}
+
+/// The contact key that every device of a user begins with: derived from what only they hold.
+fn contact_key(vault: &Vault) -> ContactKey {
+    ContactKey(*SealKey::derive(vault.backup.secret(), "earshot-contact-key-v1").secret())
+}

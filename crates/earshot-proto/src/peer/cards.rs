@@ -1,0 +1,110 @@
+//! What this peer knows of other people's devices: their keys, their home, how to reach them.
+//!
+//! A card is written from what was verified: a registration found at a keeper, or an envelope that a device sealed.
+//! Cards are hints: a wrong home costs a look-up, never a secret. Bounded; the one not used for longest goes first.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::ids::UserName;
+use crate::time::UnixTime;
+use crate::wire::certificate::{HolderKeys, VerifyKey};
+use crate::wire::directory::{Location, NodeEntry, Reachability};
+use crate::wire::forward::Address;
+
+/// Cards held at most. Our choice: a thousand buddies with two devices each.
+pub const CARDS_MAX: usize = 2000;
+
+/// One device of somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// The user's identity key K_u, as the certificate says it; pinning is the buddy list's business.
+    pub identity: VerifyKey,
+    /// The device's keys.
+    pub keys: HolderKeys,
+    /// Its home, while it has one.
+    pub home: Option<NodeEntry>,
+    /// Where it takes calls directly.
+    pub direct: Option<SocketAddr>,
+    /// How it can be reached, if it told us.
+    pub reachability: Option<Reachability>,
+    /// When this was last told.
+    pub told: UnixTime,
+}
+
+/// All cards.
+#[derive(Debug, Default)]
+pub struct Cards {
+    cards: BTreeMap<Address, Card>,
+}
+
+impl Cards {
+    /// The card of a device.
+    #[must_use]
+    pub fn get(&self, address: &Address) -> Option<&Card> {
+        self.cards.get(address)
+    }
+
+    /// The devices of a user that have a home now.
+    pub fn at_home(&self, user: &UserName) -> impl Iterator<Item = (&Address, &Card)> {
+        self.of(user).filter(|(_, card)| card.home.is_some())
+    }
+
+    /// All known devices of a user.
+    pub fn of(&self, user: &UserName) -> impl Iterator<Item = (&Address, &Card)> {
+        let first = Address { user: user.clone(), device: crate::ids::DeviceId([0; 16]) };
+        self.cards.range(first..).take_while(|(address, _)| address.user == *user)
+    }
+
+    /// Writes what a device is certified as.
+    pub fn certified(
+        &mut self,
+        address: &Address,
+        identity: VerifyKey,
+        keys: HolderKeys,
+        now: UnixTime,
+    ) -> &mut Card {
+        if !self.cards.contains_key(address) && self.cards.len() >= CARDS_MAX {
+            let oldest = self.cards.iter().min_by_key(|(_, card)| card.told);
+            if let Some(oldest) = oldest.map(|(address, _)| address.clone()) {
+                self.cards.remove(&oldest);
+            }
+        }
+        let card = self.cards.entry(address.clone()).or_insert(Card {
+            identity,
+            keys,
+            home: None,
+            direct: None,
+            reachability: None,
+            told: now,
+        });
+        card.identity = identity;
+        card.keys = keys;
+        card.told = now;
+        card
+    }
+
+    /// Writes where a device says it is; an older word changes nothing.
+    pub fn located(&mut self, address: &Address, location: Option<&Location>, at: UnixTime) {
+        let Some(card) = self.cards.get_mut(address).filter(|card| card.told <= at) else { return };
+        card.told = at;
+        card.home = location.map(|l| l.home);
+        card.direct = location.and_then(|l| l.direct);
+        card.reachability = location.map(|l| l.reachability);
+    }
+
+    /// Writes the home that a keeper names, where the device itself has told us nothing.
+    pub fn home_told(&mut self, address: &Address, home: Option<NodeEntry>) {
+        if let Some(card) = self.cards.get_mut(address) {
+            card.home = home;
+        }
+    }
+
+    /// That device is not at that home any more.
+    pub fn not_home(&mut self, address: &Address) {
+        if let Some(card) = self.cards.get_mut(address) {
+            card.home = None;
+            card.direct = None;
+        }
+    }
+}

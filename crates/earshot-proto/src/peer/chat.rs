@@ -1,0 +1,317 @@
+//! Messages: the outbox first, sealed to every device of the buddy, shown once, acknowledged only when safe. DESIGN 2.8.
+//!
+//! A message is on disk before it is answered and before it leaves; it stays in the outbox until a device of the buddy
+//! says that it is safe there. It is repeated whenever the buddy comes on line, and the receiver shows it once.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::ids::{MessageId, UserName};
+use crate::wire::bounded::{List, Text};
+use crate::wire::forward::Address;
+use crate::wire::sealed::chat::{Chat, RECEIPT_MAX, TEXT_MAX};
+
+use super::buddies::Trust;
+use super::command::{Answer, Delivery, Failure, MessageView, Notice};
+use super::post::{Letter, Sender};
+use super::{OnSaved, Peer, Record};
+
+/// Messages waiting to be sent at most. Our choice: a week of one's own writing to people who are away.
+pub const OUTBOX_MAX: usize = 2000;
+/// Message ids remembered, so that a repeated one is known. The store knows all; this spares it the question.
+const SEEN_MAX: usize = 4096;
+/// When a message that was sent and not acknowledged is sent again, while the buddy is on line.
+const REPEAT: Duration = Duration::from_secs(10);
+
+/// Messages on their way.
+#[derive(Debug, Default)]
+pub(super) struct Chats {
+    outbox: BTreeMap<MessageId, Outgoing>,
+    numbers: BTreeMap<UserName, u64>,
+    client_ids: BTreeMap<String, MessageId>,
+    seen: BTreeSet<MessageId>,
+    seen_order: VecDeque<MessageId>,
+    /// Came, and are being written to disk.
+    arriving: BTreeSet<MessageId>,
+    next_repeat: Option<Instant>,
+}
+
+/// A message of ours, as the store keeps it and gives it back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outgoing {
+    /// What the owner sees.
+    pub view: MessageView,
+    /// Its number among our messages to this user.
+    pub number: u64,
+}
+
+/// What the history on disk knows of messages under way. Given once, after it was opened.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Messages of ours that no device has acknowledged.
+    pub outbox: Vec<Outgoing>,
+    /// Ids of the messages that came last.
+    pub recent: Vec<MessageId>,
+    /// The highest number of ours to each user.
+    pub numbers: Vec<(UserName, u64)>,
+}
+
+impl Chats {
+    fn remember(&mut self, id: MessageId) {
+        if self.seen.insert(id) {
+            self.seen_order.push_back(id);
+        }
+        if self.seen_order.len() > SEEN_MAX
+            && let Some(oldest) = self.seen_order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+    }
+
+    pub(super) const fn next_due(&self) -> Option<Instant> {
+        self.next_repeat
+    }
+}
+
+impl Peer {
+    /// The history on disk was opened; this is what it knows of messages under way.
+    pub fn load_history(&mut self, now: Instant, history: History) {
+        for outgoing in history.outbox {
+            if let Some(client_id) = outgoing.view.client_id.clone() {
+                self.chats.client_ids.insert(client_id, outgoing.view.id);
+            }
+            self.chats.outbox.insert(outgoing.view.id, outgoing);
+        }
+        for id in history.recent {
+            self.chats.remember(id);
+        }
+        for (user, number) in history.numbers {
+            let known = self.chats.numbers.entry(user).or_default();
+            *known = (*known).max(number);
+        }
+        self.flush_all(now);
+    }
+
+    /// The owner writes.
+    pub(super) fn send_message(
+        &mut self,
+        now: Instant,
+        ask: u64,
+        to: UserName,
+        text: Text<TEXT_MAX>,
+        client_id: String,
+    ) {
+        if !self.buddies.is_buddy(&to) {
+            return self.fail(ask, Failure::NotABuddy);
+        }
+        if let Some(id) = self.chats.client_ids.get(&client_id) {
+            let waiting = self.chats.outbox.contains_key(id);
+            let delivery = if waiting { Delivery::Waiting } else { Delivery::Arrived };
+            return self.succeed(ask, Answer::Sent(*id, delivery));
+        }
+        if self.chats.outbox.len() >= OUTBOX_MAX {
+            return self.fail(ask, Failure::TooMany { max: OUTBOX_MAX });
+        }
+        let id = MessageId(self.entropy.secrets.bytes());
+        let number = self.chats.numbers.entry(to.clone()).or_default();
+        *number += 1;
+        let outgoing = Outgoing {
+            number: *number,
+            view: MessageView {
+                id,
+                with: to,
+                mine: true,
+                written: self.wall(now),
+                text: text.as_str().to_owned(),
+                delivery: Delivery::Waiting,
+                client_id: Some(client_id.clone()),
+            },
+        };
+        self.chats.client_ids.insert(client_id, id);
+        let record = Record::Message(outgoing.clone());
+        self.save(record, OnSaved::Outgoing(ask, Box::new(outgoing)));
+    }
+
+    /// A message of ours is on disk: now it may leave.
+    pub(super) fn outgoing_saved(&mut self, now: Instant, ask: u64, outgoing: Outgoing) {
+        let view = outgoing.view.clone();
+        let (id, to) = (view.id, view.with.clone());
+        self.chats.outbox.insert(id, outgoing);
+        self.succeed(ask, Answer::Sent(id, Delivery::Waiting));
+        self.tell(Notice::Message(view));
+        self.copy_to_own_devices(now, id);
+        self.send_outgoing(now, id);
+        if self.cards.at_home(&to).next().is_none() {
+            self.look_up(now, &to);
+        }
+    }
+
+    /// It could not be written: it is forgotten, and the owner is told.
+    pub(super) fn outgoing_lost(&mut self, outgoing: &Outgoing) {
+        if let Some(client_id) = &outgoing.view.client_id {
+            self.chats.client_ids.remove(client_id);
+        }
+    }
+
+    fn copy_to_own_devices(&mut self, now: Instant, id: MessageId) {
+        let Some(outgoing) = self.chats.outbox.get(&id) else { return };
+        let Some(myself) = self.session.as_ref().map(|s| s.address.user.clone()) else { return };
+        let copy = as_content(outgoing, Some(outgoing.view.with.clone()));
+        if let Some(copy) = copy {
+            self.post_to_user(now, &myself, &copy.into());
+        }
+    }
+
+    fn send_outgoing(&mut self, now: Instant, id: MessageId) {
+        let Some(outgoing) = self.chats.outbox.get(&id) else { return };
+        let to = outgoing.view.with.clone();
+        let Some(message) = as_content(outgoing, None) else { return };
+        if self.post_to_user(now, &to, &message.into()) > 0 {
+            self.chats.next_repeat.get_or_insert(now + REPEAT);
+        }
+    }
+
+    /// Sends what waits for a user who has just come on line.
+    pub(super) fn flush_outbox(&mut self, now: Instant, user: &UserName) {
+        let mut due: Vec<(u64, MessageId)> = self
+            .chats
+            .outbox
+            .values()
+            .filter(|outgoing| outgoing.view.with == *user)
+            .map(|outgoing| (outgoing.number, outgoing.view.id))
+            .collect();
+        due.sort_unstable();
+        due.into_iter().for_each(|(_, id)| self.send_outgoing(now, id));
+    }
+
+    fn flush_all(&mut self, now: Instant) {
+        let users: BTreeSet<UserName> =
+            self.chats.outbox.values().map(|outgoing| outgoing.view.with.clone()).collect();
+        users.iter().for_each(|user| self.flush_outbox(now, user));
+    }
+
+    pub(super) fn repeat_due(&mut self, now: Instant) {
+        if self.chats.next_repeat.is_some_and(|at| at <= now) {
+            self.chats.next_repeat = None;
+            self.flush_all(now);
+        }
+    }
+
+    /// A device says something in a conversation.
+    pub(super) fn handle_chat(&mut self, now: Instant, from: &Sender, message: Chat) {
+        match (message, from.trust) {
+            (
+                Chat::Message { copy_of_message_to: Some(to), id, written, text, number },
+                Trust::Myself,
+            ) => {
+                let view = MessageView {
+                    id,
+                    with: to,
+                    mine: true,
+                    written,
+                    text: text.as_str().to_owned(),
+                    delivery: Delivery::Waiting,
+                    client_id: None,
+                };
+                self.take_message(now, from.address.clone(), Outgoing { view, number });
+            }
+            (
+                Chat::Message { copy_of_message_to: None, id, written, text, number },
+                Trust::Buddy,
+            ) => {
+                let view = MessageView {
+                    id,
+                    with: from.address.user.clone(),
+                    mine: false,
+                    written,
+                    text: text.as_str().to_owned(),
+                    delivery: Delivery::Arrived,
+                    client_id: None,
+                };
+                self.take_message(now, from.address.clone(), Outgoing { view, number });
+            }
+            (Chat::Arrived { ids }, Trust::Buddy) => {
+                self.receipt(&from.address.user, &ids, Delivery::Arrived);
+            }
+            (Chat::Read { ids }, Trust::Buddy) => {
+                self.receipt(&from.address.user, &ids, Delivery::Read);
+            }
+            (Chat::Message { .. } | Chat::Arrived { .. } | Chat::Read { .. }, _) => {}
+        }
+    }
+
+    fn take_message(&mut self, now: Instant, from: Address, message: Outgoing) {
+        let id = message.view.id;
+        if self.chats.seen.contains(&id) {
+            return self.acknowledge(now, &from, id);
+        }
+        if self.chats.arriving.insert(id) {
+            let record = Record::Message(message.clone());
+            self.save(record, OnSaved::Incoming(from, Box::new(message.view)));
+        }
+    }
+
+    /// A message that came is on disk: it is shown, and its sender may forget it.
+    pub(super) fn incoming_saved(&mut self, now: Instant, from: &Address, view: MessageView) {
+        let id = view.id;
+        self.chats.arriving.remove(&id);
+        self.chats.remember(id);
+        self.tell(Notice::Message(view));
+        self.acknowledge(now, from, id);
+    }
+
+    /// It could not be written: the sender keeps it and sends it again.
+    pub(super) fn incoming_lost(&mut self, view: &MessageView) {
+        self.chats.arriving.remove(&view.id);
+    }
+
+    fn acknowledge(&mut self, now: Instant, to: &Address, id: MessageId) {
+        let receipt = Chat::Arrived { ids: List::first_of([id]) };
+        self.post(now, to, &receipt.into(), Letter::Other);
+    }
+
+    fn receipt(&mut self, user: &UserName, ids: &List<MessageId, RECEIPT_MAX>, delivery: Delivery) {
+        for id in ids.iter() {
+            if self.chats.outbox.get(id).is_some_and(|outgoing| outgoing.view.with != *user) {
+                continue;
+            }
+            let waiting = self.chats.outbox.remove(id);
+            if waiting.is_none() && delivery == Delivery::Arrived {
+                continue;
+            }
+            let record = Record::Delivered { id: *id, with: user.clone(), delivery };
+            self.save(record, OnSaved::Nothing);
+            self.tell(Notice::Delivered { id: *id, with: user.clone(), delivery });
+        }
+    }
+
+    /// The owner has read messages of this user.
+    pub(super) fn mark_read(
+        &mut self,
+        now: Instant,
+        ask: u64,
+        with: UserName,
+        ids: Vec<MessageId>,
+    ) {
+        for chunk in ids.chunks(RECEIPT_MAX) {
+            let receipt = Chat::Read { ids: List::first_of(chunk.iter().copied()) };
+            self.post_to_user(now, &with, &receipt.into());
+            for id in chunk {
+                let record =
+                    Record::Delivered { id: *id, with: with.clone(), delivery: Delivery::Read };
+                self.save(record, OnSaved::Nothing);
+            }
+        }
+        self.succeed(ask, Answer::Done);
+    }
+}
+
+fn as_content(outgoing: &Outgoing, copy_of_message_to: Option<UserName>) -> Option<Chat> {
+    Some(Chat::Message {
+        id: outgoing.view.id,
+        number: outgoing.number,
+        written: outgoing.view.written,
+        text: Text::new(outgoing.view.text.clone()).ok()?,
+        copy_of_message_to,
+    })
+}

@@ -1,0 +1,395 @@
+//! What the owner of a peer may ask of it, and what it tells: the peer's side of the typed contract.
+//!
+//! Every [`Command`] carries a number of the owner's choice and is answered exactly once by [`Notice::Answer`] with
+//! that number; what follows from it comes after the answer.
+
+use std::net::SocketAddr;
+
+use crate::ids::{CallId, DeviceId, MessageId, NetworkId, UserName};
+use crate::peer::call::view::CallView;
+use crate::port::{PathPolicy, Service};
+use crate::secure::password::Password;
+use crate::time::UnixTime;
+use crate::wire::bounded::Text;
+use crate::wire::certificate::VerifyKey;
+use crate::wire::directory::{NodeEntry, Reachability};
+use crate::wire::invite::Invite;
+use crate::wire::login::{DISPLAY_NAME_MAX, Refusal};
+use crate::wire::sealed::buddy::GREETING_MAX;
+use crate::wire::sealed::chat::TEXT_MAX;
+use crate::wire::sealed::presence::MOOD_MAX;
+
+/// Something the owner wants.
+pub enum Command {
+    /// Join the network of this invite.
+    Join(Box<Invite>),
+    /// Take a name in the network, and log in with it.
+    Register {
+        /// The name.
+        user: UserName,
+        /// The password.
+        password: Password,
+        /// The name for people.
+        display_name: Text<DISPLAY_NAME_MAX>,
+    },
+    /// Log in.
+    Login {
+        /// The name.
+        user: UserName,
+        /// The password.
+        password: Password,
+    },
+    /// Log out: the others see us gone, the vault is closed.
+    Logout,
+    /// Show this to buddies.
+    SetPresence {
+        /// The state to show.
+        shown: Shown,
+        /// The mood line, if it changes.
+        mood: Option<Text<MOOD_MAX>>,
+    },
+    /// Find a user by name.
+    Search(UserName),
+    /// Ask a user to be a buddy.
+    Request {
+        /// Whom.
+        user: UserName,
+        /// With these words.
+        greeting: Text<GREETING_MAX>,
+    },
+    /// Accept a request.
+    Accept(UserName),
+    /// Decline a request.
+    Decline(UserName),
+    /// Block: nothing of that user is heard any more, and what they could see of us is sealed anew.
+    Block(UserName),
+    /// Undo a block.
+    Unblock(UserName),
+    /// Write to a buddy.
+    Send {
+        /// To whom.
+        to: UserName,
+        /// The text.
+        text: Text<TEXT_MAX>,
+        /// The owner's own id of it: sending it twice is sending it once.
+        client_id: String,
+    },
+    /// What came from this buddy up to this message was read.
+    MarkRead {
+        /// From whom.
+        with: UserName,
+        /// The messages.
+        ids: Vec<MessageId>,
+    },
+    /// Call a user.
+    Call {
+        /// Whom.
+        to: UserName,
+        /// Over which paths.
+        path: PathPolicy,
+    },
+    /// Do something with a call.
+    InCall(CallId, CallAction),
+}
+
+/// What can be done with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallAction {
+    /// Answer it.
+    Accept,
+    /// Refuse it.
+    Decline,
+    /// End it.
+    HangUp,
+    /// Hold it.
+    Hold,
+    /// Take it up again.
+    Resume,
+    /// Stop sending our voice.
+    Mute,
+    /// Send it again.
+    Unmute,
+}
+
+/// The presence that the owner chose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shown {
+    /// There.
+    #[default]
+    Online,
+    /// Away.
+    Away,
+    /// Not to be disturbed.
+    DoNotDisturb,
+    /// There, but shown as offline.
+    Invisible,
+}
+
+/// The good answer to a command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Done; nothing to tell.
+    Done,
+    /// To [`Command::Join`].
+    Joined(NetworkId),
+    /// To [`Command::Register`] and [`Command::Login`]; with the time that stretching the password took.
+    LoggedIn(SignedIn, std::time::Duration),
+    /// To [`Command::Search`].
+    Searching(u64),
+    /// To [`Command::Send`].
+    Sent(MessageId, Delivery),
+    /// To [`Command::Call`].
+    Calling(CallId),
+}
+
+/// Who is logged in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignedIn {
+    /// The prepared name.
+    pub user: UserName,
+    /// This device.
+    pub device: DeviceId,
+    /// The name for people.
+    pub display_name: String,
+    /// End of the certificate.
+    pub certificate_until: UnixTime,
+    /// Set once, at registration: the recovery key, to be printed.
+    pub recovery_key: Option<String>,
+}
+
+/// The bad answer to a command.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// No network was joined yet.
+    #[error("no network")]
+    NoNetwork,
+    /// Another network was joined before in this data directory.
+    #[error("another network is joined already")]
+    OtherNetwork,
+    /// Nobody is logged in.
+    #[error("not logged in")]
+    NotLoggedIn,
+    /// Somebody is logged in, or is just logging in.
+    #[error("logged in already")]
+    LoggedInAlready,
+    /// None of the super-peers known can be reached.
+    #[error("no super-peer can be reached")]
+    NoSuperPeer {
+        /// How many were tried.
+        tried: usize,
+    },
+    /// The login authority cannot be reached.
+    #[error("the login authority cannot be reached")]
+    AuthorityUnreachable,
+    /// The authority says no.
+    #[error("refused: {0:?}")]
+    Refused(Refusal, Option<u64>),
+    /// The password is wrong (told from the vault on this machine, or by the authority).
+    #[error("wrong name or password")]
+    WrongNameOrPassword,
+    /// What the authority sent does not verify.
+    #[error("the login authority is not this network's")]
+    Disbelieved,
+    /// The vault on this machine is damaged.
+    #[error("the vault is damaged")]
+    VaultDamaged,
+    /// It could not be written to disk; nothing was promised.
+    #[error("could not be kept on disk")]
+    NotKept(crate::port::SaveFailure),
+    /// That user is no buddy.
+    #[error("not a buddy")]
+    NotABuddy,
+    /// That user is a buddy already, or was asked already.
+    #[error("a buddy already")]
+    BuddyAlready,
+    /// There is no request of that user.
+    #[error("no request of that user")]
+    NoRequest,
+    /// Nobody has that name.
+    #[error("nobody has that name")]
+    NoSuchUser,
+    /// That is oneself.
+    #[error("that is yourself")]
+    Yourself,
+    /// There is no such call.
+    #[error("no such call")]
+    NoSuchCall,
+    /// The call is not in a state for that.
+    #[error("not in this state of the call")]
+    WrongCallState,
+    /// Too many of these at once.
+    #[error("too many at once: {max}")]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// What a peer tells its owner.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// The answer to the command with this number.
+    Answer(u64, Box<Result<Answer, Failure>>),
+    /// Who is logged in has changed.
+    Session(Option<SignedIn>),
+    /// Our place in the network has changed.
+    Network(NetworkView),
+    /// A buddy was added, changed, or removed.
+    Buddy(BuddyView),
+    /// A buddy's presence has changed.
+    Presence(PresenceView),
+    /// Somebody asks to be a buddy.
+    Requested(BuddyView),
+    /// A message came, or we wrote one.
+    Message(MessageView),
+    /// A message of ours got further.
+    Delivered {
+        /// Which.
+        id: MessageId,
+        /// The conversation.
+        with: UserName,
+        /// Where it is now.
+        delivery: Delivery,
+    },
+    /// A search found somebody.
+    Found(SearchHit),
+    /// A search is over.
+    SearchEnded {
+        /// Which.
+        search: u64,
+        /// How many were found.
+        found: usize,
+        /// Why it is over.
+        reason: SearchEnd,
+    },
+    /// A call has changed.
+    Call(Box<CallView>),
+}
+
+/// Our place in the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkView {
+    /// The network.
+    pub network: NetworkId,
+    /// Its name.
+    pub name: String,
+    /// The root key.
+    pub root: VerifyKey,
+    /// Our home super-peer and since when, when linked.
+    pub home: Option<(NodeEntry, UnixTime)>,
+    /// Keepers that hold our registration.
+    pub keepers: u8,
+    /// Super-peers known.
+    pub super_peers: usize,
+    /// How we can be reached, once known.
+    pub reachability: Option<Reachability>,
+    /// Whether the authority answered last time, and since when that is so.
+    pub authority: Option<(bool, UnixTime)>,
+    /// Links open: what for, to where, since when.
+    pub links: Vec<(Service, SocketAddr, UnixTime)>,
+}
+
+/// How we stand with somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// We have asked.
+    Asked,
+    /// They have asked.
+    AsksUs,
+    /// Buddies.
+    Buddy,
+    /// We have asked, and they declined.
+    Declined,
+    /// We block them.
+    Blocked,
+    /// Nothing any more.
+    Removed,
+}
+
+/// Somebody in the buddy list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BuddyView {
+    /// The name.
+    pub user: UserName,
+    /// The name for people.
+    pub display_name: String,
+    /// How we stand.
+    pub standing: Standing,
+    /// Their words of greeting, while they ask.
+    pub greeting: Option<String>,
+    /// Since when we stand so.
+    pub since: UnixTime,
+    /// Their identity key is another one than we knew: calls and messages wait for the user's word.
+    pub key_changed: bool,
+}
+
+/// A buddy's presence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PresenceView {
+    /// Whose.
+    pub user: UserName,
+    /// The best of their devices.
+    pub state: crate::wire::sealed::presence::PresenceState,
+    /// The mood line.
+    pub mood: String,
+}
+
+/// Where a message of ours is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Delivery {
+    /// On this computer, to be sent.
+    Waiting,
+    /// On a device of the buddy.
+    Arrived,
+    /// Read.
+    Read,
+}
+
+/// A message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageView {
+    /// Its id.
+    pub id: MessageId,
+    /// The other side of the conversation.
+    pub with: UserName,
+    /// Whether we wrote it.
+    pub mine: bool,
+    /// When it was written.
+    pub written: UnixTime,
+    /// The text.
+    pub text: String,
+    /// Where it is, if we wrote it; else whether it was read here.
+    pub delivery: Delivery,
+    /// The owner's own id, on the device that sent it.
+    pub client_id: Option<String>,
+}
+
+/// Somebody found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchHit {
+    /// The search.
+    pub search: u64,
+    /// The name.
+    pub user: UserName,
+    /// The name for people, where we know it.
+    pub display_name: Option<String>,
+    /// Whether they are on line: as they show it to us, or, of strangers, whether a super-peer serves them.
+    pub online: bool,
+    /// The round that found them: 1, 2 …
+    pub round: u8,
+    /// Nodes asked so far.
+    pub asked_nodes: usize,
+    /// Milliseconds since the search began.
+    pub ms: f64,
+}
+
+/// Why a search is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchEnd {
+    /// Found.
+    Found,
+    /// Everybody who could know was asked.
+    NotFound,
+    /// We are not linked to a super-peer.
+    Offline,
+}

@@ -1,0 +1,341 @@
+//! The link to the home super-peer: finding one, registering there, staying registered. DESIGN 1, 2.2, 2.5.
+//!
+//! One home at a time. Several doors are knocked at with staggered starts and the first that opens is the home; when
+//! it is lost, the next is sought at once, then with growing, fully jittered pauses.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::port::{LinkId, RelayServer, Service};
+use crate::secure::link::Expect;
+use crate::secure::location::seal_location;
+use crate::time::UnixTime;
+use crate::wire::directory::{Directory, Location, NodeEntry, Reachability, Registration};
+use crate::wire::invite::Door;
+use crate::wire::nat::Nat;
+
+use super::{About, OnSaved, Peer, Record};
+
+/// Pause before the next door is knocked at while the others still think. RFC 8305, section 5: 250 ms.
+const STAGGER: Duration = Duration::from_millis(250);
+/// Doors knocked at in one go.
+const KNOCKS_MAX: usize = 4;
+/// First pause after nobody answered; doubles up to [`PAUSE_MAX`], full jitter.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How often the registration is refreshed. DESIGN 2.5: it lives 30 minutes, refreshed every 12.
+const REFRESH: Duration = Duration::from_secs(12 * 60);
+/// Life of a registration. DESIGN 2.5.
+const REGISTRATION_LIFE: Duration = Duration::from_secs(30 * 60);
+/// Relay credentials are asked for anew when they end within this time.
+const CREDENTIALS_MARGIN: Duration = Duration::from_secs(3600);
+
+/// Where we stand with our home.
+#[derive(Debug, Default)]
+pub(super) enum Home {
+    /// None, and none is sought: nobody is logged in.
+    #[default]
+    None,
+    /// Knocking at doors.
+    Seeking(Seeking),
+    /// Linked.
+    Linked(Linked),
+}
+
+/// The search for a home.
+#[derive(Debug)]
+pub(super) struct Seeking {
+    /// Doors not tried yet, the most hopeful last.
+    doors: Vec<Door>,
+    knocking: Vec<(LinkId, Door)>,
+    next_knock: Instant,
+    /// Rounds in which nobody answered.
+    rounds: u32,
+}
+
+/// The link to the home.
+#[derive(Debug)]
+pub(super) struct Linked {
+    /// The link.
+    pub(super) link: LinkId,
+    /// The super-peer.
+    pub(super) node: NodeEntry,
+    /// Since when it is our home.
+    pub(super) since: UnixTime,
+    /// Keepers that hold our registration; none before the first answer.
+    pub(super) keepers: Option<u8>,
+    /// How we can be reached, once tested.
+    pub(super) reachability: Option<Reachability>,
+    /// Where others reach us directly, when they can.
+    direct: Option<SocketAddr>,
+    refresh: Instant,
+    relay: Option<(RelayServer, UnixTime)>,
+}
+
+impl Peer {
+    /// Starts to look for a home.
+    pub(super) fn seek_home(&mut self, now: Instant) {
+        if !matches!(self.home, Home::None) || self.session.is_none() {
+            return;
+        }
+        self.home = Home::Seeking(self.seeking(now, 0));
+        self.knock(now);
+    }
+
+    fn seeking(&mut self, now: Instant, rounds: u32) -> Seeking {
+        let mut doors = self.super_peers.by_hope(&mut self.entropy.jitter);
+        doors.reverse();
+        let next_knock = match rounds {
+            0 => now,
+            n => {
+                let pause = PAUSE_FIRST.saturating_mul(1 << (n - 1).min(8)).min(PAUSE_MAX);
+                let jitter = self.entropy.jitter.below(pause.as_millis() as u64 + 1);
+                now + Duration::from_millis(jitter)
+            }
+        };
+        Seeking { doors, knocking: Vec::new(), next_knock, rounds }
+    }
+
+    /// Knocks at the next door when it is time.
+    pub(super) fn knock(&mut self, now: Instant) {
+        let Home::Seeking(seeking) = &mut self.home else { return };
+        if now < seeking.next_knock || seeking.knocking.len() >= KNOCKS_MAX {
+            return;
+        }
+        let Some(door) = seeking.doors.pop() else {
+            if seeking.knocking.is_empty() {
+                let rounds = seeking.rounds.saturating_add(1);
+                self.home = Home::Seeking(self.seeking(now, rounds));
+            }
+            return;
+        };
+        seeking.next_knock = now + STAGGER;
+        let expect = Expect::Key(door.key);
+        let link = self.links.dial(now, door.address, Service::SuperPeer, expect);
+        seeking.knocking.push((link, door));
+    }
+
+    /// A super-peer's link is open: perhaps our home.
+    pub(super) fn home_opened(&mut self, now: Instant, link: LinkId, node: NodeEntry) -> bool {
+        let Home::Seeking(seeking) = &mut self.home else { return false };
+        if !seeking.knocking.iter().any(|(id, _)| *id == link) {
+            return false;
+        }
+        let others: Vec<LinkId> =
+            seeking.knocking.iter().map(|(id, _)| *id).filter(|id| *id != link).collect();
+        others.into_iter().for_each(|id| self.links.close(id));
+        let wall = self.wall(now);
+        self.super_peers.met(Door { address: node.address, key: node.key }, wall);
+        self.home = Home::Linked(Linked {
+            link,
+            node,
+            since: wall,
+            keepers: None,
+            reachability: self.config.pretend,
+            direct: None,
+            refresh: now + REFRESH,
+            relay: None,
+        });
+        self.settle_in(now, link);
+        true
+    }
+
+    /// What is said to a new home, all at once: nothing waits for anything.
+    fn settle_in(&mut self, now: Instant, link: LinkId) {
+        self.attach(now);
+        self.ask(now, link, About::RelayCredentials, Nat::RelayCredentials);
+        self.ask(now, link, About::SuperPeers, Directory::ListSuperPeers);
+        match self.config.pretend {
+            Some(Reachability::Public) | None if self.config.listen_port != 0 => {
+                let port = self.config.listen_port;
+                self.ask(now, link, About::DialBack, Nat::DialBack { port });
+            }
+            Some(_) | None => {}
+        }
+        if self.config.pretend.is_none() {
+            self.start_nat_test(now);
+        }
+        self.surroundings_changed(now);
+        self.at_home(now);
+    }
+
+    /// Registers, or refreshes the registration.
+    pub(super) fn attach(&mut self, now: Instant) {
+        let wall = self.wall(now);
+        let (Home::Linked(home), Some(session)) = (&mut self.home, &mut self.session) else {
+            return;
+        };
+        home.refresh = now + REFRESH;
+        let counter = session.next_counter(wall);
+        let registration = session.vault.keys.sign.sign(&Registration {
+            chain: session.vault.chain.clone(),
+            devices_version: session.devices_version(),
+            counter,
+            expires: wall.plus(REGISTRATION_LIFE),
+        });
+        let location = Location {
+            home: home.node,
+            direct: home.direct,
+            reachability: home.reachability.unwrap_or(Reachability::Natted),
+        };
+        let device = session.address.device;
+        let secrets = &mut self.entropy.secrets;
+        let location =
+            seal_location(&session.vault.contact_key, &device, counter, &location, secrets);
+        let link = home.link;
+        self.ask(now, link, About::Attach, Directory::Attach { registration, location });
+    }
+
+    /// Our own location, to be told to buddies.
+    pub(super) fn location(&self) -> Option<Location> {
+        let Home::Linked(home) = &self.home else { return None };
+        Some(Location {
+            home: home.node,
+            direct: home.direct,
+            reachability: home.reachability.unwrap_or(Reachability::Natted),
+        })
+    }
+
+    /// The home's link, when there is one.
+    pub(super) fn home_link(&self) -> Option<(LinkId, NodeEntry)> {
+        match &self.home {
+            Home::Linked(home) => Some((home.link, home.node)),
+            Home::None | Home::Seeking(_) => None,
+        }
+    }
+
+    /// The STUN and TURN server of our home.
+    pub(super) fn relay_servers(&self) -> Vec<RelayServer> {
+        match &self.home {
+            Home::Linked(Linked { relay: Some((server, _)), .. }) => vec![server.clone()],
+            Home::Linked(Linked { node, .. }) => vec![RelayServer {
+                address: node.address,
+                username: String::new(),
+                password: String::new(),
+            }],
+            Home::None | Home::Seeking(_) => Vec::new(),
+        }
+    }
+
+    /// A link is gone: perhaps the home's, or a door that stayed shut.
+    pub(super) fn home_closed(&mut self, now: Instant, link: LinkId) {
+        match &mut self.home {
+            Home::Linked(home) if home.link == link => {
+                self.home = Home::Seeking(self.seeking(now, 0));
+                self.homeless(now);
+                self.surroundings_changed(now);
+                self.tell_network();
+                self.knock(now);
+            }
+            Home::Seeking(seeking) => {
+                let Some(place) = seeking.knocking.iter().position(|(id, _)| *id == link) else {
+                    return;
+                };
+                let (_, door) = seeking.knocking.swap_remove(place);
+                if seeking.rounds == 0 || !seeking.doors.is_empty() {
+                    seeking.next_knock = now;
+                }
+                self.super_peers.missed(&door);
+                self.knock(now);
+            }
+            Home::None | Home::Linked(_) => {}
+        }
+    }
+
+    /// Leaves the home: the session is over.
+    pub(super) fn leave_home(&mut self) {
+        match std::mem::take(&mut self.home) {
+            Home::Linked(home) => self.links.close(home.link),
+            Home::Seeking(seeking) => {
+                seeking.knocking.into_iter().for_each(|(link, _)| self.links.close(link));
+            }
+            Home::None => {}
+        }
+    }
+
+    /// Our registration is kept by so many.
+    pub(super) fn attached(&mut self, keepers: u8) {
+        if let Home::Linked(home) = &mut self.home {
+            home.keepers = Some(keepers);
+            self.tell_network();
+        }
+    }
+
+    /// The home has tried to connect to us.
+    pub(super) fn dialled_back(&mut self, now: Instant, reached: bool, tried: SocketAddr) {
+        let Home::Linked(home) = &mut self.home else { return };
+        if reached {
+            home.direct = Some(tried);
+            home.reachability = Some(Reachability::Public);
+            self.reachability_known(now);
+        }
+    }
+
+    /// A super-peer tells of others, and of the authority.
+    pub(super) fn super_peers_told(&mut self, nodes: &[NodeEntry], authority: Option<Door>) {
+        self.super_peers.heard(nodes);
+        self.authority_door = authority.or(self.authority_door);
+        if let Some(record) = self.network_record() {
+            self.save(Record::Network(record), OnSaved::Nothing);
+        }
+        self.tell_network();
+    }
+
+    /// Relay credentials came.
+    pub(super) fn relay_granted(&mut self, now: Instant, grant: &Nat) {
+        let Nat::RelayGrant { address, username, password, expires } = grant else { return };
+        let (username, password) = (username.as_str().to_owned(), password.as_str().to_owned());
+        if let Home::Linked(home) = &mut self.home {
+            home.relay = Some((RelayServer { address: *address, username, password }, *expires));
+        }
+        self.surroundings_changed(now);
+    }
+
+    /// Reachability was found out: buddies and keepers are told.
+    pub(super) fn reachability_known(&mut self, now: Instant) {
+        self.attach(now);
+        self.surroundings_changed(now);
+        self.tell_presence_to_all(now);
+        self.tell_network();
+    }
+
+    /// Notes what the UDP test says; a peer that can be dialled is Public whatever UDP says.
+    pub(super) fn udp_tested(&mut self, now: Instant, answered: bool) {
+        let Home::Linked(home) = &mut self.home else { return };
+        if home.reachability == Some(Reachability::Public) {
+            return;
+        }
+        let verdict = if answered { Reachability::Natted } else { Reachability::Restricted };
+        if home.reachability != Some(verdict) {
+            home.reachability = Some(verdict);
+            self.reachability_known(now);
+        }
+    }
+
+    /// What is due at home: the next knock, the refresh, new credentials.
+    pub(super) fn home_due(&mut self, now: Instant) {
+        self.knock(now);
+        let wall = self.wall(now);
+        let Home::Linked(home) = &self.home else { return };
+        let (link, refresh) = (home.link, home.refresh);
+        let ending =
+            home.relay.as_ref().is_some_and(|(_, at)| *at <= wall.plus(CREDENTIALS_MARGIN));
+        if refresh <= now {
+            self.attach(now);
+            if ending {
+                self.ask(now, link, About::RelayCredentials, Nat::RelayCredentials);
+            }
+        }
+    }
+
+    pub(super) fn home_timeout(&self) -> Option<Instant> {
+        match &self.home {
+            Home::None => None,
+            Home::Seeking(seeking) => {
+                let more = !seeking.doors.is_empty() || seeking.knocking.is_empty();
+                (more && seeking.knocking.len() < KNOCKS_MAX).then_some(seeking.next_knock)
+            }
+            Home::Linked(home) => Some(home.refresh),
+        }
+    }
+}

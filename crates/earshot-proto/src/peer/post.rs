@@ -1,0 +1,339 @@
+//! The post: sealing what goes to other people's devices, choosing its road, and opening what comes.
+//!
+//! Roads are the lecture's (slide 32): straight to the device, over the device's home, or over our home and theirs.
+//! What comes is opened once: an envelope that was seen before is dropped. Nothing of a blocked user is read, and what
+//! a buddy says under another identity key than the pinned one waits for the user's word.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::ids::{CallId, NodeId, UserName};
+use crate::port::{LinkId, Service};
+use crate::secure::envelope::{self, EnvelopeId, Opened};
+use crate::secure::identity::network;
+use crate::secure::link::Expect;
+use crate::secure::links::Who;
+use crate::wire::bounded::Bytes;
+use crate::wire::certificate::{AgreeKey, HolderKeys, VerifyKey};
+use crate::wire::directory::NodeEntry;
+use crate::wire::forward::{Address, ENVELOPE_MAX, Forward, Undelivered};
+use crate::wire::sealed::Content;
+use crate::wire::sealed::call::SignalingCase;
+
+use super::buddies::Trust;
+use super::call::signaling::Route;
+use super::{About, Peer};
+
+/// Envelopes remembered so that a repeated one is known. Our choice: hours of busy talk.
+const SEEN_MAX: usize = 4096;
+/// Links to super-peers that are not our home, and to devices, at once.
+const VISITS_MAX: usize = 32;
+
+/// Envelopes seen, and links opened only to bring something.
+#[derive(Debug, Default)]
+pub(super) struct Post {
+    seen: VecDeque<EnvelopeId>,
+    /// Links to super-peers that are not our home.
+    visits: Vec<(NodeId, LinkId)>,
+    /// Links to devices, dialled or accepted.
+    straight: Vec<(Address, LinkId)>,
+}
+
+/// What a letter was about, so that its fate finds its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Letter {
+    /// A call's signal, and the case by which it went.
+    Call(CallId, SignalingCase),
+    /// A request to be buddies.
+    Request(UserName),
+    /// Anything whose loss is found by other means.
+    Other,
+}
+
+/// What became of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It reached the device's link.
+    Delivered,
+    /// A super-peer says why it did not.
+    Failed(Undelivered),
+    /// No connection, or no answer on it.
+    NoConnection,
+    /// We have no home at the moment.
+    Unlinked,
+}
+
+/// Who sent what was opened.
+#[derive(Clone, Debug)]
+pub(super) struct Sender {
+    /// The device.
+    pub(super) address: Address,
+    /// Its user's identity key.
+    pub(super) identity: VerifyKey,
+    /// Its keys.
+    pub(super) keys: HolderKeys,
+    /// How we stand with the user.
+    pub(super) trust: Trust,
+}
+
+impl Peer {
+    /// Sends something to all devices of a user that have a home; answers to how many.
+    pub(super) fn post_to_user(
+        &mut self,
+        now: Instant,
+        user: &UserName,
+        content: &Content,
+    ) -> usize {
+        let me = self.session.as_ref().map(|s| s.address.clone());
+        let devices: Vec<Address> = self
+            .cards
+            .at_home(user)
+            .map(|(address, _)| address.clone())
+            .filter(|address| Some(address) != me.as_ref())
+            .collect();
+        for device in &devices {
+            self.post(now, device, content, Letter::Other);
+        }
+        devices.len()
+    }
+
+    /// Seals something for a device and sends it over our home and theirs.
+    pub(super) fn post(&mut self, now: Instant, to: &Address, content: &Content, letter: Letter) {
+        let card = self.cards.get(to).and_then(|card| Some((card.keys.agree, card.home?)));
+        match card {
+            Some((agree, home)) => {
+                let route = Route::BothSuperPeers { home };
+                self.post_by(now, to, &agree, &route, content, letter);
+            }
+            None => {
+                let about = About::Letter(to.clone(), letter);
+                self.letter_fate(now, about, Fate::Failed(Undelivered::NotHere));
+            }
+        }
+    }
+
+    /// Seals something for a device and sends it by that route. Its fate comes to `letter_fate`.
+    pub(super) fn post_by(
+        &mut self,
+        now: Instant,
+        to: &Address,
+        agree: &AgreeKey,
+        route: &Route,
+        content: &Content,
+        letter: Letter,
+    ) {
+        let about = About::Letter(to.clone(), letter);
+        let Some(sealed) = self.seal(now, agree, content) else {
+            return self.letter_fate(now, about, Fate::Failed(Undelivered::NotHere));
+        };
+        let (own, to) = (self.home_link(), to.clone());
+        let (link, message) = match (route, own) {
+            (Route::Straight { at }, _) => match self.straight_link(now, &to, *at, *agree) {
+                Some(link) => (link, Forward::Deliver { to, sealed }),
+                None => return self.letter_fate(now, about, Fate::NoConnection),
+            },
+            (Route::TheirSuperPeer { home }, _) => {
+                (self.link_to_node(now, home), Forward::Deliver { to, sealed })
+            }
+            (Route::MySuperPeer, Some((link, _))) => (link, Forward::Deliver { to, sealed }),
+            (Route::BothSuperPeers { home }, Some((link, _))) => {
+                (link, Forward::ThroughYou { home: *home, to, sealed })
+            }
+            (Route::MySuperPeer | Route::BothSuperPeers { .. }, None) => {
+                return self.letter_fate(now, about, Fate::Unlinked);
+            }
+        };
+        self.ask(now, link, about, message);
+    }
+
+    fn seal(
+        &mut self,
+        now: Instant,
+        to: &AgreeKey,
+        content: &Content,
+    ) -> Option<Bytes<ENVELOPE_MAX>> {
+        let wall = self.wall(now);
+        let home = self.home_link().map(|(_, node)| node);
+        let session = self.session.as_ref()?;
+        let from = envelope::From { keys: &session.vault.keys, chain: &session.vault.chain, home };
+        let network = network(&session.vault.root);
+        envelope::seal(from, to, &network, wall, content, &mut self.entropy.secrets).ok()
+    }
+
+    /// A link to a super-peer: the home's, an open one, or a new one.
+    pub(super) fn link_to_node(&mut self, now: Instant, node: &NodeEntry) -> LinkId {
+        if let Some((link, home)) = self.home_link()
+            && home.node == node.node
+        {
+            return link;
+        }
+        if let Some((_, link)) = self.post.visits.iter().find(|(id, _)| *id == node.node) {
+            return *link;
+        }
+        if self.post.visits.len() >= VISITS_MAX {
+            let (_, oldest) = self.post.visits.remove(0);
+            self.links.close(oldest);
+        }
+        let expect = Expect::Key(node.key);
+        let link = self.links.dial(now, node.address, Service::SuperPeer, expect);
+        self.post.visits.push((node.node, link));
+        link
+    }
+
+    /// A connection to a device itself: an open one, or a new one where an address is given.
+    fn straight_link(
+        &mut self,
+        now: Instant,
+        to: &Address,
+        at: Option<SocketAddr>,
+        agree: AgreeKey,
+    ) -> Option<LinkId> {
+        if let Some((_, link)) = self.post.straight.iter().find(|(device, _)| device == to) {
+            return Some(*link);
+        }
+        if self.post.straight.len() >= VISITS_MAX {
+            let (_, oldest) = self.post.straight.remove(0);
+            self.links.close(oldest);
+        }
+        let link = self.links.dial(now, at?, Service::Peer, Expect::Key(agree));
+        self.post.straight.push((to.clone(), link));
+        Some(link)
+    }
+
+    /// Closes the connection to a device that was opened for a call.
+    pub(super) fn close_straight(&mut self, to: &Address) {
+        if let Some(place) = self.post.straight.iter().position(|(device, _)| device == to) {
+            let (_, link) = self.post.straight.swap_remove(place);
+            self.links.close(link);
+        }
+    }
+
+    /// A device has linked to us directly. Only buddies may: others are shown the door.
+    pub(super) fn straight_opened(&mut self, link: LinkId, who: &Who) {
+        let Who::Device { address, identity, .. } = who else { return self.links.close(link) };
+        if self.buddies.trust(&address.user, identity) != Trust::Buddy {
+            return self.links.close(link);
+        }
+        if self.post.straight.len() < VISITS_MAX {
+            self.post.straight.push((address.clone(), link));
+        } else {
+            self.links.close(link);
+        }
+    }
+
+    /// A link is gone: it brings nothing any more.
+    pub(super) fn road_closed(&mut self, link: LinkId) {
+        self.post.visits.retain(|(_, id)| *id != link);
+        self.post.straight.retain(|(_, id)| *id != link);
+    }
+
+    /// Closes the links that were opened only to bring something.
+    pub(super) fn close_roads(&mut self) {
+        let visits = std::mem::take(&mut self.post.visits).into_iter().map(|(_, link)| link);
+        let straight = std::mem::take(&mut self.post.straight).into_iter().map(|(_, link)| link);
+        visits.chain(straight).for_each(|link| self.links.close(link));
+    }
+
+    /// What became of a letter, as told by whoever was to bring it (none: nobody told in time).
+    pub(super) fn letter_answered(&mut self, now: Instant, about: About, answer: Option<Forward>) {
+        let fate = match answer {
+            Some(Forward::Delivered) => Fate::Delivered,
+            Some(Forward::Undelivered { reason }) => Fate::Failed(reason),
+            Some(_) | None => Fate::NoConnection,
+        };
+        self.letter_fate(now, about, fate);
+    }
+
+    fn letter_fate(&mut self, now: Instant, about: About, fate: Fate) {
+        let About::Letter(to, letter) = about else { return };
+        if fate == Fate::Failed(Undelivered::NotHere) {
+            self.cards.not_home(&to);
+        }
+        match letter {
+            Letter::Call(call, case) => self.call_letter_fate(now, call, &to, case, fate),
+            Letter::Request(user) if fate == Fate::Delivered => self.request_delivered(&user),
+            Letter::Request(_) | Letter::Other => {}
+        }
+    }
+
+    /// Something was brought to us.
+    pub(super) fn handle_forward(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        ask: u32,
+        message: Forward,
+    ) {
+        match message {
+            Forward::Deliver { to, sealed } => {
+                let mine = self.session.as_ref().is_some_and(|s| s.address == to);
+                if mine {
+                    self.open_letter(now, &sealed);
+                }
+                if ask != 0 {
+                    let reason = Undelivered::NotHere;
+                    let answer =
+                        if mine { Forward::Delivered } else { Forward::Undelivered { reason } };
+                    self.links.send(now, link, ask, answer);
+                }
+            }
+            Forward::Gone { who, watcher: _ } => self.device_gone(now, &who),
+            Forward::Delivered | Forward::Undelivered { .. } | Forward::Watching => {
+                match self.asks.answered(link, ask) {
+                    Some(About::Watch(_)) if message == Forward::Watching => {}
+                    Some(About::Watch(watched)) => self.device_gone(now, &watched),
+                    Some(about) => self.letter_answered(now, about, Some(message)),
+                    None => {}
+                }
+            }
+            Forward::ThroughYou { .. } | Forward::Watch { .. } => self.links.close(link),
+        }
+    }
+
+    fn open_letter(&mut self, now: Instant, sealed: &[u8]) {
+        let wall = self.wall(now);
+        let Some(session) = &self.session else { return };
+        let vault = &session.vault;
+        let Ok(opened) = envelope::open(&vault.keys.link, &vault.root, wall, sealed) else {
+            tracing::debug!("An envelope that cannot be opened was dropped");
+            return;
+        };
+        let Opened { id, sender, sealed_at, home, content } = opened;
+        if self.post.seen.contains(&id) {
+            return;
+        }
+        if self.post.seen.len() == SEEN_MAX {
+            self.post.seen.pop_front();
+        }
+        self.post.seen.push_back(id);
+        let envelope::Sender { address, identity, keys, .. } = sender;
+        let trust = self.trust(&address.user, &identity);
+        if matches!(trust, Trust::Blocked | Trust::OtherKey) {
+            return;
+        }
+        let card = self.cards.certified(&address, identity, keys, wall.min(sealed_at));
+        card.home = home.or(card.home);
+        let from = Sender { address, identity, keys, trust };
+        match content {
+            Content::Buddy(message) => self.handle_buddy(now, &from, message),
+            Content::Presence(message) => self.handle_presence(now, &from, message),
+            Content::Chat(message) => self.handle_chat(now, &from, message),
+            Content::Call(signal) => self.handle_call_signal(now, &from, &signal),
+            Content::Own(message) => self.handle_own(now, &from, message),
+        }
+    }
+
+    /// How we stand with a user who shows this key; a buddy's changed key is noted and told.
+    fn trust(&mut self, user: &UserName, identity: &VerifyKey) -> Trust {
+        if self.session.as_ref().is_some_and(|s| s.address.user == *user) {
+            let own = self.session.as_ref().map(|s| s.vault.vault.identity);
+            return if own == Some(*identity) { Trust::Myself } else { Trust::OtherKey };
+        }
+        let trust = self.buddies.trust(user, identity);
+        if trust == Trust::OtherKey {
+            self.key_changed(user);
+        }
+        trust
+    }
+}

@@ -1,0 +1,260 @@
+//! Presence: telling buddies how we are and learning how they are. DESIGN 2.6.
+//!
+//! A device that comes on line looks every buddy up and greets those it finds; each greeting asks for one in return,
+//! so whoever comes second tells both. A buddy's home is asked to say when the buddy's device is gone. What is told is
+//! sealed from device to device: no super-peer reads it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::ids::UserName;
+use crate::time::UnixTime;
+use crate::wire::bounded::Text;
+use crate::wire::certificate::Signed;
+use crate::wire::directory::Location;
+use crate::wire::forward::{Address, Forward, WatchGrant};
+use crate::wire::sealed::presence::{MOOD_MAX, Presence, PresenceState};
+
+use super::buddies::Trust;
+use super::command::{Notice, PresenceView, Shown};
+use super::post::{Letter, Sender};
+use super::{About, Peer};
+
+/// How long a leave to watch lasts. Our choice: longer than a session; it is renewed with every greeting.
+const GRANT_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// How long buddies are still shown as they were when our home is lost. DESIGN 2.6: the lease of 15 s.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// What we show, and what others show us.
+#[derive(Debug, Default)]
+pub(super) struct Presences {
+    shown: Shown,
+    mood: Text<MOOD_MAX>,
+    /// Last told by each device.
+    devices: BTreeMap<Address, Told>,
+    /// When everybody is taken for gone, unless we find a home before.
+    lease_ends: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+struct Told {
+    at: UnixTime,
+    state: PresenceState,
+    mood: Text<MOOD_MAX>,
+}
+
+impl Presences {
+    /// A user as their devices show them: the liveliest device speaks.
+    pub(super) fn of(&self, user: &UserName) -> PresenceView {
+        let rank = |state| match state {
+            PresenceState::Online => 3,
+            PresenceState::DoNotDisturb => 2,
+            PresenceState::Away => 1,
+            PresenceState::Offline => 0,
+        };
+        let told = self.devices.iter().filter(|(address, _)| address.user == *user);
+        let best = told.map(|(_, told)| told).max_by_key(|told| (rank(told.state), told.at));
+        PresenceView {
+            user: user.clone(),
+            state: best.map_or(PresenceState::Offline, |told| told.state),
+            mood: best.map_or_else(String::new, |told| told.mood.as_str().to_owned()),
+        }
+    }
+
+    /// Whether a buddy is on line, as far as they show it.
+    pub(super) fn is_online(&self, user: &UserName) -> bool {
+        self.of(user).state != PresenceState::Offline
+    }
+
+    pub(super) const fn next_due(&self) -> Option<Instant> {
+        self.lease_ends
+    }
+}
+
+impl Peer {
+    /// The owner shows something else.
+    pub(super) fn set_presence(
+        &mut self,
+        now: Instant,
+        shown: Shown,
+        mood: Option<Text<MOOD_MAX>>,
+    ) {
+        self.presences.shown = shown;
+        if let Some(mood) = mood {
+            self.presences.mood = mood;
+        }
+        self.tell_presence_to_all(now);
+    }
+
+    /// What we show now.
+    #[must_use]
+    pub fn shown(&self) -> (Shown, &str) {
+        (self.presences.shown, self.presences.mood.as_str())
+    }
+
+    /// What all buddies show.
+    pub fn presences(&self) -> impl Iterator<Item = PresenceView> {
+        self.buddies.buddies().map(|user| self.presences.of(user))
+    }
+
+    /// We have a home: everybody is looked up.
+    pub(super) fn at_home(&mut self, now: Instant) {
+        self.presences.lease_ends = None;
+        let mut users: Vec<UserName> = self.buddies.buddies().cloned().collect();
+        users.extend(self.buddies.undelivered().cloned());
+        users.extend(self.session.as_ref().map(|s| s.address.user.clone()));
+        for user in users {
+            self.look_up(now, &user);
+        }
+    }
+
+    /// We have lost our home: buddies are shown as they were until the lease ends.
+    pub(super) fn homeless(&mut self, now: Instant) {
+        self.presences.lease_ends.get_or_insert(now + LEASE);
+    }
+
+    pub(super) fn lease_due(&mut self, now: Instant) {
+        if self.presences.lease_ends.is_none_or(|at| now < at) {
+            return;
+        }
+        self.presences.lease_ends = None;
+        let addresses: Vec<Address> = self.presences.devices.keys().cloned().collect();
+        for address in addresses {
+            self.device_gone(now, &address);
+        }
+    }
+
+    /// A user was looked up: whoever concerns us is greeted.
+    pub(super) fn user_found(&mut self, now: Instant, user: &UserName) {
+        let myself = self.session.as_ref().is_some_and(|s| s.address.user == *user);
+        if myself {
+            self.tell_own_devices(now, true);
+        } else if self.buddies.is_buddy(user) {
+            self.greet(now, user);
+        } else {
+            self.send_request(now, user);
+        }
+    }
+
+    /// Tells a buddy's devices our presence and asks for theirs.
+    pub(super) fn greet(&mut self, now: Instant, user: &UserName) {
+        let devices: Vec<Address> = self.cards.at_home(user).map(|(a, _)| a.clone()).collect();
+        for device in devices {
+            self.tell_presence(now, &device, true);
+        }
+    }
+
+    /// Tells every buddy's known devices our presence.
+    pub(super) fn tell_presence_to_all(&mut self, now: Instant) {
+        let buddies: Vec<UserName> = self.buddies.buddies().cloned().collect();
+        for user in buddies {
+            let devices: Vec<Address> = self.cards.at_home(&user).map(|(a, _)| a.clone()).collect();
+            for device in devices {
+                self.tell_presence(now, &device, false);
+            }
+        }
+    }
+
+    fn tell_presence(&mut self, now: Instant, to: &Address, ask_back: bool) {
+        let state = match self.presences.shown {
+            Shown::Online => PresenceState::Online,
+            Shown::Away => PresenceState::Away,
+            Shown::DoNotDisturb => PresenceState::DoNotDisturb,
+            Shown::Invisible => PresenceState::Offline,
+        };
+        let location = self.location();
+        let grant = self.grant(now, &to.user);
+        self.send_presence(now, to, state, location, grant, ask_back);
+    }
+
+    /// Shows ourselves as gone to one user: before a block, and at leaving.
+    pub(super) fn show_gone_to(&mut self, now: Instant, user: &UserName) {
+        let devices: Vec<Address> = self.cards.at_home(user).map(|(a, _)| a.clone()).collect();
+        for device in devices {
+            self.send_presence(now, &device, PresenceState::Offline, None, None, false);
+        }
+    }
+
+    fn send_presence(
+        &mut self,
+        now: Instant,
+        to: &Address,
+        state: PresenceState,
+        location: Option<Location>,
+        grant: Option<Signed<WatchGrant>>,
+        ask_back: bool,
+    ) {
+        let wall = self.wall(now);
+        let Some(session) = &mut self.session else { return };
+        let presence = Presence {
+            state,
+            mood: self.presences.mood.clone(),
+            at: session.next_word(wall),
+            location,
+            grant,
+            ask_back,
+            contact_key: session.vault.contact_key.clone(),
+        };
+        self.post(now, to, &presence.into(), Letter::Other);
+    }
+
+    fn grant(&self, now: Instant, watcher: &UserName) -> Option<Signed<WatchGrant>> {
+        let session = self.session.as_ref()?;
+        let expires = self.wall(now).plus(GRANT_LIFE);
+        let chain = session.vault.chain.clone();
+        Some(session.vault.keys.sign.sign(&WatchGrant { chain, watcher: watcher.clone(), expires }))
+    }
+
+    /// A device tells its presence.
+    pub(super) fn handle_presence(&mut self, now: Instant, from: &Sender, presence: Presence) {
+        if from.trust != Trust::Buddy {
+            return;
+        }
+        let address = &from.address;
+        if self.presences.devices.get(address).is_some_and(|told| presence.at <= told.at) {
+            return;
+        }
+        let Presence { state, mood, at, location, grant, ask_back, contact_key } = presence;
+        self.contact_key_told(&address.user, contact_key);
+        self.cards.located(address, location.as_ref(), at);
+        self.device_told(address, Told { at, state, mood });
+        if ask_back {
+            self.tell_presence(now, address, false);
+        }
+        if let (Some(location), Some(grant)) = (location, grant) {
+            self.watch(now, address, location, grant);
+            self.flush_outbox(now, &address.user);
+        }
+    }
+
+    fn device_told(&mut self, address: &Address, told: Told) {
+        let before = self.presences.of(&address.user);
+        self.presences.devices.insert(address.clone(), told);
+        let after = self.presences.of(&address.user);
+        if before != after {
+            self.tell(Notice::Presence(after));
+        }
+    }
+
+    fn watch(
+        &mut self,
+        now: Instant,
+        device: &Address,
+        location: Location,
+        grant: Signed<WatchGrant>,
+    ) {
+        let Some((link, _)) = self.home_link() else { return };
+        let Some(watcher) = self.session.as_ref().map(|s| s.address.clone()) else { return };
+        let home = location.home;
+        let watch = Forward::Watch { home, grant, watcher, watcher_home: None };
+        self.ask(now, link, About::Watch(device.clone()), watch);
+    }
+
+    /// A device is gone: its home says so, or it cannot be reached.
+    pub(super) fn device_gone(&mut self, now: Instant, address: &Address) {
+        self.cards.not_home(address);
+        let Some(told) = self.presences.devices.get(address).cloned() else { return };
+        self.device_told(address, Told { state: PresenceState::Offline, ..told });
+        self.call_partner_gone(now, address);
+    }
+}
