@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,11 @@ use super::list::devices;
 use super::pace::Wake;
 use super::wav_sink::tests::Scratch;
 use super::{DeviceError, Direction, list};
+use crate::codec::EncoderSettings;
+use crate::enhance::{Choice, EnhanceSettings};
 use crate::frame::{BLOCK_DURATION, BLOCK_SAMPLES, Block};
+use crate::sender::StreamStart;
+use crate::session::{VoiceSession, VoiceSettings};
 
 const HOME: &str = "EARSHOT_TEST_SOUND_SERVER";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -164,6 +168,42 @@ fn every_sample_goes_through_the_cards_once_and_unchanged() {
             assert!(lost <= 1_920, "{lost} samples lost");
         },
     );
+}
+
+#[test]
+fn a_call_is_heard_on_a_card_and_spoken_from_one() {
+    with_sound_server("device::card_tests::a_call_is_heard_on_a_card_and_spoken_from_one", |_| {
+        let off = EnhanceSettings { echo: Choice::Off, noise: Choice::Off, gain: Choice::Off };
+        let settings = |microphone: &str, speaker: &str| VoiceSettings {
+            microphone: microphone.parse().unwrap(),
+            speaker: speaker.parse().unwrap(),
+            encoder: EncoderSettings::default(),
+            start: StreamStart::default(),
+            enhance: off,
+        };
+        // Alice sends a tone; Bob plays it on a card, whose monitor is his microphone.
+        let alice = VoiceSession::open(&settings("tone:300", "none")).unwrap();
+        let bob_settings = settings(&format!("device:{MICROPHONE}"), &format!("device:{SPEAKER}"));
+        let bob = Arc::new(VoiceSession::open(&bob_settings).unwrap());
+        let alice = Arc::new(alice);
+        let (to_alice, to_bob) = (Arc::downgrade(&alice), Arc::downgrade(&bob));
+        let deliver = |to: Weak<VoiceSession>| {
+            move |packet| {
+                if let Some(session) = to.upgrade() {
+                    session.push(Instant::now(), packet);
+                }
+            }
+        };
+        bob.start(deliver(to_alice));
+        alice.start(deliver(to_bob));
+        eventually("the tone comes back through the card", || {
+            alice.stats().level_out_dbfs > -25.0 && bob.stats().level_in_dbfs > -25.0
+        });
+        let stats = bob.stats();
+        println!("underruns {}, buffer {} ms", stats.underrun_samples, stats.received.buffer_ms());
+        assert!(stats.received.first_sound.is_some());
+        assert_eq!(bob.take_problems(), []);
+    });
 }
 
 #[test]
