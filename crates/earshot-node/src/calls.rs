@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use earshot_audio::codec::EncoderSettings;
 use earshot_audio::device::{DeviceError, Microphone, Speaker};
+use earshot_audio::enhance::EnhanceSettings;
 use earshot_audio::sender::{StreamStart, VoicePacket};
 use earshot_audio::session::{OpenError, VoiceSession, VoiceSettings, VoiceStats};
 use earshot_proto::ids::CallId;
@@ -234,7 +235,8 @@ impl Attendant {
     /// Opening devices may take as long as the sound server likes.
     async fn open(&self, devices: Devices) -> Option<VoiceSession> {
         let Devices { microphone, speaker, encoder } = devices;
-        let settings = VoiceSettings { microphone, speaker, encoder, start: random_start() };
+        let (start, enhance) = (random_start(), EnhanceSettings::default());
+        let settings = VoiceSettings { microphone, speaker, encoder, start, enhance };
         let opened = spawn_blocking(move || VoiceSession::open(&settings)).await;
         match opened {
             Ok(Ok(session)) => Some(session),
