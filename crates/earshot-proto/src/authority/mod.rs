@@ -24,6 +24,6 @@ pub use limits::{Limits, Rate};
 pub use links::Authority;
 pub use orders::{Notice, Order, TokenText};
 pub use state::{
-    ACCOUNTS_MAX, Account, Admits, AuthorityState, NODES_MAX, Node, Record, Row, StateRefused,
-    TOKENS_MAX, Token,
+    ACCOUNTS_MAX, Account, Admits, AuthorityState, NODES_MAX, Node, Record, Row, RowDamaged,
+    StateRefused, TOKENS_MAX, Token,
 };

@@ -81,6 +81,7 @@ pub(super) enum Stage {
 }
 
 /// What a question leads to.
+#[expect(clippy::large_enum_variant, reason = "made and matched at once, never kept")]
 pub(super) enum Reply {
     /// This answer.
     Now(Message),

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use minicbor::{CborLen, Decode, Encode};
+use sha2::{Digest, Sha256};
 
 use crate::ids::{NodeId, UserName};
 use crate::secure::identity::{Disbelief, open_signed};
 use crate::secure::password::PasswordRecord;
 use crate::time::UnixTime;
-use crate::wire::DecodeError;
 use crate::wire::certificate::{DeviceList, HolderKeys, Signed, Statement, VerifyKey};
 use crate::wire::directory::NodeEntry;
 use crate::wire::login::SealedVault;
@@ -161,19 +161,25 @@ impl Row {
         }
     }
 
-    /// Its bytes.
+    /// Its bytes: `CBOR ‖ first 8 bytes of SHA-256 of it`, since SQLite does not notice a changed bit.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        minicbor::to_vec(self).expect("a Vec takes all")
+        let mut bytes = minicbor::to_vec(self).expect("a Vec takes all");
+        let sum = checksum(&bytes);
+        bytes.extend_from_slice(&sum);
+        bytes
     }
 
     /// Reads a row.
     ///
     /// # Errors
-    /// [`DecodeError::Malformed`] when the bytes are none.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        minicbor::decode(bytes)
-            .map_err(|e| DecodeError::Malformed { family: "authority row", at: e.position() })
+    /// [`RowDamaged`] when the bytes are none.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RowDamaged> {
+        let (body, sum) = bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or(RowDamaged)?;
+        if checksum(body) != *sum {
+            return Err(RowDamaged);
+        }
+        minicbor::decode(body).map_err(|_| RowDamaged)
     }
 }
 
@@ -181,6 +187,18 @@ impl std::fmt::Debug for Row {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Row({})", self.table())
     }
+}
+
+/// A byte of a row was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a damaged row")]
+pub struct RowDamaged;
+
+const CHECKSUM_LEN: usize = 8;
+
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
+    let hash: [u8; 32] = Sha256::digest(bytes).into();
+    *hash.first_chunk().expect("32 bytes hold 8")
 }
 
 /// Why rows are no state of this authority.
@@ -271,6 +289,24 @@ impl AuthorityState {
                 self.certificate = signed;
             }
             Row::Serial(serial) => self.serial = self.serial.max(serial),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_byte_of_a_row_is_noticed() {
+        let token = Token { hash: [7; 32], admits: Admits::User, uses_left: 3, until: UnixTime(9) };
+        let bytes = Row::Token(token.clone()).to_bytes();
+        assert_eq!(Row::from_bytes(&bytes), Ok(Row::Token(token)));
+        for i in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[i] ^= 1;
+            assert_eq!(Row::from_bytes(&changed), Err(RowDamaged), "byte {i}");
+            assert_eq!(Row::from_bytes(&bytes[..i]), Err(RowDamaged), "{i} bytes");
         }
     }
 }
