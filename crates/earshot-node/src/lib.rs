@@ -16,3 +16,4 @@ mod relay_ports;
 pub mod rpc;
 pub mod seed;
 mod sockets;
+pub mod store;

@@ -427,3 +427,9 @@ fn refusal(answer: Login) -> (Refusal, Option<u64>) {
         other => panic!("no refusal: {other:?}"),
     }
 }
+
+/// The loop that owns an authority may move between threads.
+const _: fn() = || {
+    const fn movable<T: Send>() {}
+    movable::<Authority>();
+};
