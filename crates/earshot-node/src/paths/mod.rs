@@ -7,6 +7,8 @@
 mod candidate;
 mod ice;
 #[cfg(test)]
+mod relayed;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
