@@ -1,12 +1,13 @@
 //! The voices of a peer's calls: sound to sealed packets on a path, and back.
 //!
 //! ```text
-//! voice thread:  packet ─ seal ─▶ path        loop's thread:  path ─ open ─▶ session ─▶ voice thread
+//! voice thread:  packet ─ seal ─▶ path      loop:  path ─ open ─▶ session ─▶ voice thread
 //! ```
 //!
-//! Source: `earshot_proto::port::VoiceOrder`; INTERFACES 3 (`callStats`). The machine decides; here devices are
-//! opened and the two halves of a call joined. Invariants: the keys of a call are used up by its one sealer and its
-//! one opener; nothing unsealed leaves; each call has one task, which ends with it and with it the devices' use.
+//! Source: `earshot_proto::port::VoiceOrder`; INTERFACES 3 (`callStats`). The machine decides; here
+//! devices are opened and the two halves of a call joined. Invariants: the keys of a call are used
+//! up by its one sealer and its one opener; nothing unsealed leaves; each call has one task, which
+//! ends with it and with it the devices' use.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

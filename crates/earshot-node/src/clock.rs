@@ -1,15 +1,16 @@
 //! What time it is, and whether somebody set the clock.
 //!
-//! Source: DESIGN, section 3 (wall time enters a machine as `Input::Clock`). Monotonic time stands still while
-//! the computer sleeps and wall time does not, so waking up looks like a clock that was set: the machines want
-//! to know of both. Nothing ticks here; the driver looks when it is awake anyway.
+//! Source: DESIGN, section 3 (wall time enters a machine as `Input::Clock`). Monotonic time stands
+//! still while the computer sleeps and wall time does not, so waking up looks like a clock that was
+//! set: the machines want to know of both. Nothing ticks here; the driver looks when it is awake
+//! anyway.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use earshot_proto::time::{UnixTime, WallClock};
 
-/// A jump below this is the daily work of a time server, which slews. Our choice: certificates and leases
-/// reckon in minutes, and machines compute wall time from the monotonic clock in between.
+/// A jump below this is the daily work of a time server, which slews. Our choice: certificates and
+/// leases reckon in minutes, and machines compute wall time from the monotonic clock in between.
 const JUMP: Duration = Duration::from_secs(2);
 
 /// The wall clock now. A clock before 1970 reads as 1970.

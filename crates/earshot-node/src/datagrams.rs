@@ -1,8 +1,9 @@
-//! The main UDP port: what comes in goes to the machine that asked for it, what goes out leaves at once.
+//! The main UDP port: what comes in goes to the machine that asked for it, what goes out leaves at
+//! once.
 //!
 //! Source: DESIGN 2.4 (one UDP port, told apart by the first byte: that is the machine's business).
-//! Invariant: nothing is queued here. A datagram that the kernel does not take now is dropped and counted, as
-//! the network would.
+//! Invariant: nothing is queued here. A datagram that the kernel does not take now is dropped and
+//! counted, as the network would.
 
 use std::net::SocketAddr;
 
@@ -11,8 +12,8 @@ use tokio::net::UdpSocket;
 
 use crate::sockets::{canonical, reachable_from};
 
-/// The longest datagram that is read, in bytes: what fits an Ethernet frame, with room for larger local links.
-/// Longer ones are dropped, not cut.
+/// The longest datagram that is read, in bytes: what fits an Ethernet frame, with room for larger
+/// local links. Longer ones are dropped, not cut.
 pub(crate) const DATAGRAM_MAX: usize = 2048;
 
 /// One UDP socket.
@@ -39,8 +40,8 @@ impl Datagrams {
         let _ = self.socket.readable().await;
     }
 
-    /// The next datagram that has already come. Errors (an ICMP answer to something sent) and datagrams that
-    /// are too long are passed over.
+    /// The next datagram that has already come. Errors (an ICMP answer to something sent) and
+    /// datagrams that are too long are passed over.
     pub(crate) fn receive<'b>(
         &self,
         buffer: &'b mut [u8; DATAGRAM_MAX + 1],

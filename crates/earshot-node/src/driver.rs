@@ -1,9 +1,11 @@
-//! The machine room's floor: one event loop that owns the machines of this process and their ends to the world.
+//! The machine room's floor: one event loop that owns the machines of this process and their ends
+//! to the world.
 //!
-//! Source: the contract of every machine (`earshot_proto`, first page) and DESIGN, section 3. An authority and a
-//! super-peer live in one process behind one TCP and UDP port; an app that is promoted takes a super-peer in.
-//! Invariants: one task calls a machine; after each input its outputs are drained until it waits; the loop sleeps
-//! until the nearest deadline and does not tick.
+//! Source: the contract of every machine (`earshot_proto`, first page) and DESIGN, section 3. An
+//! authority and a super-peer live in one process behind one TCP and UDP port; an app that is
+//! promoted takes a super-peer in. Invariants: one task calls a machine; after each input its
+//! outputs are drained until it waits; the loop sleeps until the nearest deadline and does not
+//! tick.
 
 pub(crate) mod news;
 pub(crate) mod resident;
@@ -88,12 +90,13 @@ pub struct Residence<M: Machine> {
 
 /// Keeps records on disk.
 pub trait Keep<R>: Send {
-    /// Takes a record and answers by `receipt`, at once or later, on any thread. Called on the loop: the disk
-    /// is waited for elsewhere. Several records may be made safe by one flush.
+    /// Takes a record and answers by `receipt`, at once or later, on any thread. Called on the
+    /// loop: the disk is waited for elsewhere. Several records may be made safe by one flush.
     fn save(&mut self, record: R, receipt: Receipt);
 }
 
-/// The answer to one record that was given away. Dropped without an answer, it says that the record is lost.
+/// The answer to one record that was given away. Dropped without an answer, it says that the record
+/// is lost.
 #[derive(Debug)]
 #[must_use]
 pub struct Receipt(Option<(ResidentId, SaveId, mpsc::UnboundedSender<News>)>);
@@ -204,8 +207,8 @@ impl Driver {
         Ok(Handle { who, to_loop: self.to_loop.clone(), machine: PhantomData })
     }
 
-    /// Ends the loop: machines are dropped, links get up to two seconds to write what was ordered before,
-    /// media paths release their allocations. Say goodbye by the machines first.
+    /// Ends the loop: machines are dropped, links get up to two seconds to write what was ordered
+    /// before, media paths release their allocations. Say goodbye by the machines first.
     pub async fn stop(self) {
         let (done, stopped) = oneshot::channel();
         if self.to_loop.send(News::Stop(done)).await.is_ok() {
@@ -228,9 +231,9 @@ impl<M> Clone for Handle<M> {
 }
 
 impl<M: 'static> Handle<M> {
-    /// Runs `job` with the machine on the loop and gives its result. The outputs that come of it, notices too,
-    /// are carried out after `job` has run: what `job` itself sends to the place where notices go is there
-    /// before them.
+    /// Runs `job` with the machine on the loop and gives its result. The outputs that come of it,
+    /// notices too, are carried out after `job` has run: what `job` itself sends to the place where
+    /// notices go is there before them.
     ///
     /// # Errors
     /// [`Stopped`] when the machine is no longer there.
@@ -248,7 +251,8 @@ impl<M: 'static> Handle<M> {
         answered.await.map_err(|_| Stopped)
     }
 
-    /// Takes the machine out of the loop; its links are flushed and closed, its ports and paths released.
+    /// Takes the machine out of the loop; its links are flushed and closed, its ports and paths
+    /// released.
     ///
     /// # Errors
     /// [`Stopped`] when the loop is gone.
@@ -257,7 +261,8 @@ impl<M: 'static> Handle<M> {
     }
 }
 
-/// Threads that compute (passwords) and read files; more wait. Our choice: stretching takes 64 MiB each.
+/// Threads that compute (passwords) and read files; more wait. Our choice: stretching takes 64 MiB
+/// each.
 const BLOCKING_MAX: usize = 4;
 /// An idle thread of these ends after this, so that a quiet process is one thread.
 const BLOCKING_REST: Duration = Duration::from_secs(2);

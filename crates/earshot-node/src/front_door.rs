@@ -1,7 +1,8 @@
 //! Accepting connections and hearing what they want.
 //!
-//! Source: `earshot_proto::port::Service` (the preface `45 53 <major> <service>`). Invariant: who has not said
-//! within [`PREFACE_PATIENCE`] what it wants, or wants nothing that we know, costs no machine any work.
+//! Source: `earshot_proto::port::Service` (the preface `45 53 <major> <service>`). Invariant: who
+//! has not said within [`PREFACE_PATIENCE`] what it wants, or wants nothing that we know, costs no
+//! machine any work.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use crate::driver::news::News;
 use crate::guests::{GuestLimits, Guests};
 use crate::sockets::canonical;
 
-/// How long the first four bytes may take. Our choice: they travel with the connection's third packet, so ten
-/// seconds are three retransmissions on a very bad line.
+/// How long the first four bytes may take. Our choice: they travel with the connection's third
+/// packet, so ten seconds are three retransmissions on a very bad line.
 pub(crate) const PREFACE_PATIENCE: Duration = Duration::from_secs(10);
-/// Rest after the system refused to accept (no file descriptor left), so that the loop does not spin.
+/// Rest after the system refused to accept (no file descriptor left), so that the loop does not
+/// spin.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// "ES" and the major version of the protocol.
 const MARK: [u8; 3] = *b"ES\x01";

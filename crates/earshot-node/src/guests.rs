@@ -1,7 +1,7 @@
 //! Who may sit here: bounds on connections from outside, in all and for one address.
 //!
-//! Source: DESIGN 2.4 (everything that a stranger can make us hold is bounded). Invariant: a [`Seat`] is given
-//! back exactly when it is dropped, whatever became of the connection.
+//! Source: DESIGN 2.4 (everything that a stranger can make us hold is bounded). Invariant: a
+//! [`Seat`] is given back exactly when it is dropped, whatever became of the connection.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,8 +19,9 @@ pub struct GuestLimits {
 }
 
 impl Default for GuestLimits {
-    /// A super-peer serves some thousand clients. Behind one address live a family, a club or a school's
-    /// carrier-grade NAT; a quarter of the house is enough for it. One address alone cannot fill the hall.
+    /// A super-peer serves some thousand clients. Behind one address live a family, a club or a
+    /// school's carrier-grade NAT; a quarter of the house is enough for it. One address alone
+    /// cannot fill the hall.
     fn default() -> Self {
         Self { all_max: 4096, address_max: 256, pending_max: 512 }
     }

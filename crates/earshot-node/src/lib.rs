@@ -1,5 +1,6 @@
 //! The machine room.
 
+mod alarm;
 pub mod api;
 pub mod calls;
 pub mod clock;

@@ -1,8 +1,8 @@
 //! Links: TCP connections, dialled and accepted, with a bounded queue each.
 //!
-//! Source: DESIGN 2.4; `earshot_proto::port::{LinkOrder, LinkEvent}`. Invariants: a machine never waits for a
-//! slow link ([`QUEUE_MAX`], then [`LinkDown::Overrun`]); after its `Close` it hears no more of the link, and
-//! what it wrote before still goes out (for [`LINGER`]).
+//! Source: DESIGN 2.4; `earshot_proto::port::{LinkOrder, LinkEvent}`. Invariants: a machine never
+//! waits for a slow link ([`QUEUE_MAX`], then [`LinkDown::Overrun`]); after its `Close` it hears no
+//! more of the link, and what it wrote before still goes out (for [`LINGER`]).
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -24,13 +24,14 @@ use crate::driver::news::{LinkNews, News, ResidentId};
 use crate::front_door::{local_of, preface};
 use crate::guests::Seat;
 
-/// Bytes that wait to be written to one link. Our choice: five of the longest frames; a reader that is further
-/// behind than that is gone or hostile.
+/// Bytes that wait to be written to one link. Our choice: five of the longest frames; a reader that
+/// is further behind than that is gone or hostile.
 pub(crate) const QUEUE_MAX: usize = 512 * 1024;
-/// How long a dial may take. Our choice: connecting takes one round trip, and after two lost packets (1 s, 2 s,
-/// RFC 6298) another address is the better bet; DESIGN 2.2 races several.
+/// How long a dial may take. Our choice: connecting takes one round trip, and after two lost
+/// packets (1 s, 2 s, RFC 6298) another address is the better bet; DESIGN 2.2 races several.
 pub(crate) const DIAL_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a closed link may go on writing what was ordered before. INTERFACES 2: a polite leave takes 3 s.
+/// How long a closed link may go on writing what was ordered before. INTERFACES 2: a polite leave
+/// takes 3 s.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// Most bytes handed to a machine at once, and written at once.
 const CHUNK: usize = 16 * 1024;
@@ -244,8 +245,9 @@ async fn write(
     Ok(())
 }
 
-/// Says that nothing more comes, and reads what the other side still says: closing with unread bytes would
-/// reset the connection and could take our last words with it (RFC 9293, section 3.6; RFC 1122, 4.2.2.13).
+/// Says that nothing more comes, and reads what the other side still says: closing with unread
+/// bytes would reset the connection and could take our last words with it (RFC 9293, section 3.6;
+/// RFC 1122, 4.2.2.13).
 async fn hang_up(reader: &mut ReadHalf<'_>, writer: &mut WriteHalf<'_>) {
     if writer.shutdown().await.is_err() {
         return;

@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use crate::driver::{Driver, Handle, Keep, Mail, Receipt, Residence, Settings, Voice, VoiceReport};
 use crate::paths::{OpenPaths, PathHandle};
 
-/// How long a test waits for what must happen. Long enough for a machine that is busy with many tests.
+/// How long a test waits for what must happen. Long enough for a machine that is busy with many
+/// tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the puppet heard.

@@ -1,8 +1,8 @@
 //! UDP ports of the relay: one socket for each allocation.
 //!
-//! Source: DESIGN 2.12; `earshot_proto::port::{RelayPortOrder, RelayPortEvent}`. Which packets may pass is the
-//! machine's to decide; how many ports, too, within the range that the owner gave. Invariant: a port that the
-//! machine closed sends and receives nothing more.
+//! Source: DESIGN 2.12; `earshot_proto::port::{RelayPortOrder, RelayPortEvent}`. Which packets may
+//! pass is the machine's to decide; how many ports, too, within the range that the owner gave.
+//! Invariant: a port that the machine closed sends and receives nothing more.
 
 use std::collections::HashMap;
 use std::io;
@@ -34,7 +34,8 @@ pub(crate) struct RelayGround {
 pub(crate) struct RelayPorts {
     ground: RelayGround,
     open: HashMap<(ResidentId, RelayPortId), Port>,
-    /// How far into the range the next search starts; random at first, so that ports are not foretold.
+    /// How far into the range the next search starts; random at first, so that ports are not
+    /// foretold.
     turn: u16,
     to_loop: mpsc::Sender<News>,
 }
@@ -146,7 +147,8 @@ async fn serve(
     to_loop: mpsc::Sender<News>,
     tell: impl Fn(PortNews) -> News,
 ) {
-    // Writable once, so that the machine's first datagram does not find a socket that is not yet registered.
+    // Writable once, so that the machine's first datagram does not find a socket that is not yet
+    // registered.
     let opened = match socket.writable().await {
         Ok(()) => PortNews::Opened(seen),
         Err(_) => PortNews::Failed,

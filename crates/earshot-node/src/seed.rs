@@ -1,6 +1,8 @@
-//! Where the randomness of a machine comes from: one seed of the operating system, given at the start.
+//! Where the randomness of a machine comes from: one seed of the operating system, given at the
+//! start.
 //!
-//! Source: DESIGN, section 3 (randomness is an argument). Invariant: a seed is wiped when it is dropped.
+//! Source: DESIGN, section 3 (randomness is an argument). Invariant: a seed is wiped when it is
+//! dropped.
 
 use zeroize::Zeroizing;
 
@@ -12,7 +14,8 @@ pub struct NoSeed(getrandom::Error);
 /// Draws a seed for one machine.
 ///
 /// # Errors
-/// [`NoSeed`] where the operating system refuses (a broken sandbox, a machine that is just booting).
+/// [`NoSeed`] where the operating system refuses (a broken sandbox, a machine that is just
+/// booting).
 pub fn draw() -> Result<Zeroizing<[u8; 32]>, NoSeed> {
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *seed).map_err(NoSeed)?;

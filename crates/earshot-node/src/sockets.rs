@@ -1,7 +1,7 @@
 //! Opening sockets: one number for TCP and UDP, both address families where asked, typed refusals.
 //!
-//! Source: DESIGN 2.4 (one port). Invariant: addresses that leave this module are canonical: an IPv4 host seen
-//! through an IPv6 socket is an IPv4 address.
+//! Source: DESIGN 2.4 (one port). Invariant: addresses that leave this module are canonical: an
+//! IPv4 host seen through an IPv6 socket is an IPv4 address.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,10 +9,11 @@ use std::net::{IpAddr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 
-/// Kernel buffer of a UDP socket in bytes. 208 KiB, the usual default, lost 6 % when a relay was busy for
-/// 100 ms; this holds half a second of a hundred relayed calls.
+/// Kernel buffer of a UDP socket in bytes. 208 KiB, the usual default, lost 6 % when a relay was
+/// busy for 100 ms; this holds half a second of a hundred relayed calls.
 const UDP_BUFFER: usize = 1 << 20;
-/// Connections that wait to be accepted, kernel's side. Our choice: a burst of clients handed over at once.
+/// Connections that wait to be accepted, kernel's side. Our choice: a burst of clients handed over
+/// at once.
 const BACKLOG: i32 = 1024;
 /// Tries to find a number that is free for TCP and UDP when any will do.
 const PAIR_TRIES: usize = 16;
@@ -107,7 +108,8 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// The address in the family of a socket bound to `local`; `None` where it cannot be reached from there.
+/// The address in the family of a socket bound to `local`; `None` where it cannot be reached from
+/// there.
 pub(crate) fn reachable_from(local: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
     match (local.ip(), to.ip()) {
         (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => Some(to),
@@ -118,8 +120,8 @@ pub(crate) fn reachable_from(local: SocketAddr, to: SocketAddr) -> Option<Socket
     }
 }
 
-/// The address that this computer would use towards the world in this family: the route is asked, nothing is
-/// sent (the destinations are reserved for documentation, RFC 5737 and RFC 3849).
+/// The address that this computer would use towards the world in this family: the route is asked,
+/// nothing is sent (the destinations are reserved for documentation, RFC 5737 and RFC 3849).
 pub(crate) fn outward(ipv6: bool) -> io::Result<IpAddr> {
     let (any, world): (SocketAddr, SocketAddr) = if ipv6 {
         ((std::net::Ipv6Addr::UNSPECIFIED, 0).into(), ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 9).into())

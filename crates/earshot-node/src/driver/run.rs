@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use earshot_proto::port::{
@@ -12,11 +11,12 @@ use earshot_proto::port::{
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Sleep, sleep_until, timeout};
+use tokio::time::timeout;
 
 use super::news::{LinkNews, News, PortNews, ResidentId};
 use super::resident::Resident;
 use super::{Mail, Settings, StartError};
+use crate::alarm::Alarm;
 use crate::clock::{ClockWatch, unix_now};
 use crate::datagrams::{DATAGRAM_MAX, Datagrams};
 use crate::guests::Seat;
@@ -26,8 +26,8 @@ use crate::ports::Ports;
 use crate::relay_ports::{RelayGround, RelayPorts};
 use crate::{front_door, sockets};
 
-/// News that wait for the loop; the tasks that bring more wait, and through them the senders. With chunks of
-/// 16 KiB at most 4 MiB.
+/// News that wait for the loop; the tasks that bring more wait, and through them the senders. With
+/// chunks of 16 KiB at most 4 MiB.
 const INBOX: usize = 256;
 /// Datagrams and news taken in one turn, before the others get theirs.
 const BATCH: usize = 64;
@@ -59,7 +59,7 @@ pub(super) async fn start(
         answers,
     };
     let door = tokio::spawn(front_door::accept(listener, settings.guests, to_loop.clone()));
-    let clock = ClockWatch::new(now(), unix_now());
+    let clock = ClockWatch::new(Instant::now(), unix_now());
     let floor = Floor {
         residents: BTreeMap::new(),
         ports,
@@ -68,6 +68,7 @@ pub(super) async fn start(
         finished,
         door,
         clock,
+        alarm: Alarm::new().map_err(unavailable)?,
         armed: None,
     };
     tokio::spawn(floor.run());
@@ -84,7 +85,8 @@ struct Floor {
     finished: mpsc::Receiver<Infallible>,
     door: JoinHandle<()>,
     clock: ClockWatch,
-    /// What the timer is set to.
+    alarm: Alarm,
+    /// What the alarm is set to.
     armed: Option<Instant>,
 }
 
@@ -98,10 +100,9 @@ enum Wake {
 impl Floor {
     async fn run(mut self) {
         let mut buffer = Box::new([0; DATAGRAM_MAX + 1]);
-        let mut timer = std::pin::pin!(sleep_until(now().into()));
         loop {
-            self.arm(timer.as_mut());
-            match self.wake(timer.as_mut()).await {
+            self.arm();
+            match self.wake().await {
                 Wake::News(News::Stop(done)) => {
                     self.stop().await;
                     let _ = done.send(());
@@ -118,22 +119,20 @@ impl Floor {
         }
     }
 
-    fn arm(&mut self, timer: Pin<&mut Sleep>) {
+    fn arm(&mut self) {
         let nearest = self.residents.values().filter_map(|resident| resident.deadline()).min();
-        if let Some(deadline) = nearest
-            && self.armed != nearest
-        {
-            timer.reset(deadline.into());
+        if self.armed != nearest {
+            self.alarm.set(nearest);
+            self.armed = nearest;
         }
-        self.armed = nearest;
     }
 
-    async fn wake(&mut self, timer: Pin<&mut Sleep>) -> Wake {
+    async fn wake(&mut self) -> Wake {
         tokio::select! {
             Some(news) = self.answered.recv() => Wake::News(news),
             Some(news) = self.inbox.recv() => Wake::News(news),
             () = self.ports.datagrams.readable() => Wake::Datagrams,
-            () = timer, if self.armed.is_some() => Wake::Deadline,
+            () = self.alarm.rings() => Wake::Deadline,
         }
     }
 
@@ -149,7 +148,7 @@ impl Floor {
             News::Voice(who, call, event) => self.give(who, Input::Voice(call, event)),
             News::Job(who, job) => {
                 if let Some(resident) = self.residents.get_mut(&who) {
-                    job(resident.machine(), now());
+                    job(resident.machine(), Instant::now());
                     resident.drain(&mut self.ports);
                 }
             }
@@ -169,7 +168,7 @@ impl Floor {
     fn give(&mut self, who: ResidentId, input: Input<'_>) {
         // News for a machine that has left are nobody's.
         if let Some(resident) = self.residents.get_mut(&who) {
-            resident.handle(now(), input, &mut self.ports);
+            resident.handle(Instant::now(), input, &mut self.ports);
         }
     }
 
@@ -226,15 +225,16 @@ impl Floor {
         let mut host = hosts.find(|host| host.mail() == Mail::Delivered);
         for _ in 0..BATCH {
             let Some((from, bytes)) = self.ports.datagrams.receive(buffer) else { return };
-            // Read and forgotten where nobody wants them, so that the loop does not wake for them again.
+            // Read and forgotten where nobody wants them, so that the loop does not wake for them
+            // again.
             if let Some(host) = &mut host {
-                host.handle(now(), Input::Datagram { from, bytes }, &mut self.ports);
+                host.handle(Instant::now(), Input::Datagram { from, bytes }, &mut self.ports);
             }
         }
     }
 
     fn time_out(&mut self) {
-        let now = now();
+        let now = Instant::now();
         for resident in self.residents.values_mut() {
             if resident.deadline().is_some_and(|deadline| deadline <= now) {
                 resident.handle(now, Input::Timeout, &mut self.ports);
@@ -243,10 +243,10 @@ impl Floor {
     }
 
     fn look_at_the_clock(&mut self) {
-        if let Some(wall) = self.clock.jumped(now(), unix_now()) {
+        if let Some(wall) = self.clock.jumped(Instant::now(), unix_now()) {
             tracing::info!("The wall clock was set, or the computer slept");
             for resident in self.residents.values_mut() {
-                resident.handle(now(), Input::Clock(wall), &mut self.ports);
+                resident.handle(Instant::now(), Input::Clock(wall), &mut self.ports);
             }
         }
     }
@@ -265,9 +265,4 @@ impl Floor {
         };
         let _ = timeout(LINGER + Duration::from_millis(200), quiet).await;
     }
-}
-
-/// Now, by the clock of the runtime, which tests can set.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

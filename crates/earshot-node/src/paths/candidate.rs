@@ -1,8 +1,8 @@
 //! A candidate of the other side, as it may be given to the library.
 //!
-//! Source: RFC 8839, section 5.1 (candidate-attribute). The library is not made for hostile input: a component
-//! above 256 with priority 0 overflows in it, and names are resolved. Invariant: what passes here is UDP, of one
-//! component, with a literal address, a port and a priority.
+//! Source: RFC 8839, section 5.1 (candidate-attribute). The library is not made for hostile input:
+//! a component above 256 with priority 0 overflows in it, and names are resolved. Invariant: what
+//! passes here is UDP, of one component, with a literal address, a port and a priority.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -58,8 +58,8 @@ impl RemoteCandidate {
     }
 }
 
-/// Our own candidate for the other side. The related address, which would tell a private address of ours, is
-/// blotted out (RFC 8839, section 5.1, allows it).
+/// Our own candidate for the other side. The related address, which would tell a private address of
+/// ours, is blotted out (RFC 8839, section 5.1, allows it).
 pub(super) fn without_related(attribute: &str) -> String {
     match attribute.split_once(" raddr ") {
         Some((candidate, _)) => format!("{candidate} raddr 0.0.0.0 rport 9"),

@@ -1,10 +1,11 @@
 //! A media path by ICE: one `webrtc-ice` agent each.
 //!
-//! Source: RFC 8445, RFC 7675 (consent), RFC 8838 (trickle). The library's holes that are covered here: `dial`
-//! and `accept` never return on failure, so they are cancelled; the waits before a pair is nominated are far too
-//! long for a phone; candidates of the other side are checked before it sees them. Not covered by it at all:
-//! TURN over TCP, role conflicts (roles are by protocol), moving to a better pair later.
-//! Invariant: however a path ends, its agent is closed: sockets are shut and the relay's allocation released.
+//! Source: RFC 8445, RFC 7675 (consent), RFC 8838 (trickle). The library's holes that are covered
+//! here: `dial` and `accept` never return on failure, so they are cancelled; the waits before a
+//! pair is nominated are far too long for a phone; candidates of the other side are checked before
+//! it sees them. Not covered by it at all: TURN over TCP, role conflicts (roles are by protocol),
+//! moving to a better pair later. Invariant: however a path ends, its agent is closed: sockets are
+//! shut and the relay's allocation released.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -32,26 +33,28 @@ use webrtc_util::Conn;
 use super::candidate::{RemoteCandidate, without_related};
 use super::{IceGround, Inlet, MediaPath, PathGone, PathReport};
 
-/// Waits before a pair of this kind is nominated, in which a better one may still succeed: the library never
-/// moves to a better pair later. One round trip on a usual line is 20 to 100 ms; both sides' checks run while
-/// it rings, so nobody hears these waits unless he picks up at once.
+/// Waits before a pair of this kind is nominated, in which a better one may still succeed: the
+/// library never moves to a better pair later. One round trip on a usual line is 20 to 100 ms; both
+/// sides' checks run while it rings, so nobody hears these waits unless he picks up at once.
 const SRFLX_WAIT: Duration = Duration::from_millis(100);
 const PRFLX_WAIT: Duration = Duration::from_millis(150);
 const RELAY_WAIT: Duration = Duration::from_millis(300);
-/// How often all pairs are checked while connecting. The relay lets ten checks a second pass to an address that
-/// has not answered yet (DESIGN 2.12); the library's 200 ms would add as much to each set-up.
+/// How often all pairs are checked while connecting. The relay lets ten checks a second pass to an
+/// address that has not answered yet (DESIGN 2.12); the library's 200 ms would add as much to each
+/// set-up.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-/// Checks of a pair before it is given up: for the whole time of connecting, since the other side may start
-/// later (the library's 7 would be over after 0.7 s).
+/// Checks of a pair before it is given up: for the whole time of connecting, since the other side
+/// may start later (the library's 7 would be over after 0.7 s).
 const CHECKS_MAX: u16 = 100;
-/// Consent checks while the path is up (RFC 7675, section 5.1: 5 s at most; faster finds a dead path sooner).
+/// Consent checks while the path is up (RFC 7675, section 5.1: 5 s at most; faster finds a dead
+/// path sooner).
 const KEEPALIVE: Duration = Duration::from_secs(1);
-/// Silence after which the library calls a path disconnected, and then failed. Together the time for
-/// connecting, too. A path that is silent for ten seconds is lost; consent would end after 30.
+/// Silence after which the library calls a path disconnected, and then failed. Together the time
+/// for connecting, too. A path that is silent for ten seconds is lost; consent would end after 30.
 const DISCONNECTED_AFTER: Duration = Duration::from_millis(2_500);
 const FAILED_AFTER: Duration = Duration::from_millis(7_500);
-/// Candidates of the other side that are taken; a host with four interfaces of both families, reflexive and
-/// relayed ones has about 20.
+/// Candidates of the other side that are taken; a host with four interfaces of both families,
+/// reflexive and relayed ones has about 20.
 const CANDIDATES_MAX: usize = 32;
 /// How long gathering may go on: the library asks a STUN server for 5 s and a TURN server, by seven
 /// retransmissions, for some 8 s.
@@ -114,7 +117,8 @@ pub(super) async fn make(
         up.closed.store(true, Ordering::Relaxed);
     }
     if path.gathering {
-        // A relay's answer that came after the agent was closed would leave its allocation and socket behind.
+        // A relay's answer that came after the agent was closed would leave its allocation and
+        // socket behind.
         let gathered =
             async { while !matches!(news.recv().await, Some(News::Candidate(None)) | None) {} };
         let _ = timeout(GATHER_PATIENCE, gathered).await;
@@ -166,7 +170,8 @@ async fn agent(
     Ok(agent)
 }
 
-/// IPv6 link-local addresses mean nothing without their interface, which a candidate does not carry.
+/// IPv6 link-local addresses mean nothing without their interface, which a candidate does not
+/// carry.
 fn is_of_use(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_link_local(),
@@ -382,8 +387,9 @@ struct IcePath {
 }
 
 impl MediaPath for IcePath {
-    /// Sending is asynchronous in the library, yet it hardly ever waits: so it is tried on the calling thread,
-    /// which costs no switch of threads, and only what must wait is left to the runtime.
+    /// Sending is asynchronous in the library, yet it hardly ever waits: so it is tried on the
+    /// calling thread, which costs no switch of threads, and only what must wait is left to the
+    /// runtime.
     fn send(&self, packet: &[u8]) -> Result<(), PathGone> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(PathGone);

@@ -1,8 +1,9 @@
 //! Media paths between two peers: made by ICE here, decided over in the machine.
 //!
-//! Source: DESIGN 2.10 and section 3 ("a library that does its own I/O"); `earshot_proto::port::{PathOrder,
-//! PathEvent}`. How a path is made stays behind [`MediaPath`], so that the library can be replaced.
-//! Invariant: after its `Close`, or after it said `Down`, a machine hears no more of a path.
+//! Source: DESIGN 2.10 and section 3 ("a library that does its own I/O");
+//! `earshot_proto::port::{PathOrder, PathEvent}`. How a path is made stays behind [`MediaPath`], so
+//! that the library can be replaced. Invariant: after its `Close`, or after it said `Down`, a
+//! machine hears no more of a path.
 
 mod candidate;
 mod ice;
@@ -24,7 +25,8 @@ use crate::links::Alive;
 /// How media paths look for candidates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IceGround {
-    /// Whether loopback addresses are candidates (`--ice-loopback`: tests and demos on one machine).
+    /// Whether loopback addresses are candidates (`--ice-loopback`: tests and demos on one
+    /// machine).
     pub include_loopback: bool,
 }
 
@@ -42,7 +44,8 @@ pub trait MediaPath: Send + Sync {
     fn send(&self, packet: &[u8]) -> Result<(), PathGone>;
 }
 
-/// Takes what comes over a path, with the moment it came; called on the loop's thread, so it must be quick.
+/// Takes what comes over a path, with the moment it came; called on the loop's thread, so it must
+/// be quick.
 pub type Sink = Box<dyn FnMut(Instant, &[u8]) + Send>;
 
 /// A path that is up, for whoever sends and receives over it.

@@ -1,4 +1,5 @@
-//! Hidden paths through the relay that every super-peer runs: real agents, real ports, our own TURN.
+//! Hidden paths through the relay that every super-peer runs: real agents, real ports, our own
+//! TURN.
 
 use std::net::SocketAddr;
 use std::time::Instant;
