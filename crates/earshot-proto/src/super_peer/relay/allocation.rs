@@ -2,16 +2,19 @@
 //!
 //! Source: RFC 8656, sections 2, 9 and 12; DESIGN 2.12.
 //!
-//! **Consent.** To a peer address that the owner has not freed, only STUN Binding messages of at most
-//! [`CHECK_BYTES_MAX`] bytes go out, and only ten a second to one address from the whole relay, until the peer consents. It
-//! consents by answering a check: a Binding success response with MESSAGE-INTEGRITY and FINGERPRINT, from exactly that
-//! address and port to this relayed address, with the transaction of a Binding request that our client sent there and
-//! that carried a USERNAME of two fragments (`theirs:ours`, RFC 8445 section 7.2.2: the call's ufrags) and
-//! MESSAGE-INTEGRITY. Only who received the check knows its transaction; a public STUN server answers without
-//! integrity; and a request *of* the peer gives no consent, for its source may be forged by whoever knows the fragments.
-//! Consent lasts [`CONSENT_LIFETIME`] from the last such answer, so the client's own RFC 7675 checks renew it.
+//! **Consent.** To a peer address that the owner has not freed, only STUN Binding messages of at
+//! most [`CHECK_BYTES_MAX`] bytes go out, and only ten a second to one address from the whole
+//! relay, until the peer consents. It consents by answering a check: a Binding success response
+//! with MESSAGE-INTEGRITY and FINGERPRINT, from exactly that address and port to this relayed
+//! address, with the transaction of a Binding request that our client sent there and that carried a
+//! USERNAME of two fragments (`theirs:ours`, RFC 8445 section 7.2.2: the call's ufrags) and
+//! MESSAGE-INTEGRITY. Only who received the check knows its transaction; a public STUN server
+//! answers without integrity; and a request *of* the peer gives no consent, for its source may be
+//! forged by whoever knows the fragments. Consent lasts [`CONSENT_LIFETIME`] from the last such
+//! answer, so the client's own RFC 7675 checks renew it.
 //!
-//! Invariant: each table holds at most [`PEERS_PER_ALLOCATION_MAX`] entries; what has expired counts as absent.
+//! Invariant: each table holds at most [`PEERS_PER_ALLOCATION_MAX`] entries; what has expired
+//! counts as absent.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -26,10 +29,11 @@ use super::integrity::Integrity;
 use super::per_second::PerSecond;
 use super::slab::Key;
 
-/// Longest check that is passed on before consent: RFC 8489, section 6.1, keeps STUN below 576 bytes with headers
-/// where the path is unknown.
+/// Longest check that is passed on before consent: RFC 8489, section 6.1, keeps STUN below 576
+/// bytes with headers where the path is unknown.
 pub(super) const CHECK_BYTES_MAX: usize = 548;
-/// Checks whose answers are awaited, for each peer. Our choice: webrtc-ice sends five a second to a pair.
+/// Checks whose answers are awaited, for each peer. Our choice: webrtc-ice sends five a second to a
+/// pair.
 const AWAITED: usize = 8;
 
 pub(super) struct Allocation {
@@ -41,14 +45,23 @@ pub(super) struct Allocation {
     pub(super) transaction: Transaction,
     /// How its answers are sealed.
     pub(super) integrity: Integrity,
-    pub(super) ipv6: bool,
-    /// Whether the client also asked for IPv6, which it does not get: RFC 8656, section 7.2.
-    pub(super) both_asked: bool,
+    pub(super) wish: Wish,
     /// The address that peers see; absent while the port is being opened.
     pub(super) relayed: Option<SocketAddr>,
     pub(super) lifetime: Duration,
     pub(super) expires: Instant,
     pub(super) tables: Tables,
+}
+
+/// What port the client asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    pub(super) ipv6: bool,
+    /// Also an IPv6 one, which it does not get: RFC 8656, section 7.2.
+    pub(super) both: bool,
+    pub(super) even: bool,
+    /// How often one may still be drawn again because it is not even.
+    pub(super) tries: u8,
 }
 
 /// Whom an allocation may talk to.
@@ -171,7 +184,8 @@ impl Tables {
         (channel.expires > now).then_some(channel.number)
     }
 
-    /// Whether this payload may go to a peer that must consent; notes the checks whose answers would be consent.
+    /// Whether this payload may go to a peer that must consent; notes the checks whose answers
+    /// would be consent.
     pub(super) fn admit(
         &mut self,
         now: Instant,

@@ -1,26 +1,20 @@
 //! Answers to requests: success and the errors of TURN, never longer than the question allows.
 //!
-//! Source: RFC 8489, sections 6.3 and 14.8; RFC 8656, section 19; DESIGN 2.12 (answers ≤ 3.0 × the question to an
-//! unverified address).
-//! Invariant: an answer within a budget gives up its reason phrase and its FINGERPRINT before it is not sent at all.
+//! Source: RFC 8489, sections 6.3 and 14.8; RFC 8656, section 19; DESIGN 2.12 (answers ≤ 3.0 × the
+//! question to an unverified address). Invariant: an answer within a budget gives up its reason
+//! phrase and its FINGERPRINT before it is not sent at all.
 
 use std::net::SocketAddr;
 
-use stun_rs::attributes::StunAttribute;
-use stun_rs::attributes::stun::{
-    ErrorCode, Fingerprint, Nonce, Realm, UnknownAttributes, XorMappedAddress,
-};
-use stun_rs::{
-    ErrorCode as Code, MessageClass, MessageEncoderBuilder, StunMessage, StunMessageBuilder,
-};
-
 use super::config::REALM;
 use super::counters::Refusal;
+use super::stun::{
+    self, Code, ErrorCode, Fingerprint, MessageClass, Nonce, Realm, StunAttribute, StunMessage,
+    StunMessageBuilder, UnknownAttributes, XorMappedAddress,
+};
 
 /// Times the question that an answer to an unverified address may be long. DESIGN 2.12.
 pub(super) const AMPLIFICATION_MAX: usize = 3;
-/// Room for any answer of ours: the longest carries two IPv6 addresses and an integrity of 32 bytes.
-const ANSWER_MAX: usize = 512;
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,12 +157,7 @@ impl<'a> Answer<'a> {
         if let Some(fingerprint) = fingerprint {
             builder = builder.with_attribute(fingerprint);
         }
-        let mut buffer = [0; ANSWER_MAX];
-        let encoder = MessageEncoderBuilder::default().build();
-        let len = encoder
-            .encode(&mut buffer, &builder.build())
-            .expect("ANSWER_MAX is room for every answer we make");
-        buffer[..len].to_vec()
+        stun::encode(&builder.build())
     }
 }
 
@@ -180,7 +169,8 @@ fn problem_attributes(problem: &Problem, reason: Reason) -> Vec<StunAttribute> {
     attributes
 }
 
-/// Where the asker is, as seen from here: IPv4 also where a socket of both families saw it as mapped.
+/// Where the asker is, as seen from here: IPv4 also where a socket of both families saw it as
+/// mapped.
 pub(super) fn mapped(from: SocketAddr) -> StunAttribute {
     XorMappedAddress::from(SocketAddr::new(from.ip().to_canonical(), from.port())).into()
 }

@@ -1,7 +1,8 @@
-//! The data path: from a client to a peer, from a peer to a client, and between two clients of this relay.
+//! The data path: from a client to a peer, from a peer to a client, and between two clients of this
+//! relay.
 //!
-//! Source: RFC 8656, sections 11 and 12; DESIGN 2.12. A payload is copied once, into the buffer that is sent. Nothing
-//! is logged for a packet; what is dropped is counted.
+//! Source: RFC 8656, sections 11 and 12; DESIGN 2.12. A payload is copied once, into the buffer
+//! that is sent. Nothing is logged for a packet; what is dropped is counted.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -115,7 +116,8 @@ impl Relay {
         Ok(())
     }
 
-    /// Takes a payload from what its user and all together may send in a second, and counts it as relayed.
+    /// Takes a payload from what its user and all together may send in a second, and counts it as
+    /// relayed.
     fn spend(&mut self, now: Instant, key: Key, bytes: usize) -> Result<(), Refusal> {
         let user = self.allocations.get(key).map(|allocation| allocation.user);
         let user = user.and_then(|user| self.users.get_mut(user)).ok_or(Refusal::NoPermission)?;

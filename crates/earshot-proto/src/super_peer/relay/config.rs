@@ -7,12 +7,14 @@ use crate::wire::policy::Range;
 /// The settings of a [`Relay`](super::Relay).
 #[derive(Clone, Debug)]
 pub struct RelayConfig {
-    /// Networks and addresses of this machine and its owner, public addresses included: never sent to, unless named
-    /// by one of the next two.
+    /// Networks and addresses of this machine and its owner, public addresses included: never sent
+    /// to, unless named by one of the next two.
     pub own: Vec<Range>,
-    /// Ranges that the network policy names: the ban on private addresses is lifted, ICE consent still needed.
+    /// Ranges that the network policy names: the ban on private addresses is lifted, ICE consent
+    /// still needed.
     pub policy: Vec<Range>,
-    /// Ranges that the owner names (`--relay-allow`): no ban and no consent, so that TURN test tools can be run.
+    /// Ranges that the owner names (`--relay-allow`): no ban and no consent, so that TURN test
+    /// tools can be run.
     pub allow: Vec<Range>,
     /// Whether IPv4 relayed addresses can be had.
     pub ipv4: bool,
@@ -54,8 +56,9 @@ pub struct RelayLimits {
 }
 
 impl Default for RelayLimits {
-    /// Our choice, for a super-peer at home: a relayed call is about 20 kB/s with headers left out, so one user's
-    /// share carries several calls or one brisk file, and all together stay below a 100 Mbit/s line.
+    /// Our choice, for a super-peer at home: a relayed call is about 20 kB/s with headers left out,
+    /// so one user's share carries several calls or one brisk file, and all together stay below a
+    /// 100 Mbit/s line.
     fn default() -> Self {
         Self {
             sessions_max: 4096,
@@ -68,12 +71,14 @@ impl Default for RelayLimits {
     }
 }
 
-/// The realm told to clients (RFC 8489, section 14.9). Short, so that even the answer to a request without any
-/// attribute stays within three times its length; credentials are of one super-peer anyway.
+/// The realm told to clients (RFC 8489, section 14.9). Short, so that even the answer to a request
+/// without any attribute stays within three times its length; credentials are of one super-peer
+/// anyway.
 pub const REALM: &str = "earshot";
 /// How long credentials let new allocations be made. DESIGN 2.12.
 pub const CREDENTIALS_LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// How long an allocation lives if the client names no lifetime, and at least. RFC 8656, section 3.2.
+/// How long an allocation lives if the client names no lifetime, and at least. RFC 8656, section
+/// 3.2.
 pub const ALLOCATION_LIFETIME_DEFAULT: Duration = Duration::from_secs(600);
 /// How long an allocation lives at most without a refresh. RFC 8656, section 7.2 (recommended).
 pub const ALLOCATION_LIFETIME_MAX: Duration = Duration::from_secs(3600);
@@ -83,5 +88,6 @@ pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
 pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
 /// How long consent lasts after an answered check. RFC 7675, section 5.1; DESIGN 2.12.
 pub const CONSENT_LIFETIME: Duration = Duration::from_secs(30);
-/// Permissions, channels and watched peers of one allocation. Our choice: a call has a handful of remote candidates.
+/// Permissions, channels and watched peers of one allocation. Our choice: a call has a handful of
+/// remote candidates.
 pub const PEERS_PER_ALLOCATION_MAX: usize = 32;

@@ -1,6 +1,7 @@
 //! What the relay has done and refused, in numbers: for tests, status and the owner's caps.
 //!
-//! Invariant: every packet that is dropped and every request that is refused is counted under one reason.
+//! Invariant: every packet that is dropped and every request that is refused is counted under one
+//! reason.
 
 /// Why something was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,7 +13,8 @@ pub enum Refusal {
     Unauthorized,
     /// The nonce is too old or was given to another address (438).
     StaleNonce,
-    /// A request that is well-formed and cannot be granted as it stands (400, 420, 437, 440, 442, 443).
+    /// A request that is well-formed and cannot be granted as it stands (400, 420, 437, 440, 442,
+    /// 443).
     BadRequest,
     /// The peer address may not be relayed to (403).
     ForbiddenPeer,

@@ -1,9 +1,10 @@
 //! Who may allocate: credentials given over an authenticated link, for a day.
 //!
-//! Source: DESIGN 2.12; RFC 8489, section 9.2 (long-term credentials); RFC 8656, section 5.
-//! The user name on the wire is a random session id, so that who listens learns no name; the password is an HMAC over
-//! it, so that it need not be kept and an allocation can be refreshed as long as it lives.
-//! Invariant: at most [`RelayLimits::sessions_max`] sessions are kept; one is kept while it is good or has allocations.
+//! Source: DESIGN 2.12; RFC 8489, section 9.2 (long-term credentials); RFC 8656, section 5. The
+//! user name on the wire is a random session id, so that who listens learns no name; the password
+//! is an HMAC over it, so that it need not be kept and an allocation can be refreshed as long as it
+//! lives. Invariant: at most [`RelayLimits::sessions_max`] sessions are kept; one is kept while it
+//! is good or has allocations.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,12 +12,12 @@ use std::time::Instant;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use stun_rs::{Algorithm, AlgorithmId, HMACKey};
 use zeroize::Zeroizing;
 
 use super::config::{CREDENTIALS_LIFETIME, REALM, RelayLimits};
 use super::quota::Users;
 use super::slab::Key;
+use super::stun::{Algorithm, AlgorithmId, HMACKey};
 use crate::entropy::Stream;
 use crate::ids::UserName;
 use crate::time::UnixTime;

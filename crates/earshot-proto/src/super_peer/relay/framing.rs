@@ -1,17 +1,19 @@
 //! How payloads travel between the relay and its client: ChannelData and Data indications.
 //!
-//! Source: RFC 8656, sections 11.4 and 12.4. Each is built with one allocation and one copy of the payload.
+//! Source: RFC 8656, sections 11.4 and 12.4. Each is built with one allocation and one copy of the
+//! payload.
 
 use std::net::{IpAddr, SocketAddr};
 
-use stun_rs::attributes::StunAttributeType;
-use stun_rs::attributes::turn::{Data, XorPeerAddress};
-use stun_rs::{MAGIC_COOKIE, MESSAGE_HEADER_SIZE, MessageClass, MessageType, methods};
-
 use super::glance::{Transaction, xor_mask};
+use super::stun::{
+    DATA, Data, MAGIC_COOKIE, MESSAGE_HEADER_SIZE, MessageClass, MessageType, StunAttributeType,
+    XorPeerAddress,
+};
 
-/// The channels that a client may bind. RFC 8656 ends them at 0x4FFF, since QUIC came to live above; RFC 5766 went to
-/// 0x7FFF, and clients older than 2020 (coturn's among them) still draw from there. We share the port with no QUIC.
+/// The channels that a client may bind. RFC 8656 ends them at 0x4FFF, since QUIC came to live
+/// above; RFC 5766 went to 0x7FFF, and clients older than 2020 (coturn's among them) still draw
+/// from there. We share the port with no QUIC.
 pub(super) const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7fff;
 /// Channel number and length.
 const CHANNEL_HEADER: usize = 4;
@@ -55,7 +57,7 @@ pub(super) fn data_indication(
     }
     let cookie = MAGIC_COOKIE.as_u32();
     let mut bytes = Vec::with_capacity(total);
-    let kind = MessageType::new(methods::DATA, MessageClass::Indication).as_u16();
+    let kind = MessageType::new(DATA, MessageClass::Indication).as_u16();
     bytes.extend_from_slice(&kind.to_be_bytes());
     bytes.extend_from_slice(&(attributes as u16).to_be_bytes());
     bytes.extend_from_slice(&cookie.to_be_bytes());
@@ -79,8 +81,6 @@ pub(super) fn data_indication(
 
 #[cfg(test)]
 mod tests {
-    use stun_rs::MessageDecoderBuilder;
-
     use super::*;
 
     #[test]
@@ -88,9 +88,8 @@ mod tests {
         for peer in ["203.0.113.9:4660", "[2a00::9]:4660"] {
             let peer: SocketAddr = peer.parse().unwrap();
             let bytes = data_indication(&[9; 12], peer, b"hello").unwrap();
-            let (message, len) = MessageDecoderBuilder::default().build().decode(&bytes).unwrap();
-            assert_eq!(len, bytes.len());
-            assert_eq!(message.method(), methods::DATA);
+            let message = crate::super_peer::relay::stun::decode(&bytes).unwrap();
+            assert_eq!(message.method(), DATA);
             let got = message.get::<XorPeerAddress>().unwrap().as_xor_peer_address().unwrap();
             assert_eq!(*got.socket_address(), peer);
             let got = message.get::<Data>().unwrap().as_data().unwrap();

@@ -1,14 +1,15 @@
 //! A look at a STUN message without decoding it: what the data path needs, and no allocation.
 //!
-//! Source: RFC 8489, sections 5 and 14; RFC 8656, section 11. Requests to the relay itself are decoded by stun-rs;
-//! this is for what passes through (Send indications, and the checks inside them).
+//! Source: RFC 8489, sections 5 and 14; RFC 8656, section 11. Requests to the relay itself are
+//! decoded by stun-rs; this is for what passes through (Send indications, and the checks inside
+//! them).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use stun_rs::attributes::StunAttributeType;
-use stun_rs::attributes::stun::{Fingerprint, MessageIntegrity, UserName};
-use stun_rs::attributes::turn::{Data, XorPeerAddress};
-use stun_rs::{MAGIC_COOKIE, MESSAGE_HEADER_SIZE, MessageClass, MessageType, methods};
+use super::stun::{
+    BINDING, Data, Fingerprint, MAGIC_COOKIE, MESSAGE_HEADER_SIZE, MessageClass, MessageIntegrity,
+    MessageType, SEND, StunAttributeType, Username, XorPeerAddress,
+};
 
 /// Attribute types from here on may be ignored by who does not know them. RFC 8489, section 14.
 const OPTIONAL_FROM: u16 = 0x8000;
@@ -54,10 +55,10 @@ impl<'a> Glance<'a> {
         self.attributes().find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
     }
 
-    /// The peer and payload of a Send indication; [`None`] if it is none, or asks for what we do not know
-    /// (DONT-FRAGMENT): RFC 8656, section 11.2 has it dropped.
+    /// The peer and payload of a Send indication; [`None`] if it is none, or asks for what we do
+    /// not know (DONT-FRAGMENT): RFC 8656, section 11.2 has it dropped.
     pub(super) fn send_indication(&self) -> Option<(SocketAddr, &'a [u8])> {
-        if self.kind.method() != methods::SEND || self.kind.class() != MessageClass::Indication {
+        if self.kind.method() != SEND || self.kind.class() != MessageClass::Indication {
             return None;
         }
         let (mut peer, mut payload) = (None, None);
@@ -75,21 +76,21 @@ impl<'a> Glance<'a> {
 
     /// Whether this is part of STUN's Binding method: a check, its answer, or a keep-alive.
     pub(super) fn is_check(&self) -> bool {
-        self.kind.method() == methods::BINDING
+        self.kind.method() == BINDING
     }
 
-    /// Whether this asks a peer for consent: a Binding request with a USERNAME of two fragments and integrity
-    /// (RFC 8445, section 7.1.1).
+    /// Whether this asks a peer for consent: a Binding request with a USERNAME of two fragments and
+    /// integrity (RFC 8445, section 7.1.1).
     pub(super) fn asks_consent(&self) -> bool {
         let class = self.kind.class();
         self.is_check()
             && class == MessageClass::Request
-            && self.attribute::<UserName>().is_some_and(is_pair_of_fragments)
+            && self.attribute::<Username>().is_some_and(is_pair_of_fragments)
             && self.attribute::<MessageIntegrity>().is_some_and(|value| value.len() == 20)
     }
 
-    /// Whether this may give consent: a Binding success response with integrity, which a public STUN server that
-    /// answers anybody does not have.
+    /// Whether this may give consent: a Binding success response with integrity, which a public
+    /// STUN server that answers anybody does not have.
     pub(super) fn gives_consent(&self) -> bool {
         let class = self.kind.class();
         self.is_check()
@@ -135,19 +136,12 @@ pub(super) fn xor_mask(transaction: &Transaction) -> u128 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use stun_rs::{MessageEncoderBuilder, StunMessageBuilder, TransactionId};
 
     use super::*;
-
-    fn encode(message: &stun_rs::StunMessage) -> Vec<u8> {
-        let mut buffer = [0; 512];
-        let encoder = MessageEncoderBuilder::default().build();
-        let len = encoder.encode(&mut buffer, message).unwrap();
-        buffer[..len].to_vec()
-    }
+    use crate::super_peer::relay::stun::{StunMessageBuilder, TransactionId, encode};
 
     fn send(peer: SocketAddr, payload: &[u8]) -> StunMessageBuilder {
-        StunMessageBuilder::new(methods::SEND, MessageClass::Indication)
+        StunMessageBuilder::new(SEND, MessageClass::Indication)
             .with_transaction_id(TransactionId::from([3; 12]))
             .with_attribute(XorPeerAddress::from(peer))
             .with_attribute(Data::new(payload))
@@ -181,7 +175,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_can_be_glanced_at(mut bytes in prop::collection::vec(any::<u8>(), 0..200), fix: bool) {
+        fn any_bytes_can_be_glanced_at(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..200),
+            fix: bool,
+        ) {
             if fix && bytes.len() >= 20 {
                 let length = (bytes.len() - 20) as u16 & !3;
                 bytes.truncate(20 + usize::from(length));
@@ -193,7 +190,8 @@ mod tests {
                 glance.send_indication();
                 glance.asks_consent();
                 glance.gives_consent();
-                prop_assert!(glance.attributes().map(|(_, v)| v.len() + 4).sum::<usize>() <= bytes.len());
+                let read: usize = glance.attributes().map(|(_, value)| value.len() + 4).sum();
+                prop_assert!(read <= bytes.len());
             }
         }
     }

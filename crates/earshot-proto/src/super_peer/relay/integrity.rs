@@ -1,22 +1,22 @@
 //! Who asks: checking a request's long-term credentials, and sealing the answer.
 //!
 //! Source: RFC 8489, sections 9.2.4 and 14.5 to 14.7. SHA-1 (MESSAGE-INTEGRITY) and SHA-256
-//! (MESSAGE-INTEGRITY-SHA256) are both taken; the answer is sealed as the question was.
-//! Invariant: a [`Member`] exists only for a request whose integrity was verified with a nonce given to its source.
+//! (MESSAGE-INTEGRITY-SHA256) are both taken; the answer is sealed as the question was. Invariant:
+//! a [`Member`] exists only for a request whose integrity was verified with a nonce given to its
+//! source.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use stun_rs::attributes::stun::{
-    Fingerprint, MessageIntegrity, MessageIntegritySha256, Nonce, PasswordAlgorithm, Realm,
-    UserName,
-};
-use stun_rs::attributes::{StunAttribute, StunAttributeType, ice, turn};
-use stun_rs::{AlgorithmId, HMACKey, StunMessage, get_input_text};
-
 use super::answer::Problem;
 use super::credentials::{Session, SessionId, Sessions};
 use super::nonce::Nonces;
+use super::stun::{
+    AlgorithmId, ChannelNumber, EvenPort, Fingerprint, HMACKey, LifeTime, MessageIntegrity,
+    MessageIntegritySha256, Nonce, PasswordAlgorithm, Realm, RequestedAddressFamily,
+    RequestedTransport, ReservationToken, StunAttribute, StunAttributeType, StunMessage, Username,
+    XorPeerAddress, get_input_text, ice,
+};
 
 /// How a message is sealed: by which HMAC, under a key made by which hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub(super) fn authenticate(
     (from, message, bytes): (SocketAddr, &StunMessage, &[u8]),
 ) -> Result<Member, Problem> {
     let integrity = Integrity::claimed(message).ok_or(Problem::Unauthorized)?;
-    let username = message.get::<UserName>().and_then(|a| a.as_user_name().ok());
+    let username = message.get::<Username>().and_then(|a| a.as_user_name().ok());
     let nonce = message.get::<Nonce>().and_then(|a| a.as_nonce().ok());
     let (Some(username), Some(nonce)) = (username, nonce) else {
         return Err(Problem::BadRequest);
@@ -114,12 +114,13 @@ pub(super) fn is_fingerprint_right(message: &StunMessage, bytes: &[u8]) -> bool 
     fingerprint.zip(input).is_some_and(|(fingerprint, input)| fingerprint.validate(&input))
 }
 
-/// Attributes that this relay understands, of those that must be understood: RFC 8489, section 14. What the library
-/// knows beside these (RFC 5780's CHANGE-REQUEST …) it answers as unknown, and so DONT-FRAGMENT, which a relay that
-/// cannot set the DF bit must treat as unknown (RFC 8656, section 7.2).
+/// Attributes that this relay understands, of those that must be understood: RFC 8489, section 14.
+/// What the library knows beside these (RFC 5780's CHANGE-REQUEST …) it answers as unknown, and so
+/// DONT-FRAGMENT, which a relay that cannot set the DF bit must treat as unknown (RFC 8656, section
+/// 7.2).
 pub(super) fn not_understood(message: &StunMessage) -> Vec<u16> {
     let known = [
-        UserName::get_type(),
+        Username::get_type(),
         MessageIntegrity::get_type(),
         MessageIntegritySha256::get_type(),
         Realm::get_type(),
@@ -127,13 +128,13 @@ pub(super) fn not_understood(message: &StunMessage) -> Vec<u16> {
         PasswordAlgorithm::get_type(),
         ice::Priority::get_type(),
         ice::UseCandidate::get_type(),
-        turn::ChannelNumber::get_type(),
-        turn::LifeTime::get_type(),
-        turn::XorPeerAddress::get_type(),
-        turn::RequestedAddressFamily::get_type(),
-        turn::EvenPort::get_type(),
-        turn::RequestedTrasport::get_type(),
-        turn::ReservationToken::get_type(),
+        ChannelNumber::get_type(),
+        LifeTime::get_type(),
+        XorPeerAddress::get_type(),
+        RequestedAddressFamily::get_type(),
+        EvenPort::get_type(),
+        RequestedTransport::get_type(),
+        ReservationToken::get_type(),
     ];
     let all = message.attributes().iter().map(StunAttribute::attribute_type);
     all.filter(|kind| kind.is_comprehension_required() && !known.contains(kind))

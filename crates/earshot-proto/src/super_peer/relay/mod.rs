@@ -1,18 +1,21 @@
 //! The super-peer's relay: a STUN and TURN server as a machine without sockets.
 //!
-//! Source: RFC 8489 (STUN), RFC 8656 (TURN), DESIGN 2.12 (relay rules). Coded by stun-rs; what passes through is framed
-//! here. Where calls cannot go direct they go through a relay; it sees sealed packets and the addresses of both ends.
+//! Source: RFC 8489 (STUN), RFC 8656 (TURN), DESIGN 2.12 (relay rules). Coded by stun-rs; what
+//! passes through is framed here. Where calls cannot go direct they go through a relay; it sees
+//! sealed packets and the addresses of both ends.
 //!
-//! It takes datagrams of the main port whose first byte [`Relay::serves`], and what happens at relay ports; it gives
-//! datagrams of the main port, and orders to relay ports. What is built: Binding, Allocate (UDP; IPv4 or IPv6),
-//! Refresh, CreatePermission, ChannelBind, Send and Data, ChannelData. EVEN-PORT and RESERVATION-TOKEN get 508,
-//! DONT-FRAGMENT 420, ADDITIONAL-ADDRESS-FAMILY an IPv4 allocation with ADDRESS-ERROR-CODE 440.
+//! It takes datagrams of the main port whose first byte [`Relay::serves`], and what happens at
+//! relay ports; it gives datagrams of the main port, and orders to relay ports. What is built:
+//! Binding, Allocate (UDP; IPv4 or IPv6), Refresh, CreatePermission, ChannelBind, Send and Data,
+//! ChannelData. RESERVATION-TOKEN, and EVEN-PORT with a reservation, get 508, DONT-FRAGMENT 420,
+//! ADDITIONAL-ADDRESS-FAMILY an IPv4 allocation with ADDRESS-ERROR-CODE 440.
 //!
-//! Invariants: a packet without credentials leaves no memory behind but a place in one bounded table; nothing is sent
-//! to a peer address that [`peer_rules`] denies, and nothing but ten checks a second before the peer consents
-//! ([`allocation`]); an answer to an address that has proven nothing is at most three times its question, and one of
-//! ten in that second.
+//! Invariants: a packet without credentials leaves no memory behind but a place in one bounded
+//! table; nothing is sent to a peer address that [`peer_rules`] denies, and nothing but ten checks
+//! a second before the peer consents ([`allocation`]); an answer to an address that has proven
+//! nothing is at most three times its question, and one of ten in that second.
 
+mod allocate;
 mod allocation;
 mod answer;
 mod carry;
@@ -29,13 +32,12 @@ mod quota;
 mod slab;
 #[cfg(test)]
 mod stories;
+mod stun;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
-
-use stun_rs::{MessageClass, MessageDecoderBuilder, methods};
 
 use self::allocation::Allocation;
 use self::answer::{AMPLIFICATION_MAX, Answer};
@@ -53,17 +55,20 @@ use self::peer_rules::PeerRules;
 use self::per_second::PerSecond;
 use self::quota::{Bucket, Users};
 use self::slab::{Key, Slab};
+use self::stun::{BINDING, MessageClass, SEND};
 use crate::entropy::Stream;
 use crate::ids::UserName;
 use crate::port::{RelayPortEvent, RelayPortId, RelayPortOrder, Transmit};
 use crate::time::UnixTime;
 
-/// Addresses whose answers are counted at one time; a stranger's eleventh answer and the 4,097th stranger of a second
-/// get none. Our choice: 4,096 strangers a second are a flood, and 120 bytes each are half a megabyte.
+/// Addresses whose answers are counted at one time; a stranger's eleventh answer and the 4,097th
+/// stranger of a second get none. Our choice: 4,096 strangers a second are a flood, and 120 bytes
+/// each are half a megabyte.
 const STRANGERS_MAX: usize = 4096;
 /// Peers without consent whose checks are counted at one time, over all allocations.
 const CHECKED_MAX: usize = 4096;
-/// Longest request that is decoded. Our choice: the longest honest one, a CreatePermission for many peers, is shorter.
+/// Longest request that is decoded. Our choice: the longest honest one, a CreatePermission for many
+/// peers, is shorter.
 const REQUEST_MAX: usize = 1500;
 
 /// The relay of one super-peer.
@@ -128,7 +133,8 @@ impl Relay {
         }
     }
 
-    /// Whether a datagram that begins with this byte is for the relay: STUN (RFC 8489, section 5) or a channel.
+    /// Whether a datagram that begins with this byte is for the relay: STUN (RFC 8489, section 5)
+    /// or a channel.
     #[must_use]
     pub const fn serves(first_byte: u8) -> bool {
         matches!(first_byte, 0..=3 | 0x40..=0x7f)
@@ -235,12 +241,12 @@ impl Relay {
     ) {
         let method = glance.kind.method();
         match glance.kind.class() {
-            MessageClass::Indication if method == methods::SEND => match glance.send_indication() {
+            MessageClass::Indication if method == SEND => match glance.send_indication() {
                 Some((peer, payload)) => self.send_indication(now, from, peer, payload),
                 None => self.counters.refuse(Refusal::Malformed),
             },
             // A Binding indication keeps a NAT open and wants no answer (RFC 8489, section 3).
-            MessageClass::Indication if method == methods::BINDING => {}
+            MessageClass::Indication if method == BINDING => {}
             MessageClass::Request if turn::METHODS.contains(&method) => {
                 self.request(now, wall, from, bytes);
             }
@@ -252,18 +258,17 @@ impl Relay {
     }
 
     fn request(&mut self, now: Instant, wall: UnixTime, from: SocketAddr, bytes: &[u8]) {
-        let decoder = MessageDecoderBuilder::default().build();
         let decoded = Some(bytes).filter(|bytes| bytes.len() <= REQUEST_MAX);
-        let decoded = decoded.and_then(|bytes| decoder.decode(bytes).ok());
-        let decoded =
-            decoded.filter(|(message, _)| integrity::is_fingerprint_right(message, bytes));
+        let decoded = decoded.and_then(stun::decode);
+        let decoded = decoded.filter(|known| integrity::is_fingerprint_right(known, bytes));
         match decoded {
-            Some((message, _)) => self.answer_request(now, wall, from, &message, bytes),
+            Some(message) => self.answer_request(now, wall, from, &message, bytes),
             None => self.counters.refuse(Refusal::Malformed),
         }
     }
 
-    /// Answers an address that has proven nothing: within the budget of its question, and not too often.
+    /// Answers an address that has proven nothing: within the budget of its question, and not too
+    /// often.
     fn answer_stranger(
         &mut self,
         now: Instant,
@@ -306,7 +311,8 @@ impl Relay {
     }
 }
 
-/// Whom a stranger's answers are counted for: its IPv4 address, or the /64 that one IPv6 host has to itself.
+/// Whom a stranger's answers are counted for: its IPv4 address, or the /64 that one IPv6 host has
+/// to itself.
 fn stranger(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),

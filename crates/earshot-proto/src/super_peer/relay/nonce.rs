@@ -1,9 +1,9 @@
 //! Nonces that cost no memory: a half-hour number and an HMAC over it and the asker's address.
 //!
-//! Source: RFC 8489, section 9.2; RFC 8656, section 5 (expire at least once an hour). Sixteen characters, so that a
-//! 401 with a short realm stays within three times the shortest question.
-//! Invariant: a nonce is good only from the address it was given to, so a valid one proves that its bearer receives
-//! there.
+//! Source: RFC 8489, section 9.2; RFC 8656, section 5 (expire at least once an hour). Sixteen
+//! characters, so that a 401 with a short realm stays within three times the shortest question.
+//! Invariant: a nonce is good only from the address it was given to, so a valid one proves that its
+//! bearer receives there.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};

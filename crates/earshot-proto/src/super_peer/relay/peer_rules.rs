@@ -1,8 +1,9 @@
-//! Where the relay may send: never to this machine, its owner's networks or anything that is not the open Internet,
-//! in whatever spelling it is named.
+//! Where the relay may send: never to this machine, its owner's networks or anything that is not
+//! the open Internet, in whatever spelling it is named.
 //!
-//! Source: DESIGN 2.12 and 6; IANA special-purpose address registries (RFC 6890); RFC 8656, section 21.3 (firewalls).
-//! Invariant: an IPv6 address that holds IPv4 addresses is at most as permitted as each of them.
+//! Source: DESIGN 2.12 and 6; IANA special-purpose address registries (RFC 6890); RFC 8656, section
+//! 21.3 (firewalls). Invariant: an IPv6 address that holds IPv4 addresses is at most as permitted
+//! as each of them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -71,8 +72,8 @@ fn held_v4(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         [0x2002, ..] => [at(80), None],
         // Teredo (RFC 4380): the server, and the client with every bit turned
         [0x2001, 0, ..] => [at(64), Some(Ipv4Addr::from_bits(!(bits as u32)))],
-        // NAT64, well-known prefix (RFC 6052); IPv4-compatible (RFC 4291); IPv4-translated (RFC 2765);
-        // IPv4-mapped is canonical IPv4 before it comes here
+        // NAT64, well-known prefix (RFC 6052); IPv4-compatible (RFC 4291); IPv4-translated (RFC
+        // 2765); IPv4-mapped is canonical IPv4 before it comes here
         [0x64, 0xff9b, 0, 0, 0, 0, _, _] | [0, 0, 0, 0, 0 | 0xffff, _, _, _] => [at(0), None],
         // ISATAP (RFC 5214): interface identifier [02]00:5efe:a.b.c.d
         [_, _, _, _, 0 | 0x0200, 0x5efe, _, _] => [at(0), None],
@@ -96,8 +97,8 @@ const fn v6(a: u16, b: u16, prefix: u8) -> Range {
     Range { address: IpAddr::V6(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0)), prefix }
 }
 
-/// IPv4 that leads to oneself, a private network, a group or nowhere. The documentation ranges (192.0.2.0/24 and its
-/// sisters) are routed nowhere and left to tests.
+/// IPv4 that leads to oneself, a private network, a group or nowhere. The documentation ranges
+/// (192.0.2.0/24 and its sisters) are routed nowhere and left to tests.
 const BANNED_V4: [Range; 12] = [
     v4(0, 0, 0, 8),      // this network
     v4(10, 0, 0, 8),     // private
@@ -113,12 +114,13 @@ const BANNED_V4: [Range; 12] = [
     v4(240, 0, 0, 4),    // reserved, and broadcast
 ];
 
-/// All of IPv6 that is open: global unicast, and IPv4 through NAT64. Not loopback, unspecified, unique-local,
-/// link-local, site-local, multicast, local NAT64 (64:ff9b:1::/48), discard, IPv4-compatible or -translated.
+/// All of IPv6 that is open: global unicast, and IPv4 through NAT64. Not loopback, unspecified,
+/// unique-local, link-local, site-local, multicast, local NAT64 (64:ff9b:1::/48), discard,
+/// IPv4-compatible or -translated.
 const OPEN_V6: [Range; 2] = [v6(0x2000, 0, 3), v6(0x64, 0xff9b, 96)];
 
-/// What inside [`OPEN_V6`] is not: 2001:1::/32 to 2001:1ff::/32 (protocol assignments; Teredo is judged by what
-/// it holds).
+/// What inside [`OPEN_V6`] is not: 2001:1::/32 to 2001:1ff::/32 (protocol assignments; Teredo is
+/// judged by what it holds).
 const BANNED_V6: [Range; 9] = [
     v6(0x2001, 0x1, 32),
     v6(0x2001, 0x2, 31),

@@ -1,8 +1,8 @@
 //! At most ten of something in any second for each of many, in bounded memory.
 //!
-//! Source: DESIGN 2.12 (ten answers a second to an unverified address, ten checks a second to a peer).
-//! Invariant: exact, not on average: no window of one second holds an eleventh. When the table is full of addresses
-//! that were active within the last second, a new one gets nothing.
+//! Source: DESIGN 2.12 (ten answers a second to an unverified address, ten checks a second to a
+//! peer). Invariant: exact, not on average: no window of one second holds an eleventh. When the
+//! table is full of addresses that were active within the last second, a new one gets nothing.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -48,8 +48,8 @@ impl<K: Ord + Copy> PerSecond<K> {
         admitted
     }
 
-    /// Forgets who was silent for a second; looks through the table at most once a second, so that a flood of new
-    /// addresses costs each of them only a look-up.
+    /// Forgets who was silent for a second; looks through the table at most once a second, so that
+    /// a flood of new addresses costs each of them only a look-up.
     fn sweep(&mut self, now_ms: u64) {
         if now_ms < self.swept_ms + SECOND_MS {
             return;
@@ -58,7 +58,8 @@ impl<K: Ord + Copy> PerSecond<K> {
         self.recent.retain(|_, recent| recent.newest_ms() + SECOND_MS >= now_ms);
     }
 
-    /// Counted from two seconds before the start, so that no time is 0 and the first sweep is not too early.
+    /// Counted from two seconds before the start, so that no time is 0 and the first sweep is not
+    /// too early.
     fn millis(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.start).as_millis() as u64 + 2 * SECOND_MS
     }

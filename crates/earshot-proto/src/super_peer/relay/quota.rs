@@ -1,6 +1,7 @@
 //! How much one user may use: sessions, allocations, bytes per second.
 //!
-//! Source: DESIGN 2.12 (quotas per user). Invariant: a user is remembered only while it has a session.
+//! Source: DESIGN 2.12 (quotas per user). Invariant: a user is remembered only while it has a
+//! session.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

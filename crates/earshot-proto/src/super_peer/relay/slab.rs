@@ -1,7 +1,7 @@
 //! Things kept under small numbers that are found at once and not soon used again.
 //!
-//! A key is a place (16 bits) and how often the place was used before (16 bits): a late event for something gone
-//! does not meet its successor.
+//! A key is a place (16 bits) and how often the place was used before (16 bits): a late event for
+//! something gone does not meet its successor.
 
 /// Names a thing in a [`Slab`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -252,7 +252,8 @@ fn a_user_who_spends_its_bytes_waits_and_others_do_not() {
 }
 
 proptest! {
-    /// Whatever a member sends to an address that has not consented, what goes out is STUN Binding, short and rare.
+    /// Whatever a member sends to an address that has not consented, what goes out is STUN Binding,
+    /// short and rare.
     #[test]
     fn no_payload_gets_past_consent(payloads in prop::collection::vec(
         prop_oneof![

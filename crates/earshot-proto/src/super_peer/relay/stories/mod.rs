@@ -1,4 +1,5 @@
-//! Stories of the relay in virtual time: a stage with clients, peers and a clock that only the story moves.
+//! Stories of the relay in virtual time: a stage with clients, peers and a clock that only the
+//! story moves.
 
 mod abuse;
 mod carrying;
