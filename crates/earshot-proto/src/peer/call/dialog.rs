@@ -1,19 +1,22 @@
-//! The signals of one call between two devices: numbered, repeated until heard, taken once and in order.
+//! The signals of one call between two devices: numbered, repeated until heard, taken once and in
+//! order.
 //!
-//! Signals travel over TCP, but through super-peers that may crash with a signal in hand, and by another way when one
-//! fails; so what must arrive is repeated here, end to end. What comes before its turn is kept within
-//! [`EARLY_MAX`]; beyond it (and before the offer, which makes the dialog) it is not heard, so that the sender, who
-//! keeps it anyway, repeats it. Invariants: every number is taken at most once; nothing is taken after an end.
+//! Signals travel over TCP, but through super-peers that may crash with a signal in hand, and by
+//! another way when one fails; so what must arrive is repeated here, end to end. What comes before
+//! its turn is kept within [`EARLY_MAX`]; beyond it (and before the offer, which makes the dialog)
+//! it is not heard, so that the sender, who keeps it anyway, repeats it. Invariants: every number
+//! is taken at most once; nothing is taken after an end.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::wire::sealed::call::SignalBody;
 
-/// First wait before what was not heard is said again. Our choice: above the round trip through two super-peers on
-/// two continents (about 0.4 s), so that what is on its way is seldom repeated.
+/// First wait before what was not heard is said again. Our choice: above the round trip through two
+/// super-peers on two continents (about 0.4 s), so that what is on its way is seldom repeated.
 pub(super) const REPEAT_FIRST: Duration = Duration::from_millis(500);
-/// Longest wait between two repetitions. Our choice: a home that crashed is replaced within seconds.
+/// Longest wait between two repetitions. Our choice: a home that crashed is replaced within
+/// seconds.
 pub(super) const REPEAT_LONGEST: Duration = Duration::from_secs(4);
 /// Signals kept that came before their turn. Our choice: more than one side says in one go.
 pub(super) const EARLY_MAX: usize = 16;
@@ -88,7 +91,8 @@ impl Dialog {
             return Vec::new();
         }
         if matches!(body, SignalBody::End { .. }) {
-            // Even out of all order: whoever was started anew counts from 1 again to say that it knows nothing.
+            // Even out of all order: whoever was started anew counts from 1 again to say that it
+            // knows nothing.
             self.ended = true;
             self.taken = number.max(self.taken);
             self.early.clear();

@@ -1,7 +1,8 @@
-//! Legs of calls that are over: each end is repeated until it is heard, and late signals are answered with it.
+//! Legs of calls that are over: each end is repeated until it is heard, and late signals are
+//! answered with it.
 //!
-//! Invariant: at most [`REMEMBERED_MAX`] are kept, the oldest goes first; none is repeated longer than
-//! [`patience::FAREWELL`].
+//! Invariant: at most [`REMEMBERED_MAX`] are kept, the oldest goes first; none is repeated longer
+//! than [`patience::FAREWELL`].
 
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -1,8 +1,9 @@
-//! One call towards one device of the other user: the way signals take to it, what is still to be heard by it, and
-//! the path of the voice to it.
+//! One call towards one device of the other user: the way signals take to it, what is still to be
+//! heard by it, and the path of the voice to it.
 //!
-//! A leg knows facts (rung, cut off, path up, path down, probed in vain); what follows from them for the call is
-//! decided by [`super::one`]. Invariant: once a leg was closed it holds no key, no path, and says nothing new.
+//! A leg knows facts (rung, cut off, path up, path down, probed in vain); what follows from them
+//! for the call is decided by [`super::one`]. Invariant: once a leg was closed it holds no key, no
+//! path, and says nothing new.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -25,8 +26,9 @@ use crate::wire::sealed::call::{
     CANDIDATE_MAX, CANDIDATES_MAX, IceCredentials, Signal, SignalBody, SignalledEnd,
 };
 
-/// How often a signal is repeated by one case before the next one is tried: silence is a failure too. Our choice: with
-/// the waits of [`super::dialog`] that is 1.5 s, longer than any round trip, shorter than a caller's patience.
+/// How often a signal is repeated by one case before the next one is tried: silence is a failure
+/// too. Our choice: with the waits of [`super::dialog`] that is 1.5 s, longer than any round trip,
+/// shorter than a caller's patience.
 const REPEATS_PER_CASE: u32 = 2;
 type Candidates = List<Text<CANDIDATE_MAX>, CANDIDATES_MAX>;
 
@@ -158,7 +160,11 @@ impl Leg {
 
     /// Whether a signal comes from the device (and the person) of this leg.
     pub(super) fn is_with(&self, from: &Sender) -> bool {
-        self.to == from.address && self.identity == from.identity
+        self.is_at(&from.address, &from.identity)
+    }
+
+    pub(super) fn is_at(&self, device: &Address, identity: &VerifyKey) -> bool {
+        self.to == *device && self.identity == *identity
     }
 
     pub(super) fn case(&self) -> SignalingCase {
@@ -182,7 +188,8 @@ impl Leg {
         self.secret.as_ref().map(Contribution::public)
     }
 
-    /// Makes the keys of the voice from both contributions; ours is used up. False: theirs is refused.
+    /// Makes the keys of the voice from both contributions; ours is used up. False: theirs is
+    /// refused.
     pub(super) fn agree(&mut self, cx: &Cx<'_>, theirs: &AgreeKey) -> bool {
         let Some(own) = self.secret.take() else { return self.keys.is_some() };
         let ours = Party {
@@ -292,6 +299,25 @@ impl Leg {
     pub(super) fn take_home(&mut self, cx: &mut Cx<'_>, home: NodeEntry) {
         self.home = Some(home);
         self.repeat(cx);
+    }
+
+    /// The device was located anew.
+    pub(super) fn handle_found(&mut self, cx: &mut Cx<'_>, found: &Callee) {
+        self.home = found.home;
+        self.direct = found.direct;
+        if self.cut_off.take().is_some() {
+            self.start_over();
+            self.repeat(cx);
+        }
+    }
+
+    /// Whether every way to the device ended nowhere, and it was there before: it must have moved.
+    pub(super) fn is_lost(&self) -> bool {
+        let elsewhere = match self.cut_off {
+            Some(SendFailure::NoConnection | SendFailure::Undelivered(_)) => true,
+            Some(SendFailure::Unlinked) | None => false,
+        };
+        elsewhere && self.met
     }
 
     /// Says how a signal fared that went out by `case`.

@@ -1,6 +1,8 @@
-//! The path of the voice to one device while it is made and used: credentials, candidates, what became of it.
+//! The path of the voice to one device while it is made and used: credentials, candidates, what
+//! became of it.
 //!
-//! Source: trickle ICE (RFC 8838). Invariant: at most [`CANDIDATES_TOTAL_MAX`] candidates go out and come in.
+//! Source: trickle ICE (RFC 8838). Invariant: at most [`CANDIDATES_TOTAL_MAX`] candidates go out
+//! and come in.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +12,11 @@ use crate::port::{PathDown, PathEvent, PathFacts, PathId, PathOrder, PathPolicy}
 use crate::wire::bounded::{List, Text};
 use crate::wire::sealed::call::{CANDIDATE_MAX, CANDIDATES_MAX, IceCredentials, SignalBody};
 
-/// Candidates of one path on each side at most. Our choice: a laptop with six interfaces, two address families and
-/// four relays stays below it.
+/// Candidates of one path on each side at most. Our choice: a laptop with six interfaces, two
+/// address families and four relays stays below it.
 pub(super) const CANDIDATES_TOTAL_MAX: usize = 64;
-/// How long candidates found one after the other wait to travel together. RFC 8838 leaves it open; our choice: one
-/// screen refresh, since interfaces are all found within that time.
+/// How long candidates found one after the other wait to travel together. RFC 8838 leaves it open;
+/// our choice: one screen refresh, since interfaces are all found within that time.
 const TOGETHER: Duration = Duration::from_millis(20);
 
 type Candidate = Text<CANDIDATE_MAX>;

@@ -1,8 +1,8 @@
 //! Calls: from a name to voice, and to an end that says why. DESIGN 2.10; lecture, slide 32.
 //!
-//! [`Calls`] is a machine inside the peer: it decides, the peer seals, sends and locates for it. It is given commands,
-//! what was located, opened signals, how sent ones fared, and what path and voice report; it gives [`CallsOutput`]s.
-//! One call at a time: a second caller hears *busy*.
+//! [`Calls`] is a machine inside the peer: it decides, the peer seals, sends and locates for it. It
+//! is given commands, what was located, opened signals, how sent ones fared, and what path and
+//! voice report; it gives [`CallsOutput`]s. One call at a time: a second caller hears *busy*.
 //!
 //! | file | what it is for |
 //! |---|---|
@@ -17,12 +17,13 @@
 //! | [`reason`] | why a call ended |
 //! | [`view`] | a call as its owner sees it |
 //!
-//! **Addresses.** A call with somebody who is no buddy, or with an own address to hide, never goes straight, and its
-//! paths are opened for relayed candidates only, for the whole call: neither side learns an address, before or after
-//! the call is accepted.
+//! **Addresses.** Whoever calls, or is called by, somebody who is no buddy of theirs, or hides its
+//! address, never goes straight and opens its path for relayed candidates only, for the whole call:
+//! it shows no address, before or after the call is accepted.
 //!
-//! Invariants: each call that was shown ends once, with a reason; after an end nothing of it is left but a bounded
-//! memory; every state has a deadline except talking, which lives as long as its path.
+//! Invariants: each call that was shown ends once, with a reason; after an end nothing of it is
+//! left but a bounded memory; every state has a deadline except talking, which lives as long as its
+//! path.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -160,7 +161,8 @@ impl Calls {
         self.order(now, call, One::decline)
     }
 
-    /// Ends a call, whatever its state: one that rings here is declined, one not answered yet is cancelled.
+    /// Ends a call, whatever its state: one that rings here is declined, one not answered yet is
+    /// cancelled.
     ///
     /// # Errors
     /// [`Refused::NoSuchCall`].
@@ -265,7 +267,8 @@ impl Calls {
                 let reason = SignalledEnd::Unknown;
                 self.answer_unknown(from, signal, SignalBody::End { reason });
             }
-            // What belongs to no call of ours is not heard: before its offer it comes again, after all it is late.
+            // What belongs to no call of ours is not heard: before its offer it comes again, after
+            // all it is late.
             SignalBody::Offer { .. }
             | SignalBody::Ringing { .. }
             | SignalBody::Ice { .. }
@@ -278,8 +281,9 @@ impl Calls {
         }
     }
 
-    /// Answers about a call that is not known here, without remembering anything. The way back is the one it came;
-    /// through both super-peers there is none without knowing the other's, and the asker's patience ends instead.
+    /// Answers about a call that is not known here, without remembering anything. The way back is
+    /// the one it came; through both super-peers there is none without knowing the other's, and the
+    /// asker's patience ends instead.
     fn answer_unknown(&mut self, from: &Sender, to: &Signal, body: SignalBody) {
         let Some(route) = signaling::route(to.case, Side::Callee, None, None) else { return };
         let number = u32::from(!matches!(body, SignalBody::Heard));
@@ -311,12 +315,14 @@ impl Calls {
             return self.with_current(now, |_, _| {});
         };
         if one.calls(&from.address.user) {
-            // Both called: the lower id gives way. Ours stays: theirs is not heard, and given up at their side.
+            // Both called: the lower id gives way. Ours stays: theirs is not heard, and given up at
+            // their side.
             if signal.call > one.id() {
                 self.cross(now, from, signal, offer);
             }
         } else if one.is_with(&from.address) {
-            // That device cannot hold two calls: has it lost this one? Its offer is not heard before we know.
+            // That device cannot hold two calls: has it lost this one? Its offer is not heard
+            // before we know.
             self.with_current(now, One::ask);
         } else {
             self.refuse(now, from, signal, offer, EndReason::Busy);

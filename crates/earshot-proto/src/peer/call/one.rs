@@ -1,7 +1,8 @@
 //! One call: its states, what moves it from one to the next, and how it ends.
 //!
-//! Source: DESIGN 2.10. Every input is taken in by the legs as facts; [`One::review`] then draws the conclusions and
-//! shows the call when it looks different. Invariant: [`State::Over`] is entered once, through [`One::finish`].
+//! Source: DESIGN 2.10. Every input is taken in by the legs as facts; [`One::review`] then draws
+//! the conclusions and shows the call when it looks different. Invariant: [`State::Over`] is
+//! entered once, through [`One::finish`].
 
 use std::time::Instant;
 
@@ -20,8 +21,9 @@ use crate::wire::sealed::call::{Signal, SignalBody, SignalledEnd};
 mod conclusions;
 mod picture;
 
-/// Where a call stands, each state with what it needs. While it is called there is a leg for each of the callee's
-/// devices; from an answer on, and where it rings, there is one; before and after there is none.
+/// Where a call stands, each state with what it needs. While it is called there is a leg for each
+/// of the callee's devices; from an answer on, and where it rings, there is one; before and after
+/// there is none.
 #[derive(Debug)]
 enum State {
     /// The callee's devices are looked for.
@@ -55,6 +57,7 @@ pub(super) struct One {
     joined: Option<Instant>,
     answered: Option<Instant>,
     since: Instant,
+    relocated: Option<Instant>,
     shown: Option<CallView>,
 }
 
@@ -75,6 +78,7 @@ impl One {
             joined: None,
             answered: None,
             since: cx.now,
+            relocated: None,
             shown: None,
         }
     }
@@ -275,7 +279,7 @@ impl One {
         found: Result<Vec<Callee>, NotLocated>,
     ) {
         if !matches!(self.state, State::Locating { .. }) {
-            return;
+            return self.handle_relocated(cx, found);
         }
         let callees = match found {
             Ok(callees) => callees,
@@ -296,6 +300,16 @@ impl One {
         }
         let (called, give_up) = (self.legs.len(), cx.now + patience::OFFER);
         self.state = State::Calling { called, give_up, refusal: None };
+    }
+
+    /// What was located in the middle of a call tells where to go on speaking; nothing ends by it.
+    fn handle_relocated(&mut self, cx: &mut Cx<'_>, found: Result<Vec<Callee>, NotLocated>) {
+        for callee in found.into_iter().flatten() {
+            let there = |leg: &&mut Leg| leg.is_at(&callee.address, &callee.identity);
+            if let Some(leg) = self.legs.iter_mut().find(there) {
+                leg.handle_found(cx, &callee);
+            }
+        }
     }
 
     pub(super) fn handle_signal(&mut self, cx: &mut Cx<'_>, from: &Sender, signal: &Signal) {

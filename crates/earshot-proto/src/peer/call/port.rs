@@ -158,7 +158,8 @@ pub struct Post {
 /// One thing to do for the calls.
 #[derive(Debug)]
 pub enum CallsOutput {
-    /// Find the devices of this user; answer by [`Calls::handle_located`].
+    /// Find the devices of this user; answer by [`Calls::handle_located`]. Asked once at the start
+    /// of a call, and again when a device is no longer where it was.
     Locate {
         /// For this call.
         call: CallId,
@@ -167,8 +168,8 @@ pub enum CallsOutput {
     },
     /// Seal and send.
     Send(Box<Post>),
-    /// Nothing more will be said to this device about this call of ourselves: a connection that was opened only for
-    /// it can be closed.
+    /// Nothing more will be said to this device about this call of ourselves: a connection that was
+    /// opened only for it can be closed.
     Forget {
         /// The call.
         call: CallId,

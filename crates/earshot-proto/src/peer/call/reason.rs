@@ -1,6 +1,7 @@
 //! Why a call ended: a closed list, each with who ended it and what is known.
 //!
-//! Source: INTERFACES 3 (`callChanged.call.end`), DESIGN 2.10. Invariant: a call ends once, and never without a reason.
+//! Source: INTERFACES 3 (`callChanged.call.end`), DESIGN 2.10. Invariant: a call ends once, and
+//! never without a reason.
 
 use std::time::Duration;
 
@@ -58,7 +59,8 @@ pub enum EndReason {
     PeerVanished,
     /// We ourselves lost the network's signaling before the call was made.
     SignalingLost,
-    /// The keys did not fit: the other side's contribution is no key, or its identity is not the one we know.
+    /// The keys did not fit: the other side's contribution is no key, or its identity is not the
+    /// one we know.
     KeysRefused,
     /// Neither microphone nor speaker works.
     AudioFailed,
@@ -203,8 +205,8 @@ pub(super) enum Stage {
     Joined,
 }
 
-/// What is said to the other side about an end decided here. What is nobody's business there (a block, a broken
-/// network here) reads like an everyday end.
+/// What is said to the other side about an end decided here. What is nobody's business there (a
+/// block, a broken network here) reads like an everyday end.
 pub(super) const fn told(reason: EndReason, stage: Stage, direction: Direction) -> SignalledEnd {
     match reason {
         EndReason::HungUp => SignalledEnd::HungUp,
@@ -229,5 +231,45 @@ pub(super) const fn told(reason: EndReason, stage: Stage, direction: Direction) 
         EndReason::AudioFailed => SignalledEnd::AudioFailed,
         EndReason::AnsweredElsewhere => SignalledEnd::AnsweredElsewhere,
         EndReason::Internal => SignalledEnd::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_other_side_is_told_is_the_same_end_or_an_everyday_one() {
+        for reason in EndReason::ALL {
+            for stage in [Stage::Asking, Stage::Joined] {
+                for (here, there) in
+                    [(Direction::In, Direction::Out), (Direction::Out, Direction::In)]
+                {
+                    let (understood, by) = heard(told(reason, stage, here), there);
+                    let hidden = match reason {
+                        EndReason::NotFound
+                        | EndReason::Offline
+                        | EndReason::Blocked
+                        | EndReason::PeerVanished
+                        | EndReason::SignalingLost => true,
+                        EndReason::HungUp
+                        | EndReason::Declined
+                        | EndReason::Busy
+                        | EndReason::NoAnswer
+                        | EndReason::Cancelled
+                        | EndReason::NotBuddy
+                        | EndReason::NoPath
+                        | EndReason::PathLost
+                        | EndReason::KeysRefused
+                        | EndReason::AudioFailed
+                        | EndReason::AnsweredElsewhere
+                        | EndReason::Internal => false,
+                    };
+                    assert_eq!(understood == reason, !hidden, "{reason:?} {stage:?} {here:?}");
+                    assert!(understood != EndReason::Blocked, "a block is never told");
+                    assert!(by != By::Me || there == Direction::In, "only another device of mine");
+                }
+            }
+        }
     }
 }

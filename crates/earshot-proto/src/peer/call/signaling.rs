@@ -1,7 +1,7 @@
 //! Who carries the signaling of a call: the lecture's three cases as one pure function.
 //!
-//! Source: lecture, slide 32; DESIGN 2.10. Invariant: addresses are shown to nobody who should not see them, so a
-//! [`Privacy::Hidden`] call is never [`SignalingCase::Direct`].
+//! Source: lecture, slide 32; DESIGN 2.10. Invariant: addresses are shown to nobody who should not
+//! see them, so a [`Privacy::Hidden`] call is never [`SignalingCase::Direct`].
 
 use std::net::SocketAddr;
 
@@ -40,7 +40,8 @@ pub enum Privacy {
     Hidden,
 }
 
-/// The case to begin with. Whoever is no buddy does not say how it can be reached: it is met at its super-peer.
+/// The case to begin with. Whoever is no buddy does not say how it can be reached: it is met at its
+/// super-peer.
 #[must_use]
 pub const fn first(
     caller: Reachability,
@@ -69,8 +70,8 @@ pub enum Side {
 /// The way of one signal out of this device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Over a TCP connection to the device itself: dialled where an address is given and none is open, else the one
-    /// that the device opened.
+    /// Over a TCP connection to the device itself: dialled where an address is given and none is
+    /// open, else the one that the device opened.
     Straight {
         /// Where it takes calls.
         at: Option<SocketAddr>,

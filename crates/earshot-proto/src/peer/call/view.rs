@@ -63,7 +63,8 @@ pub struct CallView {
     pub direction: Direction,
     /// Where it stands.
     pub state: CallState,
-    /// What carries its signaling: what really did once anything arrived, before that what is tried.
+    /// What carries its signaling: what really did once anything arrived, before that what is
+    /// tried.
     pub signaling: Option<SignalingCase>,
     /// The path of the voice, while there is one.
     pub path: Option<PathFacts>,

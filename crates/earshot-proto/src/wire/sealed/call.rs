@@ -1,7 +1,8 @@
 //! Call signaling, from device to device. DESIGN 2.10; lecture, slides 32 and 39.
 //!
-//! The signals of one call between two devices are numbered from 1 on each side, repeated until the other side says
-//! how far it has heard, and taken in order. Only [`SignalBody::End`] is taken whatever came before it.
+//! The signals of one call between two devices are numbered from 1 on each side, repeated until the
+//! other side says how far it has heard, and taken in order. Only [`SignalBody::End`] is taken
+//! whatever came before it.
 
 use minicbor::{CborLen, Decode, Encode};
 
@@ -23,7 +24,8 @@ pub struct Signal {
     /// The call.
     #[n(0)]
     pub call: CallId,
-    /// Its place among the signals of its sender, from 1; the same when it is repeated. 0: only [`SignalBody::Heard`].
+    /// Its place among the signals of its sender, from 1; the same when it is repeated. 0: only
+    /// [`SignalBody::Heard`].
     #[n(1)]
     pub number: u32,
     /// The sender has taken the other side's signals up to this number.
@@ -37,7 +39,8 @@ pub struct Signal {
     pub body: SignalBody,
 }
 
-/// Who carries the signaling of a call (lecture, slide 32), each case needing less of the two peers than the one before.
+/// Who carries the signaling of a call (lecture, slide 32), each case needing less of the two peers
+/// than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, CborLen)]
 #[cbor(index_only)]
 pub enum SignalingCase {
@@ -157,7 +160,8 @@ pub enum SignalledEnd {
     /// It rang and nobody answered.
     #[n(4)]
     NoAnswer,
-    /// Another device of the callee answered, or the callee's own call to the caller was taken instead.
+    /// Another device of the callee answered, or the callee's own call to the caller was taken
+    /// instead.
     #[n(5)]
     AnsweredElsewhere,
     /// The caller is no buddy of the callee (told only to people who were).

@@ -11,11 +11,25 @@ use crate::port::{PathDown, VoiceOrder};
 use crate::wire::forward::{Address, Undelivered};
 
 impl One {
-    /// Draws the conclusions from what the legs know, lets them say what they owe, and shows the call if it changed.
+    /// Draws the conclusions from what the legs know, lets them say what they owe, and shows the
+    /// call if it changed.
     pub(in super::super) fn review(&mut self, cx: &mut Cx<'_>) {
         self.conclude(cx);
+        self.relocate(cx);
         self.legs.iter_mut().for_each(|leg| leg.settle(cx));
         self.show(cx);
+    }
+
+    /// Looks for a device again that is no longer where it was: both sides may have moved at the
+    /// same time.
+    fn relocate(&mut self, cx: &mut Cx<'_>) {
+        let lost = self.legs.iter().any(Leg::is_lost);
+        let lately = self.relocated.is_some_and(|at| cx.now < at + patience::RELOCATE);
+        if lost && !lately {
+            self.relocated = Some(cx.now);
+            let locate = CallsOutput::Locate { call: self.id, user: self.peer.clone() };
+            cx.out.push_back(locate);
+        }
     }
 
     fn conclude(&mut self, cx: &mut Cx<'_>) {
@@ -134,7 +148,8 @@ impl One {
     }
 }
 
-/// What makes a leg useless, if anything does. A leg whose path was lost is asked first whether it is still there.
+/// What makes a leg useless, if anything does. A leg whose path was lost is asked first whether it
+/// is still there.
 fn fault(leg: &mut Leg, cx: &mut Cx<'_>) -> Option<End> {
     let facts = leg.facts();
     let down = facts.path;

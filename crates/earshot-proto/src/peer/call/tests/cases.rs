@@ -6,7 +6,7 @@ use super::super::reason::{By, EndReason};
 use super::super::signaling::SignalingCase::{BothSuperPeers, CalleeSuperPeer, Direct};
 use super::super::view::{CallState, Direction, HeldBy};
 use super::super::{Calls, Refused, Standing};
-use super::world::{Ice, MS, SECOND, World};
+use super::world::{Ice, MS, SECOND, World, home};
 use crate::port::{PathKind, PathPolicy};
 use crate::wire::directory::Reachability::{Natted, Public, Restricted};
 use crate::wire::forward::Undelivered;
@@ -347,12 +347,23 @@ fn a_home_that_crashes_while_it_rings_does_not_cost_the_call() {
     world.run_for(SECOND);
     world.order("bob", Calls::accept).expect("it rings");
     world.run_for(2 * SECOND);
-    world.around("bob", |around| around.home = Some(super::world::home(4)));
+    world.around("bob", |around| around.home = Some(home(4)));
     world.run_until(10 * SECOND, |w| w.both(CallState::Talking));
     world.order("alice", Calls::hang_up).expect("in a call");
     world.run_for(60 * SECOND);
     assert_eq!(world.ended("bob", call), Some((EndReason::HungUp, By::Them)));
     world.assert_quiet();
+}
+
+#[test]
+fn two_who_change_their_homes_at_the_same_moment_find_each_other_again() {
+    let mut world = World::pair(Natted, Natted);
+    let call = talk(&mut world);
+    world.around("alice", |around| around.home = Some(home(3)));
+    world.around("bob", |around| around.home = Some(home(4)));
+    world.order("alice", Calls::hold).expect("talking");
+    world.run_until(10 * SECOND, |w| w.both(CallState::Held));
+    hang_up(&mut world, "alice", call);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Signals that no honest peer sends, or that come at the wrong time, change nothing and leave nothing behind.
+//! Signals that no honest peer sends, or that come at the wrong time, change nothing and leave
+//! nothing behind.
 
 use super::super::reason::{By, EndReason};
 use super::super::signaling::SignalingCase::BothSuperPeers;

@@ -1,4 +1,5 @@
-//! Random days: whatever people, networks and machines do, calls end, both sides agree, and nothing is left.
+//! Random days: whatever people, networks and machines do, calls end, both sides agree, and nothing
+//! is left.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

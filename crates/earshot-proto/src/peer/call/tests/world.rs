@@ -1,5 +1,6 @@
-//! A small world for calls: devices, homes, a signal network that loses, doubles and shuffles, and an oracle that
-//! stands for ICE. It also keeps watch: whatever a machine puts out must be lawful at any moment.
+//! A small world for calls: devices, homes, a signal network that loses, doubles and shuffles, and
+//! an oracle that stands for ICE. It also keeps watch: whatever a machine puts out must be lawful
+//! at any moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -50,8 +51,11 @@ enum Event {
     Located(usize, CallId),
     Signal { to: usize, from: Sender, bytes: Vec<u8> },
     Delivery { to: usize, call: CallId, about: Address, case: SignalingCase, fared: Delivery },
-    Path(usize, PathId, PathEvent),
+    Path(usize, PathKey, PathEvent),
 }
+
+/// Which run of its device a path belongs to, and its number there.
+type PathKey = (u8, u32);
 
 /// A voice as the orders left it.
 #[derive(Debug, Default)]
@@ -70,7 +74,7 @@ struct Path {
     controlling: bool,
     open: bool,
     up: bool,
-    with: Option<(usize, u32)>,
+    with: Option<(usize, PathKey)>,
 }
 
 pub(super) struct Device {
@@ -85,7 +89,7 @@ pub(super) struct Device {
     pub(super) views: Vec<CallView>,
     pub(super) log: Vec<LogEntry>,
     pub(super) voices: BTreeMap<CallId, Voice>,
-    paths: BTreeMap<u32, Path>,
+    paths: BTreeMap<PathKey, Path>,
     pub(super) forgotten: usize,
     pub(super) ever: Vec<CallView>,
 }
@@ -281,10 +285,8 @@ impl World {
         let (seed, runs, around) = (device.seed, device.runs, device.around.clone());
         device.calls = machine(device.name, &device.address, seed, runs, around);
         device.voices.clear();
-        device.paths.clear();
-        let ended: BTreeSet<CallId> =
-            device.views.iter().filter(|v| v.end.is_some()).map(|v| v.id).collect();
-        device.views.retain(|view| ended.contains(&view.id));
+        device.views.clear();
+        device.log.clear();
     }
 
     /// The device is nowhere registered.
@@ -397,8 +399,9 @@ impl World {
             }
             Event::Signal { .. } | Event::Delivery { .. } => {}
             Event::Path(at, id, event) => {
+                let event = self.with_somebody(at, id, event);
                 let alive = self.devices[at].alive;
-                let Some(path) = self.devices[at].paths.get_mut(&id.0) else { return };
+                let Some(path) = self.devices[at].paths.get_mut(&id) else { return };
                 if !path.open || !alive {
                     return;
                 }
@@ -409,7 +412,7 @@ impl World {
                     | PathEvent::Candidate(_)
                     | PathEvent::EndOfCandidates => path.up,
                 };
-                self.devices[at].calls.handle_path(now, id, event);
+                self.devices[at].calls.handle_path(now, PathId(id.1), event);
                 self.drain(at);
             }
         }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Event, Ice, MS, Path, World};
+use super::{Event, Ice, MS, Path, PathKey, World};
 use crate::port::{PathDown, PathEvent, PathFacts, PathId, PathKind, PathOrder, PathPolicy};
 
 /// A path is noticed to be lost after this.
 const CONSENT: Duration = Duration::from_secs(3);
 
 impl World {
-    pub(super) fn open_paths(&self, at: usize) -> Vec<u32> {
+    pub(super) fn open_paths(&self, at: usize) -> Vec<PathKey> {
         let open = self.devices[at].paths.iter().filter(|(_, p)| p.open);
         open.map(|(id, _)| *id).collect()
     }
@@ -25,15 +25,15 @@ impl World {
         }
     }
 
-    pub(super) fn lose(&mut self, device: usize, path: u32) {
+    pub(super) fn lose(&mut self, device: usize, path: PathKey) {
         let up = self.devices[device].paths.get(&path).is_some_and(|p| p.open && p.up);
         if up {
             let lost = PathEvent::Down(PathDown::Lost);
-            self.push(CONSENT, Event::Path(device, PathId(path), lost));
+            self.push(CONSENT, Event::Path(device, path, lost));
         }
     }
 
-    pub(super) fn close_path(&mut self, at: usize, path: u32) {
+    pub(super) fn close_path(&mut self, at: usize, path: PathKey) {
         let Some(closed) = self.devices[at].paths.get_mut(&path) else { return };
         closed.open = false;
         let with = closed.with;
@@ -43,16 +43,17 @@ impl World {
     }
 
     pub(super) fn path(&mut self, at: usize, id: PathId, order: PathOrder) {
+        let id: PathKey = (self.devices[at].runs, id.0);
         match order {
             PathOrder::Open { controlling, policy, .. } => {
                 let path = Path { policy, controlling, open: true, up: false, with: None };
-                assert!(self.devices[at].paths.insert(id.0, path).is_none(), "opened twice");
+                assert!(self.devices[at].paths.insert(id, path).is_none(), "opened twice");
                 if self.ice == Ice::Unavailable {
                     let down = PathEvent::Down(PathDown::Unavailable);
                     return self.push(MS, Event::Path(at, id, down));
                 }
                 let local = PathEvent::Local {
-                    ufrag: format!("{at}/{}", id.0),
+                    ufrag: format!("{at}/{}/{}", id.0, id.1),
                     password: "password".into(),
                 };
                 self.push(MS, Event::Path(at, id, local));
@@ -67,23 +68,43 @@ impl World {
                 self.push(31 * MS, Event::Path(at, id, PathEvent::EndOfCandidates));
             }
             PathOrder::Remote { ufrag, .. } => {
-                let (device, path) = ufrag.split_once('/').expect("made above");
-                let with = (device.parse().expect("a number"), path.parse().expect("a number"));
-                let own = self.devices[at].paths.get_mut(&id.0).expect("opened before");
+                let parts = ufrag.split('/').map(|part| part.parse().expect("made above"));
+                let [device, run, path] = parts.collect::<Vec<u32>>()[..] else {
+                    panic!("made above")
+                };
+                let with = (device as usize, (run as u8, path));
+                let own = self.devices[at].paths.get_mut(&id).expect("opened before");
                 assert!(own.open && own.with.is_none(), "credentials once, while open");
                 own.with = Some(with);
-                self.check(at, id.0);
+                self.check(at, id);
             }
             PathOrder::Candidate(_) => {
-                let own = &self.devices[at].paths[&id.0];
+                let own = &self.devices[at].paths[&id];
                 assert!(own.open && own.with.is_some(), "candidates after credentials");
             }
-            PathOrder::Close => self.close_path(at, id.0),
+            PathOrder::Close => self.close_path(at, id),
+        }
+    }
+
+    /// No path comes up with somebody who is gone meanwhile.
+    pub(super) fn with_somebody(&self, at: usize, id: PathKey, event: PathEvent) -> PathEvent {
+        let path = self.devices[at].paths.get(&id);
+        let theirs = path.and_then(|path| path.with).and_then(|(other, remote)| {
+            self.devices[other].paths.get(&remote).filter(|_| self.devices[other].alive)
+        });
+        let there = theirs.is_some_and(|path| path.open);
+        match event {
+            PathEvent::Up(_) if !there => PathEvent::Down(PathDown::NoPair),
+            PathEvent::Up(_)
+            | PathEvent::Local { .. }
+            | PathEvent::Candidate(_)
+            | PathEvent::EndOfCandidates
+            | PathEvent::Down(_) => event,
         }
     }
 
     /// Both sides know each other: the oracle decides.
-    pub(super) fn check(&mut self, at: usize, path: u32) {
+    pub(super) fn check(&mut self, at: usize, path: PathKey) {
         let own = &self.devices[at].paths[&path];
         let Some((other, remote)) = own.with else { return };
         let Some(theirs) = self.devices[other].paths.get(&remote) else { return };
@@ -99,7 +120,7 @@ impl World {
                 Ice::Silent | Ice::Unavailable => return,
             };
             let after = after + self.one_way();
-            self.push(after, Event::Path(device, PathId(path), event));
+            self.push(after, Event::Path(device, path, event));
         }
     }
 }
