@@ -3,6 +3,7 @@
 mod alarm;
 pub mod api;
 pub mod calls;
+pub mod cli;
 pub mod clock;
 mod datagrams;
 pub mod driver;
@@ -17,4 +18,5 @@ mod relay_ports;
 pub mod rpc;
 pub mod seed;
 mod sockets;
+pub mod start;
 pub mod store;

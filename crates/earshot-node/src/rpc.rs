@@ -37,7 +37,7 @@ pub struct Rpc<R> {
 
 impl Rpc<Stdin> {
     /// Over standard input and output. The runtime must be shut down without waiting for its threads, since one of
-    /// them waits for input: see `start::block_on`.
+    /// them waits for input: see [`start::block_on`](crate::start::block_on).
     #[must_use]
     pub fn stdio(role: Role) -> Self {
         Self::open(tokio::io::stdin(), tokio::io::stdout(), role)

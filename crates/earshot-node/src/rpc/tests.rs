@@ -24,9 +24,10 @@ fn connect(role: Role) -> (DuplexStream, BufReader<DuplexStream>, Rpc<DuplexStre
 }
 
 fn answer(command: Command) {
-    match command {
-        Command::Logout(_, reply) => reply.grant(Done {}),
-        other => other.refuse(ErrorCode::NotLoggedIn),
+    if let Command::Logout(_, reply) = command {
+        reply.grant(Done {});
+    } else {
+        command.refuse(ErrorCode::NotLoggedIn);
     }
 }
 
