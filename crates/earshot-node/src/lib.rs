@@ -2,6 +2,7 @@
 
 mod alarm;
 pub mod api;
+pub mod bindings;
 pub mod calls;
 pub mod cli;
 pub mod clock;

@@ -85,6 +85,7 @@ pub struct Call {
     /// Whether it came or went.
     pub direction: Direction,
     /// How it stands.
+    #[schemars(example = CallState::Talking)]
     pub state: CallState,
     /// How its signals travel; absent while the other one is being located.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,11 +96,13 @@ pub struct Call {
     /// Whether our voice is not sent.
     pub muted_here: bool,
     /// Who holds it.
+    #[schemars(example = [Side::Me; 0])]
     pub held_by: Vec<Side>,
     /// Standing so since then.
     pub since: UnixMs,
     /// Why it is over; only of calls that are.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = []))]
     pub end: Option<End>,
 }
 
@@ -147,7 +150,7 @@ pub struct Path {
     pub remote: SocketAddr,
     /// The relay that it goes through.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>", example = "203.0.113.9:4433")]
+    #[schemars(with = "Option<String>", extend("examples" = []))]
     pub relay: Option<SocketAddr>,
     /// Round trip; absent until it was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
