@@ -1,6 +1,7 @@
 //! `docs/rpc.md` and `docs/rpc.schema.json`, made from the types of the contract.
 //!
-//! Source: INTERFACES 3. Invariant: the same types give the same bytes, and a test fails while a file is stale.
+//! Source: INTERFACES 3. Invariant: the same types give the same bytes, and a test fails while a
+//! file is stale.
 
 mod example;
 mod page;

@@ -1,7 +1,8 @@
 //! The command line of `earshotd`: roles, their flags, and what they mean.
 //!
-//! Source: INTERFACES 2. Written by hand: four roles and a dozen flags are a table, not a dependency. Invariant: what
-//! is not in the table is refused, and so is a flag that comes twice or belongs to another role.
+//! Source: INTERFACES 2. Written by hand: four roles and a dozen flags are a table, not a
+//! dependency. Invariant: what is not in the table is refused, and so is a flag that comes twice or
+//! belongs to another role.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -169,7 +170,8 @@ pub fn usage(roles: &[Role]) -> String {
 /// Reads a command line (without the program's name) for a program that has these roles.
 ///
 /// # Errors
-/// [`ErrorCode::Usage`] when it is wrong, [`ErrorCode::BadInvite`] when it is right but for its invite.
+/// [`ErrorCode::Usage`] when it is wrong, [`ErrorCode::BadInvite`] when it is right but for its
+/// invite.
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     roles: &[Role],

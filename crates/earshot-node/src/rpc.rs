@@ -1,7 +1,8 @@
 //! JSON-RPC 2.0 over two streams, one message a line: commands in, answers and events out.
 //!
-//! Source: JSON-RPC 2.0; INTERFACES 3. Invariants: whatever comes in is answered (but notifications) and none of it
-//! ends the process; the end of the input does, politely. Idle, nothing runs: both tasks wait for bytes.
+//! Source: JSON-RPC 2.0; INTERFACES 3. Invariants: whatever comes in is answered (but
+//! notifications) and none of it ends the process; the end of the input does, politely. Idle,
+//! nothing runs: both tasks wait for bytes.
 
 mod lines;
 mod outbox;
@@ -22,7 +23,8 @@ use lines::{Line, Lines};
 use outbox::Outbox;
 use request::{Id, Refused, Request, bad_params};
 
-/// Questions that may wait for their answers at a time. Our choice: more than any window has under way.
+/// Questions that may wait for their answers at a time. Our choice: more than any window has under
+/// way.
 pub const QUESTIONS_MAX: usize = 256;
 /// How long leaving waits for the last lines to be read. INTERFACES 2 gives the whole leave 3 s.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
@@ -36,8 +38,8 @@ pub struct Rpc<R> {
 }
 
 impl Rpc<Stdin> {
-    /// Over standard input and output. The runtime must be shut down without waiting for its threads, since one of
-    /// them waits for input: see [`start::block_on`](crate::start::block_on).
+    /// Over standard input and output. The runtime must be shut down without waiting for its
+    /// threads, since one of them waits for input: see [`start::block_on`](crate::start::block_on).
     #[must_use]
     pub fn stdio(role: Role) -> Self {
         Self::open(tokio::io::stdin(), tokio::io::stdout(), role)
@@ -59,8 +61,8 @@ impl<R: AsyncRead + Unpin> Rpc<R> {
         Events::new(move |event| outbox.tell(event))
     }
 
-    /// The next command; `None` when the client is gone. What is no command is answered here. Nothing is lost when the
-    /// future is dropped, so it may stand in a `select!`.
+    /// The next command; `None` when the client is gone. What is no command is answered here.
+    /// Nothing is lost when the future is dropped, so it may stand in a `select!`.
     pub async fn next(&mut self) -> Option<Command> {
         loop {
             self.outbox.keeps_up().await;

@@ -1,7 +1,8 @@
 //! From command line to exit code: everything around a role.
 //!
-//! Source: INTERFACES 2. Invariants: the first line of standard output says that the process is ready or why it is not;
-//! stderr is for people; exit 0 after a polite leave, 3 for damaged data, 64 for wrong usage, else 1.
+//! Source: INTERFACES 2. Invariants: the first line of standard output says that the process is
+//! ready or why it is not; stderr is for people; exit 0 after a polite leave, 3 for damaged data,
+//! 64 for wrong usage, else 1.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -47,7 +48,8 @@ impl FirstLine {
     }
 }
 
-/// The whole program, given the arguments after its name and the roles that it has. Gives the exit code.
+/// The whole program, given the arguments after its name and the roles that it has. Gives the exit
+/// code.
 pub fn program(arguments: impl IntoIterator<Item = OsString>, roles: &[(Role, Run)]) -> u8 {
     let names: Vec<Role> = roles.iter().map(|(role, _)| *role).collect();
     let options = match parse(arguments, &names) {
@@ -102,8 +104,8 @@ fn log_to_stderr(level: LevelFilter) {
     drop(log.with_ansi(false).try_init());
 }
 
-/// Runs a role's future on one thread. Threads that still wait for input or a slow disk are left behind: the process
-/// ends without them.
+/// Runs a role's future on one thread. Threads that still wait for input or a slow disk are left
+/// behind: the process ends without them.
 ///
 /// # Errors
 /// [`ErrorCode::Internal`] when the system gives no runtime, else what the future gives.
@@ -115,8 +117,8 @@ pub fn block_on(role: impl Future<Output = Result<(), Failure>>) -> Result<(), F
     result
 }
 
-/// Hears when the system asks the process to end: SIGTERM, or Ctrl-C at a terminal. Made before the process says that
-/// it is ready, since an unheard SIGTERM kills.
+/// Hears when the system asks the process to end: SIGTERM, or Ctrl-C at a terminal. Made before the
+/// process says that it is ready, since an unheard SIGTERM kills.
 #[derive(Debug)]
 pub struct EndSignal {
     #[cfg(unix)]

@@ -41,7 +41,8 @@ pub struct Device {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AudioSet {
-    /// `device:ID`, `file:PATH.wav`, `tone:HZ` or `silence`. The id `default` is what the system chooses.
+    /// `device:ID`, `file:PATH.wav`, `tone:HZ` or `silence`. The id `default` is what the system
+    /// chooses.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = "file:/tmp/alice-in.wav")]
     pub microphone: Option<String>,

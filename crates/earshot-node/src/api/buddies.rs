@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{Spelled, UnixMs};
 
-/// Looks for a user by name. What is found comes as `searchResult`, then `searchEnded` says why it ended.
+/// Looks for a user by name. What is found comes as `searchResult`, then `searchEnded` says why it
+/// ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Search {
@@ -121,7 +122,8 @@ pub struct BuddiesDecline {
     pub user: Spelled<UserName>,
 }
 
-/// Blocks a user: no call, message or request of theirs comes through, and they see nothing any more.
+/// Blocks a user: no call, message or request of theirs comes through, and they see nothing any
+/// more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BuddiesBlock {

@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{Spelled, UnixMs};
 
-/// Bytes of JSON that a page of history may have. Our choice: what is left of a line of 1 MiB after 64 KiB for the rest.
+/// Bytes of JSON that a page of history may have. Our choice: what is left of a line of 1 MiB after
+/// 64 KiB for the rest.
 pub const HISTORY_BYTES_MAX: usize = 960 * 1024;
 /// Messages that a page of history may have. Our choice: more than any window shows at once.
 pub const HISTORY_MAX: u32 = 500;
 
-/// Writes to a buddy. The message is safe on this computer when the result comes, and is delivered when it can be.
+/// Writes to a buddy. The message is safe on this computer when the result comes, and is delivered
+/// when it can be.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChatSend {
@@ -20,7 +22,8 @@ pub struct ChatSend {
     /// The text: at least one byte, at most 65,536 of UTF-8.
     #[schemars(example = "Are you there?")]
     pub text: String,
-    /// Drawn by the client, at most 64 bytes: the same id is the same message, however often it is sent.
+    /// Drawn by the client, at most 64 bytes: the same id is the same message, however often it is
+    /// sent.
     #[schemars(example = "c-17")]
     pub client_id: String,
 }
@@ -66,7 +69,8 @@ pub struct History {
 }
 
 impl History {
-    /// As many of `newest_first` as fit into one line; `more` says whether the store has older ones still.
+    /// As many of `newest_first` as fit into one line; `more` says whether the store has older ones
+    /// still.
     #[must_use]
     pub fn fitting(newest_first: impl IntoIterator<Item = Message>, more: bool) -> Self {
         let mut page = Self { messages: Vec::new(), more };

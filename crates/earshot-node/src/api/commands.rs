@@ -1,6 +1,7 @@
 //! The one table of methods: parsing, the docs and the schema are made from it.
 //!
-//! Invariant: a method that is not in the table does not exist: it is answered with -32601 and not documented.
+//! Invariant: a method that is not in the table does not exist: it is answered with -32601 and not
+//! documented.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;

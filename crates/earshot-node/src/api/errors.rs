@@ -1,7 +1,7 @@
 //! What can go wrong, as codes with facts; the words for people live with whoever shows them.
 //!
-//! Source: INTERFACES 3, STYLE 18. Invariant: the list is closed. Facts never hold a password, a key or a text that
-//! somebody wrote to somebody.
+//! Source: INTERFACES 3, STYLE 18. Invariant: the list is closed. Facts never hold a password, a
+//! key or a text that somebody wrote to somebody.
 
 use earshot_proto::ids::CallId;
 use schemars::{JsonSchema, Schema};
@@ -12,7 +12,8 @@ use super::audio::AudioFault;
 use super::call::CallState;
 use super::text::{Spelled, UnixMs};
 
-/// What went wrong. On the wire `{"code":"badInvite","facts":{"problem":"damaged"}}`; a code without facts has empty ones.
+/// What went wrong. On the wire `{"code":"badInvite","facts":{"problem":"damaged"}}`; a code
+/// without facts has empty ones.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "code", content = "facts", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[schemars(transform = facts_are_always_there)]
@@ -180,7 +181,8 @@ pub enum ErrorCode {
     /// Too many attempts; `retryAfterMs` says when the next one counts.
     #[error("too many attempts")]
     TooManyAttempts,
-    /// The authority does not take this device (a device list that does not follow the current one).
+    /// The authority does not take this device (a device list that does not follow the current
+    /// one).
     #[error("the device was refused")]
     DeviceRefused,
     /// Our certificate is expired, revoked or of another network.
@@ -394,7 +396,8 @@ impl ErrorCode {
     }
 }
 
-/// On its own the enum omits the facts of a code that has none; a [`Failure`](super::failure::Failure) does not.
+/// On its own the enum omits the facts of a code that has none; a
+/// [`Failure`](super::failure::Failure) does not.
 fn facts_are_always_there(schema: &mut Schema) {
     let Some(codes) = schema.get_mut("oneOf").and_then(Value::as_array_mut) else { return };
     for code in codes.iter_mut().filter(|code| code["properties"].get("facts").is_none()) {

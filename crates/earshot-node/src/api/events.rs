@@ -1,7 +1,8 @@
 //! What a node tells without being asked.
 //!
-//! Invariant: events are numbered from 1 without gaps, in the order in which they are told. Those that only repeat how
-//! things are (`callStats`, `audioLevel`) may be left out when nobody keeps up; they then get no number either.
+//! Invariant: events are numbered from 1 without gaps, in the order in which they are told. Those
+//! that only repeat how things are (`callStats`, `audioLevel`) may be left out when nobody keeps
+//! up; they then get no number either.
 
 use earshot_proto::time::UnixTime;
 use schemars::JsonSchema;
@@ -121,7 +122,8 @@ impl Events {
         }
     }
 
-    /// The number of the last event told; 0 before the first. For [`Snapshot`](super::snapshot::Snapshot).
+    /// The number of the last event told; 0 before the first. For
+    /// [`Snapshot`](super::snapshot::Snapshot).
     #[must_use]
     pub const fn last(&self) -> u64 {
         self.last

@@ -66,7 +66,8 @@ impl<'de> Deserialize<'de> for Failure {
         let mut code = json!({ "code": raw.code });
         let none =
             raw.facts.is_null() || raw.facts.as_object().is_some_and(|facts| facts.is_empty());
-        // serde takes a code without facts only where none are written, one with optional facts only where some are.
+        // serde takes a code without facts only where none are written, one with optional facts
+        // only where some are.
         let bare = serde_json::from_value::<ErrorCode>(code.clone()).ok().filter(|_| none);
         let code = match bare {
             Some(code) => code,

@@ -1,9 +1,10 @@
 //! The contract: everything that can be asked of a node, and everything that it tells.
 //!
-//! One set of types for `earshotd`'s JSON-RPC and for the window; `docs/rpc.md`, `docs/rpc.schema.json` and the
-//! window's TypeScript are made from them. Source: INTERFACES 2 and 3. Invariants: fields are camelCase, ids strings,
-//! times Unix milliseconds, durations end in `…Ms`, and what is absent is omitted. The result of a question comes
-//! first, then the events that it caused.
+//! One set of types for `earshotd`'s JSON-RPC and for the window; `docs/rpc.md`,
+//! `docs/rpc.schema.json` and the window's TypeScript are made from them. Source: INTERFACES 2 and
+//! 3. Invariants: fields are camelCase, ids strings, times Unix milliseconds, durations end in
+//! `…Ms`, and what is absent is omitted. The result of a question comes first, then the events that
+//! it caused.
 //!
 //! | module | what it holds |
 //! |---|---|

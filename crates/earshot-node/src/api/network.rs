@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{Spelled, UnixMs};
 
-/// Joins the network of an invite. Whoever is in it already is told so again; a node joins one network only.
+/// Joins the network of an invite. Whoever is in it already is told so again; a node joins one
+/// network only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkJoin {

@@ -1,7 +1,7 @@
 //! The answer that a question waits for.
 //!
-//! Invariant: every question is answered exactly once. Whoever drops a reply without answering has said that the node
-//! is leaving.
+//! Invariant: every question is answered exactly once. Whoever drops a reply without answering has
+//! said that the node is leaving.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! How names, ids, times and passwords are written in the contract.
 //!
-//! Source: INTERFACES 3: ids are strings, times Unix milliseconds, bytes base64url. Invariant: what a client wrote is
-//! kept as it came until [`Spelled::read`] looks into it, so that a wrong name or an unknown id is a typed error with
-//! facts and not a malformed message.
+//! Source: INTERFACES 3: ids are strings, times Unix milliseconds, bytes base64url. Invariant: what
+//! a client wrote is kept as it came until [`Spelled::read`] looks into it, so that a wrong name or
+//! an unknown id is a typed error with facts and not a malformed message.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -224,8 +224,8 @@ impl JsonSchema for UnixMs {
     }
 }
 
-/// A password on its way from the user to the stretching. It is wiped when dropped, has no `Clone` and tells nothing
-/// when printed; it is serialized only by those who drive a node.
+/// A password on its way from the user to the stretching. It is wiped when dropped, has no `Clone`
+/// and tells nothing when printed; it is serialized only by those who drive a node.
 pub struct Password(Zeroizing<String>);
 
 impl Password {

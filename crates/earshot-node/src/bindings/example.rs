@@ -1,7 +1,8 @@
 //! An example of every type, put together from the examples of its fields.
 //!
-//! A field whose examples are an empty list is left out: with it the whole would make no sense (a call that is both
-//! talking and over). Invariant: an example is a value of its type; a test reads each back with serde.
+//! A field whose examples are an empty list is left out: with it the whole would make no sense (a
+//! call that is both talking and over). Invariant: an example is a value of its type; a test reads
+//! each back with serde.
 
 use serde_json::{Map, Value, json};
 

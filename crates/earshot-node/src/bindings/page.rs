@@ -30,26 +30,28 @@ fn opening() -> String {
     format!(
         "# RPC of earshotd
 
-*Generated from the types in `crates/earshot-node/src/api/` by `./x bindings`; do not edit. The same as JSON Schema:
-[rpc.schema.json](rpc.schema.json).*
+*Generated from the types in `crates/earshot-node/src/api/` by `./x bindings`; do not edit.
+The same as JSON Schema: [rpc.schema.json](rpc.schema.json).*
 
-`earshotd` speaks [JSON-RPC 2.0](https://www.jsonrpc.org/specification) over standard input and output. Each message
-is one line of UTF-8 of at most {LINE_MAX} bytes; blank lines are skipped. The first line it writes is no message of
-JSON-RPC but says that it is [ready](#ready), or [why not](#notready).
+`earshotd` speaks [JSON-RPC 2.0](https://www.jsonrpc.org/specification) over standard input and
+output. Each message is one line of UTF-8 of at most {LINE_MAX} bytes; blank lines are skipped.
+The first line it writes is no message of JSON-RPC but says that it is [ready](#ready), or
+[why not](#notready).
 
-- Parameters go by name. Names that a method does not know are refused. Batches are not taken, since the result of a
-  question comes before the events that it caused.
-- At most {QUESTIONS_MAX} questions may wait for their answers at a time. A question without an id is done and not
-  answered, whatever comes of it.
-- What is absent is omitted. Ids are strings of no meaning, times Unix milliseconds, fields in `…Ms` durations in
-  milliseconds, bytes base64url without padding.
-- Events are notifications, numbered by `seq` from 1 without gaps. Who does not read for long misses some `callStats`
-  and `audioLevel`, which then have no number.
-- The end of input is a polite leave: questions that still wait are answered with `leaving`, and the process ends.
+- Parameters go by name. Names that a method does not know are refused. Batches are not taken,
+  since the result of a question comes before the events that it caused.
+- At most {QUESTIONS_MAX} questions may wait for their answers at a time. A question without an id
+  is done and not answered, whatever comes of it.
+- What is absent is omitted. Ids are strings of no meaning, times Unix milliseconds, fields in
+  `…Ms` durations in milliseconds, bytes base64url without padding.
+- Events are notifications, numbered by `seq` from 1 without gaps. Who does not read for long
+  misses some `callStats` and `audioLevel`, which then have no number.
+- The end of input is a polite leave: questions that still wait are answered with `leaving`, and
+  the process ends.
 - Any method can be refused with
   {always},
-  and before it begins with the errors of the message itself, which come first in the [list](#errors). A method that
-  a role does not answer is `unknownMethod`.
+  and before it begins with the errors of the message itself, which come first in the
+  [list](#errors). A method that a role does not answer is `unknownMethod`.
 "
     )
 }
@@ -92,10 +94,20 @@ fn errors(contract: &Contract) -> String {
     } });
     let message = format!(r#"{{"jsonrpc":"2.0","id":1,"error":{}}}"#, line(failure));
     let mut text = format!(
-        "\n## Errors\n\n`error.message` is English, for logs. `error.data` is for programs: `code` is one of this \
-         closed list, `facts`\nare always there, be they empty, and `retryAfterMs` says when trying again makes \
-         sense. `error.code` is -32000\nunless the table says another number.\n\n```json\n{message}\n```\n\n\
-         | code | what | facts |\n|---|---|---|\n"
+        "
+## Errors
+
+`error.message` is English, for logs. `error.data` is for programs: `code` is one of this closed
+list, `facts` are always there, be they empty, and `retryAfterMs` says when trying again makes
+sense. `error.code` is -32000 unless the table says another number.
+
+```json
+{message}
+```
+
+| code | what | facts |
+|---|---|---|
+"
     );
     for code in contract.named("ErrorCode")["oneOf"].as_array().into_iter().flatten() {
         let name = code["properties"]["code"]["const"].as_str().unwrap_or_default();

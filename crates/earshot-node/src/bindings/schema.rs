@@ -63,7 +63,8 @@ impl Contract {
         name_of(schema).map_or(schema, |name| self.named(name))
     }
 
-    /// How often the type of this name is the whole of something, and how often it is referred to at all.
+    /// How often the type of this name is the whole of something, and how often it is referred to
+    /// at all.
     pub(super) fn uses(&self, name: &str) -> (usize, usize) {
         let rows = self.0["methods"].as_object().into_iter().flatten();
         let rows = rows.flat_map(|(_, row)| [&row["params"], &row["result"]]);

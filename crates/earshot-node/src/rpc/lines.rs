@@ -1,7 +1,7 @@
 //! Lines from a stream, none longer than [`LINE_MAX`].
 //!
-//! Invariants: never more than one line and one chunk are held; a longer line is skipped to its end and told as one
-//! [`Line::TooLong`]. What was read is wiped, since a line may hold a password.
+//! Invariants: never more than one line and one chunk are held; a longer line is skipped to its end
+//! and told as one [`Line::TooLong`]. What was read is wiped, since a line may hold a password.
 
 use std::io;
 
@@ -10,7 +10,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Longest line, in bytes, without its end. INTERFACES 3.
 pub const LINE_MAX: usize = 1024 * 1024;
-/// Bytes read at a time. Our choice: all but messages fit, and the standard input's own buffer has the same size.
+/// Bytes read at a time. Our choice: all but messages fit, and the standard input's own buffer has
+/// the same size.
 const CHUNK: usize = 8 * 1024;
 
 /// A line.
@@ -43,7 +44,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
-    /// The next line; `None` at the end. A last line without an end counts. Nothing is lost when the future is dropped.
+    /// The next line; `None` at the end. A last line without an end counts. Nothing is lost when
+    /// the future is dropped.
     pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
             if let Some(line) = self.cut() {

@@ -1,8 +1,8 @@
 //! What waits to be written: answers and events, in one order.
 //!
-//! Invariants: each message is one line of at most [`LINE_MAX`] bytes. No more than [`WAITING_MAX`] bytes wait: past
-//! [`WAITING_MARK`] no question is read and events that only repeat how things are get left out; past the limit nobody
-//! reads us, and the process leaves.
+//! Invariants: each message is one line of at most [`LINE_MAX`] bytes. No more than [`WAITING_MAX`]
+//! bytes wait: past [`WAITING_MARK`] no question is read and events that only repeat how things are
+//! get left out; past the limit nobody reads us, and the process leaves.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -64,7 +64,8 @@ impl Outbox {
         room
     }
 
-    /// Answers the question that was counted in; one without id, a notification, is answered by silence.
+    /// Answers the question that was counted in; one without id, a notification, is answered by
+    /// silence.
     pub(super) fn finish(&self, id: Option<&Id>, result: Result<String, Failure>) {
         self.queue().open -= 1;
         if let Some(id) = id {

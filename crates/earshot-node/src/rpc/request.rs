@@ -1,8 +1,9 @@
 //! A line as a request of JSON-RPC 2.0.
 //!
-//! Source: the JSON-RPC 2.0 specification, sections 4 and 5. Two things of it are left out, and answered as errors:
-//! batches, because the result of a question comes before its events, and parameters by position. Invariant: no bytes
-//! make it panic, and whatever has an id that can be read is answered with that id.
+//! Source: the JSON-RPC 2.0 specification, sections 4 and 5. Two things of it are left out, and
+//! answered as errors: batches, because the result of a question comes before its events, and
+//! parameters by position. Invariant: no bytes make it panic, and whatever has an id that can be
+//! read is answered with that id.
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};

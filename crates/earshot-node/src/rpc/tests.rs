@@ -1,4 +1,5 @@
-//! Stories of one client and a node that answers at once: `logout` is granted, everything else refused.
+//! Stories of one client and a node that answers at once: `logout` is granted, everything else
+//! refused.
 
 use std::time::Duration;
 
