@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
     use crate::entropy::Entropy;
-    use crate::super_peer::relay::stories::start;
+    use crate::super_peer::relay::tests::start;
 
     struct Desk {
         sessions: Sessions,

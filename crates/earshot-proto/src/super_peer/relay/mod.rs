@@ -30,9 +30,9 @@ mod peer_rules;
 mod per_second;
 mod quota;
 mod slab;
-#[cfg(test)]
-mod stories;
 mod stun;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

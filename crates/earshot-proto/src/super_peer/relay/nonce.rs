@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     fn story() -> (Nonces, Instant, SocketAddr) {
-        let now = crate::super_peer::relay::stories::start();
+        let now = crate::super_peer::relay::tests::start();
         (Nonces::new(now, [7; 32]), now, "203.0.113.9:5000".parse().unwrap())
     }
 

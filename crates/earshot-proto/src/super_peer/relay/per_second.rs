@@ -94,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::super_peer::relay::stories::start;
+    use crate::super_peer::relay::tests::start;
 
     proptest! {
         #[test]

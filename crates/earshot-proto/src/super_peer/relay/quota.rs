@@ -101,7 +101,7 @@ impl Users {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::super_peer::relay::stories::start;
+    use crate::super_peer::relay::tests::start;
 
     #[test]
     fn a_bucket_gives_a_second_at_once_and_then_its_rate() {
