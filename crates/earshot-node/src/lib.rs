@@ -11,12 +11,14 @@ pub mod driver;
 mod front_door;
 pub mod guests;
 mod links;
+pub mod owner;
 pub mod paths;
 mod ports;
 #[cfg(test)]
 mod puppet;
 mod relay_ports;
 pub mod rpc;
+pub mod run;
 pub mod seed;
 mod sockets;
 pub mod start;

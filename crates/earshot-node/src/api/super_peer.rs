@@ -28,12 +28,18 @@ pub struct Service {
     /// Questions for a registration that it answered.
     #[schemars(example = 210)]
     pub lookups: u64,
-    /// Sealed envelopes that it forwarded.
+    /// Sealed envelopes that its own clients sent through it.
     #[schemars(example = 93)]
-    pub forwarded: u64,
-    /// Bytes of them.
-    #[schemars(example = 48_211)]
-    pub forwarded_bytes: u64,
+    pub through_us: u64,
+    /// Envelopes that devices brought which linked to it only to reach a client of its.
+    #[schemars(example = 12)]
+    pub from_visitors: u64,
+    /// Envelopes that its clients sent back to such devices.
+    #[schemars(example = 11)]
+    pub to_visitors: u64,
+    /// Envelopes that other super-peers brought for its clients.
+    #[schemars(example = 40)]
+    pub from_super_peers: u64,
     /// Relay allocations open now.
     #[schemars(example = 2)]
     pub allocations: u32,

@@ -2,11 +2,8 @@
 
 use std::process::ExitCode;
 
-use earshot_node::api::ready::Role;
-use earshot_node::start::{Run, program};
-
-/// The roles of this program.
-const ROLES: &[(Role, Run)] = &[];
+use earshot_node::run::ROLES;
+use earshot_node::start::program;
 
 fn main() -> ExitCode {
     program(std::env::args_os().skip(1), ROLES).into()

@@ -261,10 +261,10 @@ impl Peer {
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::InCall { .. } => Self::TooMany { max: 1 },
+            Refused::InCall { call } => Self::InCall(call),
             Refused::Yourself => Self::Yourself,
             Refused::NoSuchCall => Self::NoSuchCall,
-            Refused::NotNow { .. } => Self::WrongCallState,
+            Refused::NotNow { state } => Self::WrongCallState(state),
         }
     }
 }

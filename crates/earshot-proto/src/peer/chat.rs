@@ -20,6 +20,8 @@ use super::{OnSaved, Peer, Record};
 pub const OUTBOX_MAX: usize = 2000;
 /// Message ids remembered, so that a repeated one is known. The store knows all; this spares it the question.
 const SEEN_MAX: usize = 4096;
+/// Messages of ours remembered until they are read; of older ones only the history knows.
+const SENT_MAX: usize = 1000;
 /// When a message that was sent and not acknowledged is sent again, while the buddy is on line.
 const REPEAT: Duration = Duration::from_secs(10);
 
@@ -34,6 +36,8 @@ pub(super) struct Chats {
     /// Came, and are being written to disk.
     arriving: BTreeSet<MessageId>,
     next_repeat: Option<Instant>,
+    /// Messages of ours that arrived and were perhaps not read yet, the latest last.
+    sent: VecDeque<MessageView>,
 }
 
 /// A message of ours, as the store keeps it and gives it back.
@@ -65,6 +69,16 @@ impl Chats {
             && let Some(oldest) = self.seen_order.pop_front()
         {
             self.seen.remove(&oldest);
+        }
+    }
+
+    fn keep_sent(&mut self, view: MessageView) {
+        self.sent.retain(|known| known.id != view.id);
+        if view.delivery == Delivery::Arrived {
+            self.sent.push_back(view);
+        }
+        if self.sent.len() > SENT_MAX {
+            self.sent.pop_front();
         }
     }
 
@@ -275,13 +289,17 @@ impl Peer {
             if self.chats.outbox.get(id).is_some_and(|outgoing| outgoing.view.with != *user) {
                 continue;
             }
-            let waiting = self.chats.outbox.remove(id);
+            let waiting = self.chats.outbox.remove(id).map(|outgoing| outgoing.view);
             if waiting.is_none() && delivery == Delivery::Arrived {
                 continue;
             }
             let record = Record::Delivered { id: *id, with: user.clone(), delivery };
             self.save(record, OnSaved::Nothing);
-            self.tell(Notice::Delivered { id: *id, with: user.clone(), delivery });
+            let sent = waiting.or_else(|| self.chats.sent.iter().find(|m| m.id == *id).cloned());
+            let Some(view) = sent.filter(|view| view.with == *user) else { continue };
+            let view = MessageView { delivery, ..view };
+            self.chats.keep_sent(view.clone());
+            self.tell(Notice::Message(view));
         }
     }
 

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use crate::ids::{CallId, DeviceId, MessageId, NetworkId, UserName};
-use crate::peer::call::view::CallView;
+use crate::peer::call::view::{CallState, CallView};
 use crate::port::{PathPolicy, Service};
 use crate::secure::password::Password;
 use crate::time::UnixTime;
@@ -214,9 +214,12 @@ pub enum Failure {
     /// There is no such call.
     #[error("no such call")]
     NoSuchCall,
+    /// Another call goes on.
+    #[error("in a call")]
+    InCall(CallId),
     /// The call is not in a state for that.
-    #[error("not in this state of the call")]
-    WrongCallState,
+    #[error("not while the call is {0:?}")]
+    WrongCallState(CallState),
     /// Too many of these at once.
     #[error("too many at once: {max}")]
     TooMany {
@@ -240,17 +243,8 @@ pub enum Notice {
     Presence(PresenceView),
     /// Somebody asks to be a buddy.
     Requested(BuddyView),
-    /// A message came, or we wrote one.
+    /// A message came, we wrote one, or one of ours got further.
     Message(MessageView),
-    /// A message of ours got further.
-    Delivered {
-        /// Which.
-        id: MessageId,
-        /// The conversation.
-        with: UserName,
-        /// Where it is now.
-        delivery: Delivery,
-    },
     /// A search found somebody.
     Found(SearchHit),
     /// A search is over.

@@ -16,7 +16,7 @@
 
 pub mod clients;
 mod directory;
-mod enrolment;
+pub mod enrolment;
 mod forwarding;
 pub mod keeper;
 pub mod membership;
@@ -48,7 +48,7 @@ use enrolment::Standing;
 use keeper::Keeper;
 use membership::Membership;
 use reachability::DialBacks;
-use relay::{Relay, RelayOutput};
+use relay::{Relay, RelayCounters, RelayOutput};
 
 /// How often expired registrations are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -142,6 +142,8 @@ pub struct Status {
     pub members: usize,
     /// Counters since the start.
     pub counters: Counters,
+    /// What the relay does.
+    pub relay: RelayCounters,
 }
 
 /// What a question to another was about.
@@ -228,6 +230,7 @@ impl SuperPeer {
             kept: self.keeper.len(),
             members: self.members.len(),
             counters: self.counters,
+            relay: self.relay.as_ref().map(|relay| *relay.counters()).unwrap_or_default(),
         }
     }
 

@@ -78,10 +78,7 @@ impl Invite {
     /// The invite as a link.
     #[must_use]
     pub fn to_uri(&self) -> String {
-        let mut bytes = self.to_bytes();
-        let sum = checksum(&bytes);
-        bytes.extend_from_slice(&sum);
-        format!("{SCHEME}{}", BASE64URL_NOPAD.encode(&bytes))
+        write_uri(SCHEME, self)
     }
 
     /// Reads a link. White space around it is forgiven.
@@ -89,16 +86,60 @@ impl Invite {
     /// # Errors
     /// [`BadInvite`] says whether to copy it again or to update the program.
     pub fn from_uri(text: &str) -> Result<Self, BadInvite> {
-        let body = text.trim().strip_prefix(SCHEME).ok_or(BadInvite::NotAnInvite)?;
-        let bytes = BASE64URL_NOPAD.decode(body.as_bytes()).map_err(|_| BadInvite::Damaged)?;
-        let Some((cbor, sum)) = bytes.split_last_chunk::<CHECKSUM_LEN>() else {
-            return Err(BadInvite::Damaged);
-        };
-        if checksum(cbor) != *sum {
-            return Err(BadInvite::Damaged);
-        }
-        Self::from_bytes(cbor).map_err(|_| BadInvite::Unreadable)
+        read_uri(SCHEME, text)
     }
+}
+
+/// Where a network's authority is: what a super-peer needs to enrol, besides a token. INTERFACES 2.
+///
+/// As a URI: `earshot-authority:` and the rest as of an invite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct AuthorityPlace {
+    /// The root key: the network itself.
+    #[n(0)]
+    pub root: VerifyKey,
+    /// Where the authority listens, and its link key.
+    #[n(1)]
+    pub door: Door,
+}
+
+/// The scheme of [`AuthorityPlace`].
+pub const AUTHORITY_SCHEME: &str = "earshot-authority:";
+
+impl AuthorityPlace {
+    /// The place as a URI.
+    #[must_use]
+    pub fn to_uri(&self) -> String {
+        write_uri(AUTHORITY_SCHEME, self)
+    }
+
+    /// Reads a URI.
+    ///
+    /// # Errors
+    /// [`BadInvite`] as of an invite.
+    pub fn from_uri(text: &str) -> Result<Self, BadInvite> {
+        read_uri(AUTHORITY_SCHEME, text)
+    }
+}
+
+fn write_uri(scheme: &str, what: &impl Wire) -> String {
+    let mut bytes = what.to_bytes();
+    let sum = checksum(&bytes);
+    bytes.extend_from_slice(&sum);
+    format!("{scheme}{}", BASE64URL_NOPAD.encode(&bytes))
+}
+
+fn read_uri<T: Wire>(scheme: &str, text: &str) -> Result<T, BadInvite> {
+    let body = text.trim().strip_prefix(scheme).ok_or(BadInvite::NotAnInvite)?;
+    let bytes = BASE64URL_NOPAD.decode(body.as_bytes()).map_err(|_| BadInvite::Damaged)?;
+    let Some((cbor, sum)) = bytes.split_last_chunk::<CHECKSUM_LEN>() else {
+        return Err(BadInvite::Damaged);
+    };
+    if checksum(cbor) != *sum {
+        return Err(BadInvite::Damaged);
+    }
+    T::from_bytes(cbor).map_err(|_| BadInvite::Unreadable)
 }
 
 /// The network of a root key: SHA-256 of its 32 bytes.
@@ -110,6 +151,11 @@ pub fn network_of(root: &VerifyKey) -> NetworkId {
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
     let hash: [u8; 32] = Sha256::digest(bytes).into();
     *hash.first_chunk().expect("32 bytes hold 4")
+}
+
+impl Wire for AuthorityPlace {
+    const NAME: &'static str = "authority_place";
+    const MAX: usize = 256;
 }
 
 impl Wire for Invite {

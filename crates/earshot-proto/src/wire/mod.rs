@@ -120,6 +120,7 @@ const STANDING: &[Family] = &[
     family::<certificate::DeviceList>(),
     family::<policy::Policy>(),
     family::<invite::Invite>(),
+    family::<invite::AuthorityPlace>(),
     family::<directory::Registration>(),
     family::<directory::Location>(),
     family::<forward::WatchGrant>(),

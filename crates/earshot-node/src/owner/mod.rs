@@ -1,0 +1,469 @@
+//! The owner's end of a peer: commands of the contract go to the machine, its notices come back as events.
+//!
+//! Invariants: every command is answered once, and its answer leaves before the events that follow from it (both are
+//! told on the loop, in the machine's order); a snapshot is taken on the loop, so its number and its content agree.
+
+mod refused;
+mod shown;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use earshot_audio::device::{DeviceError, Microphone, Speaker};
+use earshot_proto::ids::MessageId;
+use earshot_proto::peer::Peer;
+use earshot_proto::peer::command::{self, Answer, CallAction, Notice};
+use earshot_proto::port::PathPolicy;
+use earshot_proto::secure::password;
+use earshot_proto::wire::bounded::Text;
+use earshot_proto::wire::invite::Invite;
+
+use crate::api::audio::{AudioSet, ChosenDevices};
+use crate::api::buddies::{Buddies, Searching};
+use crate::api::call::{CallStarted, PathChoice};
+use crate::api::chat::{ChatHistory, ChatMarkRead, ChatSend, ChatSent, HISTORY_MAX, History};
+use crate::api::commands::{Command, Done};
+use crate::api::errors::ErrorCode;
+use crate::api::events::{Event, Events};
+use crate::api::failure::Failure;
+use crate::api::network::{Invited, Joined};
+use crate::api::reply::Reply;
+use crate::api::session::{Login, OwnPresence, PresenceSet, Register, password_or};
+use crate::api::snapshot::Snapshot;
+use crate::api::text::{Password, bounded};
+use crate::calls::{CallReport, CallsDesk};
+use crate::clock;
+use crate::driver::Handle;
+use crate::store::peer::DiskDesk;
+
+/// Shortest password, in characters. NIST SP 800-63B, section 3.1.1.2, asks for eight.
+const PASSWORD_CHARS_MIN: usize = 8;
+
+/// What is done with the machine's answer to a command.
+type Waiting = Box<dyn FnOnce(Result<Answer, command::Failure>) + Send>;
+
+/// Where the machine's notices go.
+#[derive(Clone)]
+pub struct Ears {
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    waiting: HashMap<u64, Waiting>,
+    last: u64,
+    events: Events,
+    ringer: String,
+}
+
+/// The owner of one peer.
+pub struct Owner {
+    ears: Ears,
+    handle: Handle<Peer>,
+    disk: DiskDesk,
+    calls: CallsDesk,
+    /// The password that the process was started with.
+    password: Option<Password>,
+}
+
+impl Ears {
+    /// Tells all events to this stream.
+    #[must_use]
+    pub fn new(events: Events) -> Self {
+        let (waiting, ringer) = (HashMap::new(), "device:default".to_owned());
+        Self { inner: Arc::new(Mutex::new(Inner { waiting, last: 0, events, ringer })) }
+    }
+
+    /// Takes a notice of the machine; called on the loop.
+    pub fn hear(&self, notice: Notice) {
+        let event = match notice {
+            Notice::Answer(ask, result) => {
+                let waiting = self.lock().waiting.remove(&ask);
+                if let Some(waiting) = waiting {
+                    waiting(*result);
+                }
+                return;
+            }
+            notice => shown::event(notice),
+        };
+        if let Some(event) = event {
+            self.tell(event);
+        }
+    }
+
+    /// Takes a report of a call's sound.
+    pub fn report(&self, report: CallReport) {
+        self.tell(match report {
+            CallReport::Stats(stats) => Event::CallStats(stats),
+            CallReport::Problem(call, error) => {
+                Event::AudioProblem(refused::audio_problem(call, &error))
+            }
+        });
+    }
+
+    fn tell(&self, event: Event) {
+        self.lock().events.tell(clock::unix_now(), event);
+    }
+
+    fn expect(&self, waiting: Waiting) -> u64 {
+        let mut inner = self.lock();
+        inner.last += 1;
+        let ask = inner.last;
+        inner.waiting.insert(ask, waiting);
+        ask
+    }
+
+    /// A panic in one holder leaves a table of closures behind, whole.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Owner {
+    /// The owner of the peer behind `handle`.
+    #[must_use]
+    pub const fn new(
+        ears: Ears,
+        handle: Handle<Peer>,
+        disk: DiskDesk,
+        calls: CallsDesk,
+        password: Option<Password>,
+    ) -> Self {
+        Self { ears, handle, disk, calls, password }
+    }
+
+    /// Carries a command out; its reply is answered, now or later.
+    pub async fn execute(&self, command: Command) {
+        match command {
+            Command::NetworkJoin(join, reply) => match Invite::from_uri(&join.invite) {
+                Ok(invite) => self.join(invite, reply).await,
+                Err(bad) => reply.refuse(ErrorCode::from(bad)),
+            },
+            Command::NetworkInvite(_, reply) => {
+                let invite = self.handle.call(|peer, _| peer.invite().map(Invite::to_uri)).await;
+                reply.answer(match invite {
+                    Ok(Some(invite)) => Ok(Invited { invite }),
+                    Ok(None) => Err(ErrorCode::NoNetwork.into()),
+                    Err(_) => Err(ErrorCode::Leaving.into()),
+                });
+            }
+            Command::NetworkStatus(_, reply) => {
+                let standing = self.handle.call(|peer, _| shown::standing(peer)).await;
+                reply.answer(standing.map_err(|_| ErrorCode::Leaving.into()));
+            }
+            Command::Register(register, reply) => self.register(register, reply).await,
+            Command::Login(login, reply) => self.log_in(login, reply).await,
+            Command::Logout(_, reply) => self.done(Ok(command::Command::Logout), reply).await,
+            Command::StateGet(_, reply) => self.snapshot(reply).await,
+            Command::PresenceSet(set, reply) => self.done(presence(set), reply).await,
+            Command::Search(search, reply) => {
+                let command = search.user.read().map(command::Command::Search);
+                self.ask(command, reply, |answer| match answer {
+                    Answer::Searching(id) => Some(Searching { search_id: id.to_string() }),
+                    other => none_of(&other),
+                })
+                .await;
+            }
+            Command::BuddiesList(_, reply) => {
+                let buddies = self.handle.call(|peer, _| {
+                    peer.signed_in().map(|_| Buddies { buddies: shown::buddies(peer) })
+                });
+                reply.answer(match buddies.await {
+                    Ok(Some(buddies)) => Ok(buddies),
+                    Ok(None) => Err(ErrorCode::NotLoggedIn.into()),
+                    Err(_) => Err(ErrorCode::Leaving.into()),
+                });
+            }
+            Command::BuddiesRequest(request, reply) => {
+                let command = request.user.read().and_then(|user| {
+                    let greeting = bounded("greeting", request.greeting.unwrap_or_default())?;
+                    Ok(command::Command::Request { user, greeting })
+                });
+                self.done(command, reply).await;
+            }
+            Command::BuddiesAccept(of, reply) => {
+                self.done(of.user.read().map(command::Command::Accept), reply).await;
+            }
+            Command::BuddiesDecline(of, reply) => {
+                self.done(of.user.read().map(command::Command::Decline), reply).await;
+            }
+            Command::BuddiesBlock(of, reply) => {
+                self.done(of.user.read().map(command::Command::Block), reply).await;
+            }
+            Command::BuddiesUnblock(of, reply) => {
+                self.done(of.user.read().map(command::Command::Unblock), reply).await;
+            }
+            Command::ChatSend(send, reply) => self.send(send, reply).await,
+            Command::ChatHistory(history, reply) => self.history(history, reply).await,
+            Command::ChatMarkRead(mark, reply) => self.mark_read(mark, reply).await,
+            Command::CallStart(start, reply) => {
+                let path = match start.path {
+                    PathChoice::Any => PathPolicy::Any,
+                    PathChoice::Relay => PathPolicy::RelayOnly,
+                };
+                let command = start.to.read().map(|to| command::Command::Call { to, path });
+                self.ask(command, reply, |answer| match answer {
+                    Answer::Calling(call) => Some(CallStarted { call_id: call.into() }),
+                    other => none_of(&other),
+                })
+                .await;
+            }
+            Command::CallAccept(of, reply) => {
+                self.in_call(of.call_id.read(), CallAction::Accept, reply).await;
+            }
+            Command::CallDecline(of, reply) => {
+                self.in_call(of.call_id.read(), CallAction::Decline, reply).await;
+            }
+            Command::CallHangUp(of, reply) => {
+                self.in_call(of.call_id.read(), CallAction::HangUp, reply).await;
+            }
+            Command::CallHold(of, reply) => {
+                self.in_call(of.call_id.read(), CallAction::Hold, reply).await;
+            }
+            Command::CallResume(of, reply) => {
+                self.in_call(of.call_id.read(), CallAction::Resume, reply).await;
+            }
+            Command::CallMute(of, reply) => {
+                self.in_call(of.call_id.read(), CallAction::Mute, reply).await;
+            }
+            Command::CallUnmute(of, reply) => {
+                self.in_call(of.call_id.read(), CallAction::Unmute, reply).await;
+            }
+            Command::CallStatsOf(of, reply) => reply.answer(
+                of.call_id
+                    .read()
+                    .and_then(|call| self.calls.stats(call).ok_or(ErrorCode::NoSuchCall))
+                    .map_err(Failure::from),
+            ),
+            Command::AudioDevices(_, reply) => {
+                let chosen = self.chosen();
+                let found = tokio::task::spawn_blocking(move || shown::devices(chosen)).await;
+                reply.answer(found.map_err(|_| ErrorCode::Leaving.into()));
+            }
+            Command::AudioSet(set, reply) => {
+                reply.answer(self.set_audio(&set).map_err(Failure::from));
+            }
+            command @ Command::SuperPeerStatus(..) => command.refuse(ErrorCode::UnknownMethod),
+        }
+    }
+
+    /// Joins a network before anybody asks.
+    ///
+    /// # Errors
+    /// [`ErrorCode::OtherNetwork`] when another one was joined before.
+    pub async fn join_before_start(&self, invite: Invite) -> Result<(), Failure> {
+        let (told, answered) = tokio::sync::oneshot::channel();
+        let reply = Reply::new(move |result: Result<Joined, Failure>| drop(told.send(result)));
+        self.join(invite, reply).await;
+        answered.await.unwrap_or_else(|_| Err(ErrorCode::Leaving.into())).map(drop)
+    }
+
+    /// Says goodbye to the network.
+    pub async fn leave(&self) {
+        let _ = self.handle.call(Peer::leave).await;
+    }
+
+    async fn join(&self, invite: Invite, reply: Reply<Joined>) {
+        let network = shown::network(&invite);
+        let command = Ok(command::Command::Join(Box::new(invite)));
+        self.ask(command, reply, move |answer| match answer {
+            Answer::Joined(_) => Some(Joined { network }),
+            other => none_of(&other),
+        })
+        .await;
+    }
+
+    async fn register(&self, register: Register, reply: Reply<crate::api::session::Registered>) {
+        let command = register.user.read().and_then(|user| {
+            let password = self.password(register.password.as_ref())?;
+            let display_name = register.display_name.unwrap_or_else(|| user.to_string());
+            let display_name = bounded("displayName", display_name)?;
+            Ok(command::Command::Register { user, password, display_name })
+        });
+        self.ask(command, reply, |answer| match answer {
+            Answer::LoggedIn(session, _) => Some(shown::registered(&session)),
+            other => none_of(&other),
+        })
+        .await;
+    }
+
+    async fn log_in(&self, login: Login, reply: Reply<crate::api::session::LoggedIn>) {
+        let command = login.user.read().and_then(|user| {
+            let given = password_or(login.password.as_ref(), self.password.as_ref())?;
+            // A password that could never be set is a wrong one.
+            let password = read_password(given).map_err(|_| ErrorCode::WrongNameOrPassword)?;
+            Ok(command::Command::Login { user, password })
+        });
+        self.ask(command, reply, |answer| match answer {
+            Answer::LoggedIn(session, stretched) => Some(shown::logged_in(&session, stretched)),
+            other => none_of(&other),
+        })
+        .await;
+    }
+
+    fn password(&self, given: Option<&Password>) -> Result<password::Password, ErrorCode> {
+        let given = password_or(given, self.password.as_ref())?;
+        let text = std::str::from_utf8(given.as_bytes()).unwrap_or_default();
+        if text.chars().count() < PASSWORD_CHARS_MIN {
+            return Err(ErrorCode::PasswordTooShort { min: PASSWORD_CHARS_MIN });
+        }
+        read_password(given)
+    }
+
+    async fn send(&self, send: ChatSend, reply: Reply<ChatSent>) {
+        let command = send.to.read().and_then(|to| {
+            if send.text.is_empty() {
+                return Err(ErrorCode::TextEmpty { field: "text".into() });
+            }
+            let text = bounded("text", send.text)?;
+            let client_id: Text<128> = bounded("clientId", send.client_id)?;
+            let client_id = client_id.as_str().to_owned();
+            Ok(command::Command::Send { to, text, client_id })
+        });
+        self.ask(command, reply, |answer| match answer {
+            Answer::Sent(id, delivery) => {
+                Some(ChatSent { message_id: id.into(), state: shown::message_state(delivery) })
+            }
+            other => none_of(&other),
+        })
+        .await;
+    }
+
+    async fn history(&self, ask: ChatHistory, reply: Reply<History>) {
+        let page = async {
+            let with = ask.with.read()?;
+            let before = ask.before.map(|id| id.read()).transpose()?;
+            let page = self.disk.page(with, before, ask.limit.min(HISTORY_MAX)).await?;
+            let page = page.ok_or(ErrorCode::NoSuchMessage)?;
+            Ok(History::fitting(page.messages.into_iter().map(shown::message), page.more))
+        };
+        reply.answer(page.await.map_err(|code: ErrorCode| code.into()));
+    }
+
+    async fn mark_read(&self, mark: ChatMarkRead, reply: Reply<Done>) {
+        let command = async {
+            let (with, up_to): (_, MessageId) = (mark.with.read()?, mark.up_to.read()?);
+            let ids = self.disk.unread(with.clone(), up_to).await?;
+            let ids = ids.ok_or(ErrorCode::NoSuchMessage)?;
+            Ok(command::Command::MarkRead { with, ids })
+        };
+        self.done(command.await, reply).await;
+    }
+
+    async fn in_call(
+        &self,
+        call: Result<earshot_proto::ids::CallId, ErrorCode>,
+        action: CallAction,
+        reply: Reply<Done>,
+    ) {
+        self.done(call.map(|call| command::Command::InCall(call, action)), reply).await;
+    }
+
+    fn chosen(&self) -> ChosenDevices {
+        shown::chosen(&self.calls.chosen(), self.ears.lock().ringer.clone())
+    }
+
+    /// Takes the devices that are named, all or none.
+    fn set_audio(&self, set: &AudioSet) -> Result<ChosenDevices, ErrorCode> {
+        let bad = |field: &str| {
+            let field = field.to_owned();
+            move |_: DeviceError| ErrorCode::BadDevice { field: field.clone() }
+        };
+        let microphone = set.microphone.as_deref().map(str::parse::<Microphone>).transpose();
+        let microphone = microphone.map_err(bad("microphone"))?;
+        let speaker = set.speaker.as_deref().map(str::parse::<Speaker>).transpose();
+        let speaker = speaker.map_err(bad("speaker"))?;
+        let ringer = set.ringer.as_deref().map(str::parse::<Speaker>).transpose();
+        ringer.map_err(bad("ringer"))?;
+        if let Some(Microphone::File(path)) = &microphone {
+            refused::readable(path)?;
+        }
+        self.calls.choose(|devices| {
+            devices.microphone = microphone.unwrap_or_else(|| devices.microphone.clone());
+            devices.speaker = speaker.unwrap_or_else(|| devices.speaker.clone());
+        });
+        if let Some(ringer) = &set.ringer {
+            self.ears.lock().ringer.clone_from(ringer);
+        }
+        Ok(self.chosen())
+    }
+
+    async fn snapshot(&self, reply: Reply<Snapshot>) {
+        let conversations = self.disk.summaries().await.unwrap_or_default();
+        let (ears, audio) = (self.ears.clone(), self.chosen());
+        let taken = self.handle.call(move |peer, _| Snapshot {
+            seq: ears.lock().events.last(),
+            at: clock::unix_now().into(),
+            network: shown::standing(peer),
+            session: shown::session(peer),
+            buddies: shown::buddies(peer),
+            conversations: conversations.into_iter().map(shown::conversation).collect(),
+            calls: peer.current_call().iter().map(shown::call).collect(),
+            audio,
+        });
+        reply.answer(taken.await.map_err(|_| ErrorCode::Leaving.into()));
+    }
+
+    /// Puts a command whose good answer says nothing more.
+    async fn done(&self, command: Result<command::Command, ErrorCode>, reply: Reply<Done>) {
+        self.ask(command, reply, |_| Some(Done {})).await;
+    }
+
+    /// Puts a command to the machine; `read` makes the reply of its answer.
+    async fn ask<A: Send + 'static>(
+        &self,
+        command: Result<command::Command, ErrorCode>,
+        reply: Reply<A>,
+        read: impl FnOnce(Answer) -> Option<A> + Send + 'static,
+    ) {
+        let command = match command {
+            Ok(command) => command,
+            Err(code) => return reply.refuse(code),
+        };
+        let ears = self.ears.clone();
+        let put = self.handle.call(move |peer, now: Instant| {
+            let ask = ears.expect(Box::new(move |result| {
+                reply.answer(match result {
+                    Ok(answer) => read(answer)
+                        .ok_or_else(|| ErrorCode::Internal { what: "answer".into() }.into()),
+                    Err(failure) => Err(refused::failure(failure)),
+                });
+            }));
+            peer.command(now, ask, command);
+        });
+        // A loop that is gone drops the reply, which then says so.
+        let _ = put.await;
+    }
+}
+
+fn read_password(given: &Password) -> Result<password::Password, ErrorCode> {
+    let text = std::str::from_utf8(given.as_bytes()).unwrap_or_default();
+    password::Password::new(text).map_err(|bad| match bad {
+        password::BadPassword::Empty => ErrorCode::PasswordTooShort { min: PASSWORD_CHARS_MIN },
+        password::BadPassword::TooLong { got } => ErrorCode::TextTooLong {
+            field: "password".into(),
+            got,
+            max: password::PASSWORD_BYTES_MAX,
+        },
+        password::BadPassword::Forbidden => {
+            ErrorCode::BadParams { problem: "password holds a forbidden character".into() }
+        }
+    })
+}
+
+fn presence(set: PresenceSet) -> Result<command::Command, ErrorCode> {
+    let shown = match set.presence {
+        OwnPresence::Online => command::Shown::Online,
+        OwnPresence::Away => command::Shown::Away,
+        OwnPresence::DoNotDisturb => command::Shown::DoNotDisturb,
+        OwnPresence::Invisible => command::Shown::Invisible,
+    };
+    let mood = set.mood.map(|mood| bounded("mood", mood)).transpose()?;
+    Ok(command::Command::SetPresence { shown, mood })
+}
+
+/// An answer of another kind than its command's: a mistake of ours, told as such.
+fn none_of<T>(answer: &Answer) -> Option<T> {
+    tracing::warn!(?answer, "An answer of the wrong kind");
+    None
+}

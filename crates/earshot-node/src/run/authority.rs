@@ -1,0 +1,200 @@
+//! `earshotd authority`, and `earshotd network`: an authority with the first super-peer in the same process.
+
+use std::time::{Duration, Instant};
+
+use data_encoding::BASE64URL_NOPAD;
+use earshot_proto::authority::{
+    Admits, Authority, AuthorityKeys, AuthorityState, Limits, Notice, Order,
+};
+use earshot_proto::entropy::Entropy;
+use earshot_proto::port::Service;
+use earshot_proto::wire::bounded::{Bytes, List, Text};
+use earshot_proto::wire::invite::{AuthorityPlace, Door};
+use earshot_proto::wire::policy::{Admission, NETWORK_NAME_MAX, Policy};
+use tokio::sync::oneshot;
+
+use super::{open, ranges_around, serve, super_peer, told_address};
+use crate::api::errors::ErrorCode;
+use crate::api::failure::Failure;
+use crate::api::ready::{Ready, Role};
+use crate::cli::{AuthorityOptions, Options, RoleOptions};
+use crate::clock;
+use crate::driver::{Driver, Handle, Mail, Residence};
+use crate::rpc::Rpc;
+use crate::seed;
+use crate::start::{EndSignal, Setting};
+use crate::store::authority::{AuthorityStore, StoreFailure};
+use crate::store::files::{self, DataDir};
+
+const KEYS: &str = "authority.keys";
+const ACCOUNTS: &str = "accounts.db";
+/// How long the token that is told at the start lets a super-peer enrol. Our choice: a working day.
+const TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
+
+/// An authority that serves.
+struct Serving {
+    handle: Handle<Authority>,
+    place: AuthorityPlace,
+    token: Bytes<32>,
+}
+
+/// `earshotd authority`.
+pub(super) async fn alone(options: Options, setting: &mut Setting) -> Result<(), Failure> {
+    let mut end = EndSignal::listen()?;
+    let mine = mine(&options);
+    let data = DataDir::open(&options.data_dir)?;
+    let driver = open(&options, mine.public).await?;
+    let serving = house(&driver, &data, mine).await?;
+    let mut ready = Ready::new(Role::Authority, driver.listening());
+    ready.public = mine.public;
+    tell(&mut ready, mine, &serving);
+    setting.first_line.ready(&ready)?;
+    let mut rpc = Rpc::stdio(Role::Authority);
+    serve(&mut rpc, &mut end, async |command| command.refuse(ErrorCode::UnknownMethod)).await;
+    let _ = serving.handle.leave().await;
+    driver.stop().await;
+    rpc.leave().await;
+    Ok(())
+}
+
+/// `earshotd network`.
+pub(super) async fn network(options: Options, setting: &mut Setting) -> Result<(), Failure> {
+    let mut end = EndSignal::listen()?;
+    let mine = mine(&options);
+    let data = DataDir::open(&options.data_dir)?;
+    let driver = open(&options, mine.public).await?;
+    let authority = house(&driver, &data, mine).await?;
+    let wanted = super_peer::Wanted {
+        place: authority.place,
+        token: Some(authority.token.clone()),
+        address: told_address(&driver, mine.public),
+        relay_allow: Vec::new(),
+    };
+    let node = super_peer::house(&driver, &data, wanted).await?;
+    let mut ready = Ready::new(Role::Network, driver.listening());
+    ready.public = mine.public;
+    tell(&mut ready, mine, &authority);
+    ready.enrol_token = None;
+    node.tell(&mut ready);
+    setting.first_line.ready(&ready)?;
+    let mut rpc = Rpc::stdio(Role::Network);
+    serve(&mut rpc, &mut end, async |command| node.execute(command).await).await;
+    node.leave().await;
+    let _ = authority.handle.leave().await;
+    driver.stop().await;
+    rpc.leave().await;
+    Ok(())
+}
+
+fn mine(options: &Options) -> &AuthorityOptions {
+    match &options.role {
+        RoleOptions::Network(mine) | RoleOptions::Authority(mine) => mine,
+        RoleOptions::SuperPeer(_) | RoleOptions::Peer(_) => {
+            unreachable!("these roles have runners of their own")
+        }
+    }
+}
+
+fn tell(ready: &mut Ready, mine: &AuthorityOptions, serving: &Serving) {
+    ready.network = Some(mine.name.as_str().to_owned());
+    ready.root_key = Some(serving.place.root.into());
+    ready.authority = Some(serving.place.to_uri());
+    ready.enrol_token = Some(BASE64URL_NOPAD.encode(&serving.token));
+}
+
+/// Takes the authority of this data directory in, founding the network if there is none.
+async fn house(
+    driver: &Driver,
+    data: &DataDir,
+    mine: &AuthorityOptions,
+) -> Result<Serving, Failure> {
+    let address = told_address(driver, mine.public);
+    let mut entropy = Entropy::new(*seed::draw().map_err(internal)?);
+    let (keys, state, store) = load(data, &mine.name, address.ip(), &mut entropy)?;
+    let place =
+        AuthorityPlace { root: keys.root(), door: Door { address, key: keys.public().agree } };
+    let (now, wall) = (Instant::now(), clock::unix_now());
+    let machine = Authority::new(keys, state, Limits::default(), now, wall, entropy);
+    let keeper = store.into_keeper().map_err(|e| refused(&e))?;
+    let (told, token) = oneshot::channel();
+    let mut told = Some(told);
+    let residence = Residence {
+        machine,
+        services: vec![Service::Authority],
+        mail: Mail::None,
+        keep: Box::new(keeper),
+        notices: Box::new(move |notice| match notice {
+            Notice::TokenMade { token, .. } => {
+                if let Some(told) = told.take() {
+                    let _ = told.send(token.bytes());
+                }
+            }
+            notice => tracing::info!(?notice, "Authority"),
+        }),
+        voice: None,
+    };
+    let handle = driver.house(residence).await.map_err(|_| ErrorCode::Leaving)?;
+    let until = wall.plus(TOKEN_LIFE);
+    let order = Order::MakeToken { admits: Admits::Node, uses: 1, until };
+    let ordered = handle.call(move |authority, now| authority.order(now, order)).await;
+    ordered.map_err(|_| ErrorCode::Leaving)?;
+    let token = token.await.map_err(|_| ErrorCode::AuthorityFailed)?;
+    Ok(Serving { handle, place, token })
+}
+
+fn load(
+    data: &DataDir,
+    name: &Text<NETWORK_NAME_MAX>,
+    address: std::net::IpAddr,
+    entropy: &mut Entropy,
+) -> Result<(AuthorityKeys, AuthorityState, AuthorityStore), Failure> {
+    let file = data.file(KEYS);
+    let damaged = |file: &str| ErrorCode::DamagedData { file: file.to_owned() };
+    let (keys, new) = match files::read(&file)? {
+        Some(bytes) => (AuthorityKeys::from_bytes(&bytes).map_err(|_| damaged(KEYS))?, false),
+        None => (AuthorityKeys::found(&mut entropy.secrets), true),
+    };
+    let (mut store, mut rows) =
+        AuthorityStore::open(&data.file(ACCOUNTS)).map_err(|e| refused(&e))?;
+    if rows.is_empty() {
+        let policy = Policy {
+            version: 1,
+            name: name.clone(),
+            admission: Admission::Open,
+            ranges: List::first_of(ranges_around(address)),
+            ring_threshold: 2048,
+            keepers: 4,
+            successors: 16,
+        };
+        rows = keys.first_rows(&policy, clock::unix_now()).map_err(|_| damaged(KEYS))?;
+        let record = earshot_proto::authority::Record { rows: rows.clone() };
+        store.keep([&record]).map_err(|e| refused(&e))?;
+    } else if new {
+        // Accounts of a network whose keys are gone: they would all be lost by going on.
+        return Err(damaged(KEYS).into());
+    }
+    if new {
+        files::replace(&file, &keys.to_bytes())
+            .map_err(|e| ErrorCode::FileRefused { file: KEYS.into(), problem: e.to_string() })?;
+    }
+    let state = AuthorityState::load(rows, &keys.root()).map_err(|error| {
+        tracing::error!(%error, "The accounts are not this network's");
+        damaged(ACCOUNTS)
+    })?;
+    Ok((keys, state, store))
+}
+
+fn refused(failure: &StoreFailure) -> ErrorCode {
+    let file = ACCOUNTS.to_owned();
+    match failure {
+        StoreFailure::Damaged(_) => ErrorCode::DamagedData { file },
+        StoreFailure::NewerFormat { .. } => ErrorCode::DataTooNew { file },
+        StoreFailure::InUse => ErrorCode::DataInUse { directory: file },
+        StoreFailure::DiskFull => ErrorCode::DiskFull,
+        StoreFailure::Broken(problem) => ErrorCode::FileRefused { file, problem: problem.clone() },
+    }
+}
+
+fn internal(error: impl std::fmt::Display) -> ErrorCode {
+    ErrorCode::Internal { what: error.to_string() }
+}

@@ -1,0 +1,239 @@
+//! `earshotd super-peer`, and the super-peer inside `earshotd network`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use data_encoding::BASE64URL_NOPAD;
+use earshot_proto::entropy::Entropy;
+use earshot_proto::port::Service;
+use earshot_proto::secure::identity::{Keys, LinkKey, SignKey};
+use earshot_proto::super_peer::enrolment::NotEnrolled;
+use earshot_proto::super_peer::{Config, EnrolmentRecord, Notice, Record, SuperPeer};
+use earshot_proto::wire::bounded::Bytes;
+use earshot_proto::wire::directory::NodeEntry;
+use earshot_proto::wire::enrolment::EnrolmentRefusal;
+use earshot_proto::wire::invite::{AuthorityPlace, Invite};
+use earshot_proto::wire::policy::Range;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::{open, serve, told_address};
+use crate::api::commands::Command;
+use crate::api::errors::{self, ErrorCode};
+use crate::api::failure::Failure;
+use crate::api::network::Invited;
+use crate::api::ready::{Ready, Role};
+use crate::api::super_peer::Service as Served;
+use crate::cli::{Joins, Options, RoleOptions};
+use crate::clock;
+use crate::driver::{Driver, Handle, Keep, Mail, Receipt, Residence};
+use crate::rpc::Rpc;
+use crate::seed;
+use crate::start::{EndSignal, Setting};
+use crate::store::files::{self, DataDir};
+
+const KEYS: &str = "node.keys";
+const ENROLMENT: &str = "node.enrolment";
+/// How long enrolling may take before the process says that it does not serve. INTERFACES 2: the first line comes
+/// within 5 s.
+const ENROL_PATIENCE: Duration = Duration::from_secs(4);
+
+/// A super-peer to be.
+pub(super) struct Wanted {
+    /// The network and its authority.
+    pub(super) place: AuthorityPlace,
+    /// The token to enrol with, if it is not enrolled.
+    pub(super) token: Option<Bytes<32>>,
+    /// Where others reach it.
+    pub(super) address: SocketAddr,
+    /// Ranges that its relay may reach.
+    pub(super) relay_allow: Vec<Range>,
+}
+
+/// A super-peer that serves.
+pub(super) struct Serving {
+    handle: Handle<SuperPeer>,
+    invite: Invite,
+    entry: NodeEntry,
+    since: earshot_proto::time::UnixTime,
+}
+
+/// `earshotd super-peer`.
+pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), Failure> {
+    let RoleOptions::SuperPeer(mine) = &options.role else {
+        unreachable!("other roles have runners of their own")
+    };
+    let mut end = EndSignal::listen()?;
+    let usage = |problem: &str| ErrorCode::Usage { problem: problem.to_owned() };
+    let Joins::Authority(uri) = &mine.joins else {
+        return Err(usage("a headless super-peer enrols by --authority").into());
+    };
+    let place = AuthorityPlace::from_uri(uri)?;
+    let token = mine.enrol.as_deref().map(|text| {
+        let bytes = BASE64URL_NOPAD.decode(text.trim().as_bytes()).ok();
+        bytes.and_then(|bytes| Bytes::new(bytes).ok()).ok_or_else(|| usage("--enrol is no token"))
+    });
+    let token = token.transpose()?;
+    let data = DataDir::open(&options.data_dir)?;
+    let driver = open(&options, mine.public).await?;
+    let address = told_address(&driver, mine.public);
+    let wanted = Wanted { place, token, address, relay_allow: mine.relay_allow.clone() };
+    let serving = house(&driver, &data, wanted).await?;
+    let mut ready = Ready::new(Role::SuperPeer, driver.listening());
+    ready.public = mine.public;
+    serving.tell(&mut ready);
+    setting.first_line.ready(&ready)?;
+    let mut rpc = Rpc::stdio(Role::SuperPeer);
+    serve(&mut rpc, &mut end, async |command| serving.execute(command).await).await;
+    serving.leave().await;
+    driver.stop().await;
+    rpc.leave().await;
+    Ok(())
+}
+
+/// Takes the super-peer of this data directory in, and waits until it serves.
+pub(super) async fn house(
+    driver: &Driver,
+    data: &DataDir,
+    wanted: Wanted,
+) -> Result<Serving, Failure> {
+    let mut entropy = Entropy::new(*seed::draw().map_err(internal)?);
+    let keys = load_keys(data, &mut entropy)?;
+    let enrolled: Option<EnrolmentRecord> = files::read(&data.file(ENROLMENT))?
+        .map(|bytes| minicbor::decode(&bytes))
+        .transpose()
+        .map_err(|_| ErrorCode::DamagedData { file: ENROLMENT.to_owned() })?;
+    let config = Config {
+        root: wanted.place.root,
+        keys,
+        address: wanted.address,
+        authority: wanted.place.door,
+        enrolled,
+        token: wanted.token,
+        relay_allow: wanted.relay_allow,
+        wall: clock::unix_now(),
+        seed: *seed::draw().map_err(internal)?,
+    };
+    let (told, outcome) = oneshot::channel();
+    let mut told = Some(told);
+    let residence = Residence {
+        machine: SuperPeer::new(config, Instant::now()),
+        services: vec![Service::SuperPeer],
+        mail: Mail::Delivered,
+        keep: Box::new(NodeDisk { enrolment: data.file(ENROLMENT) }),
+        notices: Box::new(move |notice| {
+            tracing::info!(?notice, "Super-peer");
+            if let Some(told) = told.take() {
+                let _ = told.send(notice);
+            }
+        }),
+        voice: None,
+    };
+    let handle = driver.house(residence).await.map_err(|_| ErrorCode::Leaving)?;
+    let outcome = tokio::time::timeout(ENROL_PATIENCE, outcome).await;
+    match outcome {
+        Ok(Ok(Notice::Serving { invite, entry })) => {
+            Ok(Serving { handle, invite, entry, since: clock::unix_now() })
+        }
+        Ok(Ok(Notice::NotEnrolled(why))) => Err(not_enrolled(why).into()),
+        Ok(Err(_)) => Err(ErrorCode::Leaving.into()),
+        Err(_) => Err(ErrorCode::AuthorityUnreachable { since: None }.into()),
+    }
+}
+
+impl Serving {
+    pub(super) fn tell(&self, ready: &mut Ready) {
+        ready.network = Some(self.invite.name.as_str().to_owned());
+        ready.root_key = Some(self.invite.root.into());
+        ready.invite = Some(self.invite.to_uri());
+        ready.node_key = Some(self.entry.key.into());
+    }
+
+    pub(super) async fn execute(&self, command: Command) {
+        match command {
+            Command::NetworkInvite(_, reply) => {
+                reply.grant(Invited { invite: self.invite.to_uri() });
+            }
+            Command::SuperPeerStatus(_, reply) => {
+                let status = self.handle.call(|machine, _| machine.status()).await;
+                let since = self.since.into();
+                reply.answer(status.map_err(|_| ErrorCode::Leaving.into()).map(|status| Served {
+                    since,
+                    clients: status.clients as u32,
+                    super_peers: status.members as u32,
+                    registrations: status.kept as u32,
+                    lookups: status.counters.found + status.counters.not_here,
+                    through_us: status.counters.through_us,
+                    from_visitors: status.counters.from_visitors,
+                    to_visitors: status.counters.to_visitors,
+                    from_super_peers: status.counters.from_super_peers,
+                    allocations: status.relay.allocations,
+                    relayed_packets: status.relay.relayed_packets,
+                    relayed_bytes: status.relay.relayed_bytes,
+                }));
+            }
+            command => command.refuse(ErrorCode::UnknownMethod),
+        }
+    }
+
+    pub(super) async fn leave(&self) {
+        let _ = self.handle.call(|machine, _| machine.leave()).await;
+    }
+}
+
+/// Keeps the enrolment: one small file, written seldom, so at once.
+struct NodeDisk {
+    enrolment: PathBuf,
+}
+
+impl Keep<Record> for NodeDisk {
+    fn save(&mut self, record: Record, receipt: Receipt) {
+        let Record::Enrolment(record) = record;
+        let bytes = minicbor::to_vec(record).expect("a Vec takes all");
+        let path = self.enrolment.clone();
+        tokio::task::spawn_blocking(move || match files::replace(&path, &bytes) {
+            Ok(()) => receipt.saved(),
+            Err(error) => receipt.failed(files::failure(&error)),
+        });
+    }
+}
+
+/// The keys of this node: 32 bytes to sign, 32 to open links.
+fn load_keys(data: &DataDir, entropy: &mut Entropy) -> Result<Keys, Failure> {
+    let file = data.file(KEYS);
+    if let Some(bytes) = files::read(&file)?.map(Zeroizing::new) {
+        let damaged = || ErrorCode::DamagedData { file: KEYS.to_owned() };
+        let (sign, link) = bytes.split_first_chunk::<32>().ok_or_else(damaged)?;
+        let link: &[u8; 32] = link.try_into().map_err(|_| damaged())?;
+        return Ok(Keys { sign: SignKey::from_secret(sign), link: LinkKey::from_secret(link) });
+    }
+    let keys = Keys::draw(&mut entropy.secrets);
+    let secrets = [keys.sign.secret(), keys.link.secret()];
+    let bytes =
+        Zeroizing::new(secrets.iter().flat_map(|key| key.iter().copied()).collect::<Vec<_>>());
+    files::replace(&file, &bytes)
+        .map_err(|e| ErrorCode::FileRefused { file: KEYS.into(), problem: e.to_string() })?;
+    Ok(keys)
+}
+
+fn not_enrolled(why: NotEnrolled) -> ErrorCode {
+    let reason = match why {
+        NotEnrolled::NoToken | NotEnrolled::Refused(EnrolmentRefusal::TokenRefused) => {
+            errors::EnrolmentRefusal::TokenRefused
+        }
+        NotEnrolled::Refused(EnrolmentRefusal::AddressRefused) => {
+            errors::EnrolmentRefusal::AddressRefused
+        }
+        NotEnrolled::Refused(EnrolmentRefusal::Unavailable) => {
+            errors::EnrolmentRefusal::Unavailable
+        }
+        NotEnrolled::Refused(_) => errors::EnrolmentRefusal::CertificateRefused,
+        NotEnrolled::Disbelieved(_) => return ErrorCode::WrongNetwork,
+    };
+    ErrorCode::NotEnrolled { reason }
+}
+
+fn internal(error: impl std::fmt::Display) -> ErrorCode {
+    ErrorCode::Internal { what: error.to_string() }
+}
