@@ -6,3 +6,5 @@ pub mod harness;
 pub mod report;
 pub mod speech;
 pub mod stoi;
+#[cfg(test)]
+mod vectors;
