@@ -1,4 +1,5 @@
-//! A small driver of the relay machine for these tests: one thread that owns it, one for each socket.
+//! A small driver of the relay machine for these tests: one thread that owns it, one for each
+//! socket.
 //!
 //! It does what the node's driver does, with nothing but the standard library, so that what fails
 //! here is the machine.

@@ -74,7 +74,8 @@ pub fn median_lag(matches: &[Match]) -> Option<i64> {
     lags.get(lags.len() / 2).copied()
 }
 
-/// `heard` moved so that it lies under `spoken`: `lag` samples earlier, silence where there is none.
+/// `heard` moved so that it lies under `spoken`: `lag` samples earlier, silence where there is
+/// none.
 pub fn shifted(heard: &[f32], lag: i64, length: usize) -> Vec<f32> {
     (lag..lag + length as i64).map(|i| sample(heard, i)).collect()
 }

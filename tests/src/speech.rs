@@ -1,8 +1,8 @@
 //! An artificial voice and what a bad line does to it, the same everywhere from the same seed.
 //!
 //! For checks that need something like speech where none may be committed: syllables of a gliding
-//! pitch with formant-like harmonics, pauses with faint noise between. `tests/vectors/stoi.py` makes
-//! the same signals for the reference values.
+//! pitch with formant-like harmonics, pauses with faint noise between. `tests/vectors/stoi.py`
+//! makes the same signals for the reference values.
 
 use std::f64::consts::{PI, TAU};
 

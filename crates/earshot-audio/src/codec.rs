@@ -8,7 +8,8 @@
 use crate::frame::{FrameLength, SAMPLE_RATE_HZ};
 
 /// Bytes of the largest payload that only says "silence goes on": the table-of-contents byte, and
-/// at most one more. Documentation of `opus_encode`: such a packet "does not need to be transmitted".
+/// at most one more. Documentation of `opus_encode`: such a packet "does not need to be
+/// transmitted".
 pub const DTX_PAYLOAD_MAX: usize = 2;
 /// The longest sound one Opus packet can hold: 120 ms (RFC 6716 section 3.2.5).
 pub const PACKET_SAMPLES_MAX: usize = 5_760;

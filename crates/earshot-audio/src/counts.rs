@@ -2,7 +2,8 @@
 //!
 //! Source: RFC 3550 section 6.4.1 (loss, jitter); concealment in the sense of W3C webrtc-stats
 //! `concealedSamples`, but silence that the sender announced is neither voice nor concealment.
-//! Invariant: counters only grow, but for `lost`, which falls when a missing packet comes after all.
+//! Invariant: counters only grow, but for `lost`, which falls when a missing packet comes after
+//! all.
 
 use std::time::Instant;
 

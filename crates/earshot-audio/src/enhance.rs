@@ -1,8 +1,8 @@
 //! Echo, noise and loudness: what a room and a cheap microphone do to a voice, undone.
 //!
-//! Source: crate `sonora`, a Rust port of WebRTC's audio processing (AEC3, noise suppression, AGC2);
-//! on synthetic rooms it removes as much echo as Google's own (20 to 36 dB). It delays the voice by
-//! 10 ms (echo) or 16 ms (echo and noise) and costs under 0.1 ms per block.
+//! Source: crate `sonora`, a Rust port of WebRTC's audio processing (AEC3, noise suppression,
+//! AGC2); on synthetic rooms it removes as much echo as Google's own (20 to 36 dB). It delays the
+//! voice by 10 ms (echo) or 16 ms (echo and noise) and costs under 0.1 ms per block.
 //! Invariant: what is played is shown to [`Enhancer::render`] in the order in which it is played,
 //! and each block of the microphone goes through [`Enhancer::capture`] once.
 

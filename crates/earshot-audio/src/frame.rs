@@ -1,7 +1,7 @@
 //! The one shape of sound inside Earshot: 48 kHz, mono, `f32` in −1…1, in blocks of 10 ms.
 //!
-//! Source: RFC 7587 section 4.1 fixes the RTP clock of Opus at 48 kHz; 10 ms is the step of WebRTC's
-//! audio processing and the finest at which we decide anything.
+//! Source: RFC 7587 section 4.1 fixes the RTP clock of Opus at 48 kHz; 10 ms is the step of
+//! WebRTC's audio processing and the finest at which we decide anything.
 //! Invariant: devices of any other shape are converted at the edge (see [`crate::device`]); nothing
 //! behind that edge knows another rate.
 

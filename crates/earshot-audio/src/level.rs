@@ -1,4 +1,5 @@
-//! How loud: decibels relative to full scale (dBFS), for level meters and for finding quiet moments.
+//! How loud: decibels relative to full scale (dBFS), for level meters and for finding quiet
+//! moments.
 //!
 //! 0 dBFS is a signal whose samples are ±1 throughout, so a full-scale sine reads −3 dB.
 //! Invariant: a level lies in [`FLOOR_DBFS`] … 0, also for samples that are not numbers.

@@ -5,8 +5,8 @@
 //! it must not wait) and pushes the packets that come in, with the moment of their arrival.
 //! Nothing wakes the thread for an incoming packet: the speaker asks every 10 ms anyway.
 //!
-//! Invariant: one thread per session, which sleeps until the next deadline or callback; it ends with
-//! the session. Without a session there is no thread.
+//! Invariant: one thread per session, which sleeps until the next deadline or callback; it ends
+//! with the session. Without a session there is no thread.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, Receiver as Commands, Sender as CommandSender};

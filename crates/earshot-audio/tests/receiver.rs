@@ -36,7 +36,8 @@ impl Heard {
     }
 }
 
-/// Plays `arrivals` from `start` on, pulling at a phase of 3 ms, until the last is played on a quiet network.
+/// Plays `arrivals` from `start` on, pulling at a phase of 3 ms, until the last is played on a
+/// quiet network.
 fn play(start: Instant, arrivals: Vec<(Instant, VoicePacket)>) -> Heard {
     let mut receiver = Receiver::new().unwrap();
     let end = arrivals.iter().map(|(at, _)| *at).max().unwrap_or(start) + 3 * TICK;

@@ -53,7 +53,8 @@ fn sample0_ns(wav: &Path) -> i64 {
     digits.parse().unwrap()
 }
 
-/// Samples by which `heard` lags behind `spoken` around `at`, by cross-correlation of half a second.
+/// Samples by which `heard` lags behind `spoken` around `at`, by cross-correlation of half a
+/// second.
 fn lag(spoken: &[f32], heard: &[f32], at: usize, range: std::ops::Range<i64>) -> i64 {
     let piece = &spoken[at..at + 24_000];
     let score = |lag: i64, step: usize| -> f32 {

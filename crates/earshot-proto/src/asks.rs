@@ -1,17 +1,19 @@
-//! Questions that were put to others and not answered yet. All end: by an answer, by the link going down, or by
-//! [`PATIENCE`]; so nothing that waits for an answer waits for ever.
+//! Questions that were put to others and not answered yet. All end: by an answer, by the link going
+//! down, or by [`PATIENCE`]; so nothing that waits for an answer waits for ever.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::port::LinkId;
 
-/// How long an answer is waited for. Our choice: a slow line's round trip with one lost segment, doubled.
+/// How long an answer is waited for. Our choice: a slow line's round trip with one lost segment,
+/// doubled.
 pub const PATIENCE: Duration = Duration::from_secs(4);
 /// Open questions at most; a further one fails at once.
 pub const ASKS_MAX: usize = 16_384;
 
-/// The open questions of one machine; `A` says what each was about, so that its answer finds its way.
+/// The open questions of one machine; `A` says what each was about, so that its answer finds its
+/// way.
 #[derive(Debug)]
 pub struct Asks<A> {
     open: BTreeMap<u32, Asked<A>>,
@@ -50,7 +52,8 @@ impl<A> Asks<A> {
         Ok(self.last)
     }
 
-    /// What the question was about that an answer on `link` belongs to. An answer from elsewhere is nobody's.
+    /// What the question was about that an answer on `link` belongs to. An answer from elsewhere is
+    /// nobody's.
     pub fn answered(&mut self, link: LinkId, ask: u32) -> Option<A> {
         if self.open.get(&ask)?.link != link {
             return None;

@@ -1,7 +1,8 @@
 //! Randomness as an argument: one 32-byte seed, split into two streams that never meet.
 //!
-//! *Secrets* feed keys, nonces and tokens; *jitter* feeds back-offs and choices that can be seen on the wire, so that
-//! what is seen tells nothing of the keys. Both are ChaCha20 (RFC 8439), as in [`rand_chacha`].
+//! *Secrets* feed keys, nonces and tokens; *jitter* feeds back-offs and choices that can be seen on
+//! the wire, so that what is seen tells nothing of the keys. Both are ChaCha20 (RFC 8439), as in
+//! [`rand_chacha`].
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -54,7 +55,8 @@ impl Stream {
         self.0.next_u64()
     }
 
-    /// A number below `end`, without measurable bias for the small ranges used here. `end` must not be 0.
+    /// A number below `end`, without measurable bias for the small ranges used here. `end` must not
+    /// be 0.
     pub fn below(&mut self, end: u64) -> u64 {
         debug_assert!(end > 0, "an empty range has no member");
         ((u128::from(self.0.next_u64()) * u128::from(end)) >> 64) as u64

@@ -1,7 +1,7 @@
 //! Names of things: networks, users, devices, nodes and their places on the ring.
 //!
-//! Invariant: a [`UserName`] exists only prepared (RFC 8265 UsernameCaseMapped, 3 to 32 characters), so two spellings
-//! of one name are one value, everywhere.
+//! Invariant: a [`UserName`] exists only prepared (RFC 8265 UsernameCaseMapped, 3 to 32
+//! characters), so two spellings of one name are one value, everywhere.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -93,8 +93,8 @@ fn hex_prefix(bytes: &[u8]) -> String {
 }
 
 impl NodeId {
-    /// The id of the super-peer at `address` under `salt`: SHA-1(16-byte address ‖ big-endian port ‖ salt).
-    /// IPv4 addresses are taken in their IPv4-mapped form. DESIGN 2.5.
+    /// The id of the super-peer at `address` under `salt`: SHA-1(16-byte address ‖ big-endian port
+    /// ‖ salt). IPv4 addresses are taken in their IPv4-mapped form. DESIGN 2.5.
     #[must_use]
     pub fn of(address: SocketAddr, salt: &[u8; 16]) -> Self {
         let ip = match address.ip() {
@@ -110,8 +110,9 @@ impl NodeId {
 }
 
 impl RingKey {
-    /// The way clockwise from this key to `node`: (node − key) mod 2^160, as 20 big-endian bytes. The keepers of a
-    /// key are the nodes for which this is smallest (its successors; lecture, slide 20).
+    /// The way clockwise from this key to `node`: (node − key) mod 2^160, as 20 big-endian bytes.
+    /// The keepers of a key are the nodes for which this is smallest (its successors; lecture,
+    /// slide 20).
     #[must_use]
     pub fn distance_to(&self, node: &NodeId) -> [u8; 20] {
         let mut distance = [0; 20];
@@ -145,7 +146,8 @@ pub enum BadName {
         /// Characters after preparation, or bytes before it when already those are too many.
         got: usize,
     },
-    /// A character that RFC 8265 does not allow in user names (a space, a symbol, a control character …).
+    /// A character that RFC 8265 does not allow in user names (a space, a symbol, a control
+    /// character …).
     #[error("a character that user names may not hold")]
     Forbidden,
 }
@@ -182,7 +184,8 @@ impl UserName {
         RingKey(Sha1::digest(self.0.as_bytes()).into())
     }
 
-    /// The confusable skeleton (UTS #39): names with one skeleton look alike, and only one of them may exist.
+    /// The confusable skeleton (UTS #39): names with one skeleton look alike, and only one of them
+    /// may exist.
     #[must_use]
     pub fn skeleton(&self) -> String {
         unicode_security::skeleton(&self.0).collect()
@@ -212,8 +215,8 @@ impl<C> Encode<C> for UserName {
 }
 
 impl<'b, C> Decode<'b, C> for UserName {
-    /// Takes only a name that is already prepared: a sender that skips preparation is refused, so equal names are
-    /// equal bytes.
+    /// Takes only a name that is already prepared: a sender that skips preparation is refused, so
+    /// equal names are equal bytes.
     fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
         let at = d.position();
         let text = d.str()?;

@@ -1,15 +1,17 @@
 //! What Earshot says and decides.
 //!
-//! This crate holds every protocol decision of Earshot and nothing else: it opens no socket, reads no clock,
-//! touches no disk, starts no thread and asks the operating system for no randomness. The very same machines run in
-//! `earshotd`, in the window's backend and in the simulator.
+//! This crate holds every protocol decision of Earshot and nothing else: it opens no socket, reads
+//! no clock, touches no disk, starts no thread and asks the operating system for no randomness. The
+//! very same machines run in `earshotd`, in the window's backend and in the simulator.
 //!
 //! # The run loop
 //!
-//! A role ([`peer::Peer`], [`super_peer::SuperPeer`], [`authority::Authority`]) is a machine owned by one task:
+//! A role ([`peer::Peer`], [`super_peer::SuperPeer`], [`authority::Authority`]) is a machine owned
+//! by one task:
 //!
 //! 1. give it **one** input by `handle(now, input)`;
-//! 2. drain `poll_output()` until it answers [`Output::Wait`](port::Output::Wait), doing what each output says;
+//! 2. drain `poll_output()` until it answers [`Output::Wait`](port::Output::Wait), doing what each
+//!    output says;
 //! 3. sleep until the deadline it named or the next input, whichever is first; at the deadline give
 //!    [`Input::Timeout`](port::Input::Timeout).
 //!
@@ -28,7 +30,8 @@
 //! | [`super_peer`] | the super-peer |
 //! | [`authority`] | the login authority |
 //!
-//! Imports go one way: `wire ← secure ← {peer, super_peer, authority}`; roles never import each other.
+//! Imports go one way: `wire ← secure ← {peer, super_peer, authority}`; roles never import each
+//! other.
 
 pub mod asks;
 pub mod authority;

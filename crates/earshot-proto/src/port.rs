@@ -1,7 +1,8 @@
 //! The whole vocabulary between a machine and the world.
 //!
-//! A machine takes [`Input`]s and gives [`Output`]s; what is not in this file cannot reach it, nor can it reach
-//! anything else. `N` is what the role tells its owner (events), `R` what it wants kept on disk (records).
+//! A machine takes [`Input`]s and gives [`Output`]s; what is not in this file cannot reach it, nor
+//! can it reach anything else. `N` is what the role tells its owner (events), `R` what it wants
+//! kept on disk (records).
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -194,7 +195,8 @@ pub enum LinkOrder {
 pub enum PathOrder {
     /// Start gathering candidates.
     Open {
-        /// The caller controls (RFC 8445, section 5.1.1: here by protocol, so that no conflict can arise).
+        /// The caller controls (RFC 8445, section 5.1.1: here by protocol, so that no conflict can
+        /// arise).
         controlling: bool,
         /// STUN and TURN servers to use.
         servers: Vec<RelayServer>,

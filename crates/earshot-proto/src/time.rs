@@ -1,13 +1,15 @@
 //! Wall time as an argument.
 //!
-//! Monotonic time is [`std::time::Instant`], given to every `handle_*`; wall time is [`UnixTime`], given to the
-//! constructor and corrected by [`Input::Clock`](crate::port::Input::Clock). Nothing in this crate reads a clock.
+//! Monotonic time is [`std::time::Instant`], given to every `handle_*`; wall time is [`UnixTime`],
+//! given to the constructor and corrected by [`Input::Clock`](crate::port::Input::Clock). Nothing
+//! in this crate reads a clock.
 
 use std::time::{Duration, Instant};
 
 use minicbor::{CborLen, Decode, Encode};
 
-/// A moment of civil time: milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted (POSIX).
+/// A moment of civil time: milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted
+/// (POSIX).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, CborLen,
 )]

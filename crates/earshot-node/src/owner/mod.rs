@@ -1,7 +1,9 @@
-//! The owner's end of a peer: commands of the contract go to the machine, its notices come back as events.
+//! The owner's end of a peer: commands of the contract go to the machine, its notices come back as
+//! events.
 //!
-//! Invariants: every command is answered once, and its answer leaves before the events that follow from it (both are
-//! told on the loop, in the machine's order); a snapshot is taken on the loop, so its number and its content agree.
+//! Invariants: every command is answered once, and its answer leaves before the events that follow
+//! from it (both are told on the loop, in the machine's order); a snapshot is taken on the loop, so
+//! its number and its content agree.
 
 mod refused;
 mod shown;

@@ -85,7 +85,8 @@ const fn state_of(
     }
 }
 
-/// Whether a microphone file can be played; so that a wrong path is told when it is chosen, not in the call.
+/// Whether a microphone file can be played; so that a wrong path is told when it is chosen, not in
+/// the call.
 pub(super) fn readable(path: &Path) -> Result<(), ErrorCode> {
     match WavSource::open(path) {
         Ok(_) => Ok(()),

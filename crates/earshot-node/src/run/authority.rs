@@ -1,4 +1,5 @@
-//! `earshotd authority`, and `earshotd network`: an authority with the first super-peer in the same process.
+//! `earshotd authority`, and `earshotd network`: an authority with the first super-peer in the same
+//! process.
 
 use std::time::{Duration, Instant};
 

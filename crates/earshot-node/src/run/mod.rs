@@ -1,4 +1,5 @@
-//! The roles of `earshotd`: from a command line to a machine that serves, and to a polite leave. INTERFACES 2.
+//! The roles of `earshotd`: from a command line to a machine that serves, and to a polite leave.
+//! INTERFACES 2.
 
 mod authority;
 mod peer;
@@ -55,7 +56,8 @@ fn told_address(driver: &Driver, public: Option<SocketAddr>) -> SocketAddr {
     public.unwrap_or_else(|| driver.listening())
 }
 
-/// The private ranges that an address lies in: a network founded there lives there. DESIGN 1 (network policy).
+/// The private ranges that an address lies in: a network founded there lives there. DESIGN 1
+/// (network policy).
 fn ranges_around(address: IpAddr) -> Vec<Range> {
     const PRIVATE: &[&str] =
         &["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];

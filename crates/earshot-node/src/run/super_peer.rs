@@ -35,8 +35,8 @@ use crate::store::files::{self, DataDir};
 
 const KEYS: &str = "node.keys";
 const ENROLMENT: &str = "node.enrolment";
-/// How long enrolling may take before the process says that it does not serve. INTERFACES 2: the first line comes
-/// within 5 s.
+/// How long enrolling may take before the process says that it does not serve. INTERFACES 2: the
+/// first line comes within 5 s.
 const ENROL_PATIENCE: Duration = Duration::from_secs(4);
 
 /// A super-peer to be.

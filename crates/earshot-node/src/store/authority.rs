@@ -1,8 +1,10 @@
-//! The login authority's accounts in SQLite: rows of the authority as they are, one transaction a record.
+//! The login authority's accounts in SQLite: rows of the authority as they are, one transaction a
+//! record.
 //!
-//! Write-ahead log with `synchronous=FULL`: each commit ends with an fsync of the log (sqlite.org/wal.html, pragma
-//! synchronous). Invariants: a receipt says *saved* only after that fsync; a record's rows are all there or none;
-//! records reach the disk in the order in which they were given.
+//! Write-ahead log with `synchronous=FULL`: each commit ends with an fsync of the log
+//! (sqlite.org/wal.html, pragma synchronous). Invariants: a receipt says *saved* only after that
+//! fsync; a record's rows are all there or none; records reach the disk in the order in which they
+//! were given.
 
 use std::fs::File;
 use std::path::Path;
@@ -137,7 +139,8 @@ pub struct AuthorityKeeper {
 
 impl Keep<Record> for AuthorityKeeper {
     fn save(&mut self, record: Record, receipt: Receipt) {
-        // What cannot be handed over is dropped, and a dropped receipt says that the record is lost.
+        // What cannot be handed over is dropped, and a dropped receipt says that the record is
+        // lost.
         if let Some(sender) = &self.sender {
             let _ = sender.send((record, receipt));
         }

@@ -1,7 +1,7 @@
 //! Small files that are whole or not there: written beside, flushed, renamed.
 //!
-//! Invariant: after [`replace`] has answered, a power cut leaves the new file; before, the old one or the new one,
-//! never a mixture.
+//! Invariant: after [`replace`] has answered, a power cut leaves the new file; before, the old one
+//! or the new one, never a mixture.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -23,7 +23,8 @@ impl DataDir {
     /// Makes the directory if it is not there, and locks it.
     ///
     /// # Errors
-    /// [`ErrorCode::DataInUse`] when another process has it, [`ErrorCode::FileRefused`] when it cannot be made.
+    /// [`ErrorCode::DataInUse`] when another process has it, [`ErrorCode::FileRefused`] when it
+    /// cannot be made.
     pub fn open(path: &Path) -> Result<Self, ErrorCode> {
         let refused = |e: io::Error| refused(path, &e);
         fs::create_dir_all(path).map_err(refused)?;

@@ -1,7 +1,8 @@
-//! The history: messages and calls in one SQLCipher file. DESIGN 2.8; SQLCipher 4 (AES-256, HMAC-SHA-512 pages).
+//! The history: messages and calls in one SQLCipher file. DESIGN 2.8; SQLCipher 4 (AES-256,
+//! HMAC-SHA-512 pages).
 //!
-//! Invariant: what [`History::keep`] has answered is on disk (WAL, `synchronous = FULL`); a message that comes twice
-//! is one row.
+//! Invariant: what [`History::keep`] has answered is on disk (WAL, `synchronous = FULL`); a message
+//! that comes twice is one row.
 
 use std::path::Path;
 
@@ -135,7 +136,8 @@ impl History {
         Ok(chat::History { outbox, recent, numbers })
     }
 
-    /// The messages of a conversation before that one (or the last), newest first. `None`: no such message.
+    /// The messages of a conversation before that one (or the last), newest first. `None`: no such
+    /// message.
     ///
     /// # Errors
     /// SQLite's.

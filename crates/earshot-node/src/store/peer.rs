@@ -1,8 +1,9 @@
 //! What a peer keeps: its network, its vault, its buddy list with the last good copy, its history.
 //!
-//! One thread does it all, in the order in which it was told; what came meanwhile shares one flush. Idle it waits on a
-//! channel and costs nothing. Invariants: a receipt says *saved* only when a power cut would not undo it; the history
-//! is open exactly between `OpenHistory` and `CloseHistory`.
+//! One thread does it all, in the order in which it was told; what came meanwhile shares one flush.
+//! Idle it waits on a channel and costs nothing. Invariants: a receipt says *saved* only when a
+//! power cut would not undo it; the history is open exactly between `OpenHistory` and
+//! `CloseHistory`.
 
 use std::io;
 use std::path::PathBuf;
@@ -61,7 +62,8 @@ impl Kept {
     }
 }
 
-/// Gives the peer what the history knows, when it was opened; called on the disk's thread, and waited for.
+/// Gives the peer what the history knows, when it was opened; called on the disk's thread, and
+/// waited for.
 pub type Opened = Box<dyn Fn(chat::History) + Send>;
 
 /// The peer's disk, as the loop sees it: a place to put records.
@@ -69,7 +71,8 @@ pub struct PeerDisk {
     jobs: mpsc::Sender<Job>,
 }
 
-/// The peer's disk, as its owner sees it: a place to ask. Dropped, it first keeps what it was given.
+/// The peer's disk, as its owner sees it: a place to ask. Dropped, it first keeps what it was
+/// given.
 pub struct DiskDesk {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -102,7 +105,8 @@ pub fn start(data: DataDir, opened: Opened) -> io::Result<(PeerDisk, DiskDesk)> 
 
 impl Keep<Record> for PeerDisk {
     fn save(&mut self, record: Record, receipt: Receipt) {
-        // What cannot be handed over is dropped, and a dropped receipt says that the record is lost.
+        // What cannot be handed over is dropped, and a dropped receipt says that the record is
+        // lost.
         let _ = self.jobs.send(Job::Keep(record, receipt));
     }
 }
@@ -121,7 +125,8 @@ impl DiskDesk {
         self.ask(|answer| Question::Page { with, before, limit, answer }).await
     }
 
-    /// What came from a user and is not read, up to that message; `None` when there is no such message.
+    /// What came from a user and is not read, up to that message; `None` when there is no such
+    /// message.
     ///
     /// # Errors
     /// [`ErrorCode::NotLoggedIn`] while no history is open.

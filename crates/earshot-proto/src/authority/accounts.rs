@@ -310,7 +310,8 @@ impl Registrar {
     }
 }
 
-/// Reads a device list that must be the user's, signed by K_u, and hold the asking device with the link's own key.
+/// Reads a device list that must be the user's, signed by K_u, and hold the asking device with the
+/// link's own key.
 fn read_list(
     signed: &Signed<DeviceList>,
     identity: &VerifyKey,

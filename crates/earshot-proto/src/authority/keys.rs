@@ -1,7 +1,8 @@
-//! The secrets of an authority: root, own keys, passwords' secret, salt secret. Kept in one file outside the accounts.
+//! The secrets of an authority: root, own keys, passwords' secret, salt secret. Kept in one file
+//! outside the accounts.
 //!
-//! The root key signs the authority's certificate and the policy; it can be taken out and put back, so that it lies
-//! offline in between. DESIGN 2.1, 2.5.
+//! The root key signs the authority's certificate and the policy; it can be taken out and put back,
+//! so that it lies offline in between. DESIGN 2.1, 2.5.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -207,8 +208,9 @@ impl AuthorityKeys {
         &self.passwords
     }
 
-    /// The salt of a node's id: HMAC-SHA-256(secret, address ‖ port), 16 bytes; of an IPv6 address the /48 counts, so
-    /// that who holds a network cannot choose among its addresses. DESIGN 2.5.
+    /// The salt of a node's id: HMAC-SHA-256(secret, address ‖ port), 16 bytes; of an IPv6 address
+    /// the /48 counts, so that who holds a network cannot choose among its addresses. DESIGN
+    /// 2.5.
     pub(super) fn salt_of(&self, address: SocketAddr) -> [u8; 16] {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.salt.as_slice())
             .expect("HMAC takes keys of any length");

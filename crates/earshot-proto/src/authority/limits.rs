@@ -1,7 +1,8 @@
 //! How often somebody may try: per name and per source address, in bounded tables.
 //!
-//! Generic cell rate (ITU-T I.371): each key has one number, the moment at which it will have recovered. Invariant: a
-//! table never holds more than [`KEYS_MAX`] keys; when it is full, the key nearest to recovery is forgotten.
+//! Generic cell rate (ITU-T I.371): each key has one number, the moment at which it will have
+//! recovered. Invariant: a table never holds more than [`KEYS_MAX`] keys; when it is full, the key
+//! nearest to recovery is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -28,15 +29,15 @@ pub struct Limits {
     pub logins_per_address: Rate,
     /// Registrations and enrolments from one address (IPv6: /64).
     pub joins_per_address: Rate,
-    /// Questions of one holder of a certificate: the only limit that binds a device which proves its old key, and
-    /// nobody else can use it up.
+    /// Questions of one holder of a certificate: the only limit that binds a device which proves
+    /// its old key, and nobody else can use it up.
     pub questions_per_holder: Rate,
 }
 
 impl Default for Limits {
-    /// Our choice: a person who has forgotten which password it was tries ten times; a guesser gets 1,440 guesses a
-    /// day. A school behind one address logs in at eight o'clock, and a class joins in one lesson. A device asks for
-    /// the lists of all its buddies at once.
+    /// Our choice: a person who has forgotten which password it was tries ten times; a guesser gets
+    /// 1,440 guesses a day. A school behind one address logs in at eight o'clock, and a class
+    /// joins in one lesson. A device asks for the lists of all its buddies at once.
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self {

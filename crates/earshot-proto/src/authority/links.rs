@@ -18,15 +18,18 @@ use crate::time::{UnixTime, WallClock};
 use crate::wire::certificate::Chain;
 use crate::wire::frame::{Frame, Message};
 
-/// Links at once at most. Our choice: a link lives for seconds, so this serves some hundred logins a second.
+/// Links at once at most. Our choice: a link lives for seconds, so this serves some hundred logins
+/// a second.
 const LINKS_MAX: usize = 4096;
 /// Links at once from one address (IPv6: /64) at most. Our choice: a school behind one address.
 const LINKS_PER_SOURCE_MAX: usize = 256;
-/// How long a link may ask nothing. Our choice: a person types the recovery key from paper in that time.
+/// How long a link may ask nothing. Our choice: a person types the recovery key from paper in that
+/// time.
 const IDLE_MAX: Duration = Duration::from_secs(120);
 /// Questions of one link that wait for the disk at most: an honest peer asks one at a time.
 const QUESTIONS_MAX: usize = 4;
-/// How long before its end the root certifies the authority again. Our choice: a month of warning if it is offline.
+/// How long before its end the root certifies the authority again. Our choice: a month of warning
+/// if it is offline.
 const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The login authority.

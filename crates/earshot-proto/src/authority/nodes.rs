@@ -120,7 +120,8 @@ impl Registrar {
         Reply::After(Change { rows, token, outcome })
     }
 
-    /// Whether a node may stand at `address`: the policy allows the range, and it is not one of a crowd.
+    /// Whether a node may stand at `address`: the policy allows the range, and it is not one of a
+    /// crowd.
     fn may_serve(&self, at: Moment, address: SocketAddr, node: NodeId) -> bool {
         let ip = address.ip().to_canonical();
         if address.port() == 0 || ip.is_unspecified() || ip.is_multicast() {
@@ -149,8 +150,8 @@ fn in_ranges(policy: &Policy, ip: IpAddr) -> bool {
     policy.ranges.iter().any(|range| range.contains(ip))
 }
 
-/// Whether `ip` is an address of the whole Internet: none of the ranges that IANA's special-purpose registries
-/// (RFC 6890) keep from it, as far as nodes may claim them.
+/// Whether `ip` is an address of the whole Internet: none of the ranges that IANA's special-purpose
+/// registries (RFC 6890) keep from it, as far as nodes may claim them.
 fn is_global(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
@@ -165,7 +166,8 @@ fn is_global(ip: IpAddr) -> bool {
                 || (a == 198 && (18..20).contains(&b))
                 || (a == 192 && b == 0 && c == 0))
         }
-        // 2000::/3 is all that is given out; of it 2001:db8::/32 is for books, 2002::/16 and 2001::/32 hold IPv4.
+        // 2000::/3 is all that is given out; of it 2001:db8::/32 is for books, 2002::/16 and
+        // 2001::/32 hold IPv4.
         IpAddr::V6(ip) => {
             let [a, b, ..] = ip.segments();
             a >> 13 == 1 && a != 0x2002 && !(a == 0x2001 && (b == 0x0db8 || b == 0))

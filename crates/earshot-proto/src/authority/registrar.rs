@@ -1,8 +1,9 @@
 //! The authority without its links: what it knows, what it is about to know, and what it answers.
 //!
-//! A question ends in a [`Reply`]: at once, or after a [`Change`] is on disk. Invariant: no two changes under way touch
-//! one account or node; tokens and serial numbers only ever count down and up, so they are taken when the change begins
-//! (a token's use is given back when the change fails, a serial number is lost).
+//! A question ends in a [`Reply`]: at once, or after a [`Change`] is on disk. Invariant: no two
+//! changes under way touch one account or node; tokens and serial numbers only ever count down and
+//! up, so they are taken when the change begins (a token's use is given back when the change fails,
+//! a serial number is lost).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -57,7 +58,8 @@ impl Asker {
         }
     }
 
-    /// Whether a device of `user` asks, with a certificate that may have ended: nobody can lock it out.
+    /// Whether a device of `user` asks, with a certificate that may have ended: nobody can lock it
+    /// out.
     pub(super) fn is_device_of(&self, user: &UserName) -> bool {
         let subject = self.certificate().map(|statement| &statement.subject);
         matches!(subject, Some(Subject::Device { user: holder, .. }) if holder == user)

@@ -1,7 +1,8 @@
-//! What an authority keeps, as rows of a table: written through, all in memory. docs/decisions.md says why.
+//! What an authority keeps, as rows of a table: written through, all in memory. docs/decisions.md
+//! says why.
 //!
-//! A [`Record`] is the rows of one transaction: all of them are kept or none. A row replaces the one of the same table
-//! and key. Invariant: what is in [`AuthorityState`] is on disk.
+//! A [`Record`] is the rows of one transaction: all of them are kept or none. A row replaces the
+//! one of the same table and key. Invariant: what is in [`AuthorityState`] is on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -18,7 +19,8 @@ use crate::wire::directory::NodeEntry;
 use crate::wire::login::SealedVault;
 use crate::wire::policy::Policy;
 
-/// Accounts of one authority at most. Our choice: about 1.2 kB each, so 1.2 GB when full; beyond, PostgreSQL.
+/// Accounts of one authority at most. Our choice: about 1.2 kB each, so 1.2 GB when full; beyond,
+/// PostgreSQL.
 pub const ACCOUNTS_MAX: usize = 1_000_000;
 /// Nodes kept at most, expired ones too. DESIGN 2.16 thinks of 10^5 super-peers.
 pub const NODES_MAX: usize = 200_000;
@@ -161,7 +163,8 @@ impl Row {
         }
     }
 
-    /// Its bytes: `CBOR ‖ first 8 bytes of SHA-256 of it`, since SQLite does not notice a changed bit.
+    /// Its bytes: `CBOR ‖ first 8 bytes of SHA-256 of it`, since SQLite does not notice a changed
+    /// bit.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = minicbor::to_vec(self).expect("a Vec takes all");

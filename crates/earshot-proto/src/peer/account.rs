@@ -1,8 +1,9 @@
 //! Registering, logging in, staying certified, logging out. DESIGN 2.3; lecture, slide 30.
 //!
-//! On a machine that has logged in before, the vault on disk opens first, so a login needs nobody. Elsewhere the
-//! authority is asked: a super-peer tells where it is, OPAQUE proves the password without showing it, and the device
-//! is certified. A session begins only when its vault is on disk and the history is open.
+//! On a machine that has logged in before, the vault on disk opens first, so a login needs nobody.
+//! Elsewhere the authority is asked: a super-peer tells where it is, OPAQUE proves the password
+//! without showing it, and the device is certified. A session begins only when its vault is on disk
+//! and the history is open.
 
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,8 @@ use crate::wire::sealed::buddy::ContactKey;
 use super::command::{Answer, Failure, Notice, SignedIn};
 use super::{OnSaved, Peer, Record};
 
-/// How long registering or logging in may take before it is given up, the stretching aside. Our choice: three slow
-/// handshakes.
+/// How long registering or logging in may take before it is given up, the stretching aside. Our
+/// choice: three slow handshakes.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Pause before a failed renewal is tried again.
 const RENEWAL_RETRY: Duration = Duration::from_secs(300);
@@ -55,7 +56,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A counter for the next registration: it grows, also over restarts, as long as the clock does.
+    /// A counter for the next registration: it grows, also over restarts, as long as the clock
+    /// does.
     pub(super) fn next_counter(&mut self, wall: UnixTime) -> u64 {
         let counters = &mut self.vault.counters;
         counters.registration = (counters.registration + 1).max(wall.0);

@@ -1,8 +1,9 @@
-//! Buddies: asking, accepting, declining, blocking, and the list itself. DESIGN 2.7; lecture, slide 29.
+//! Buddies: asking, accepting, declining, blocking, and the list itself. DESIGN 2.7; lecture, slide
+//! 29.
 //!
-//! The list lives on this machine only, sealed and signed; every change is on disk before it is answered. A buddy's
-//! identity key is pinned when they become one. Requests are repeated until they are delivered; all messages here may
-//! come twice without harm.
+//! The list lives on this machine only, sealed and signed; every change is on disk before it is
+//! answered. A buddy's identity key is pinned when they become one. Requests are repeated until
+//! they are delivered; all messages here may come twice without harm.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -22,7 +23,8 @@ use super::command::{Answer, BuddyView, Failure, Notice, Standing};
 use super::post::{Letter, Sender};
 use super::{OnSaved, Peer, Record};
 
-/// Buddies and requests at most. Our choice: more than people know; the list fits in one sealed message.
+/// Buddies and requests at most. Our choice: more than people know; the list fits in one sealed
+/// message.
 pub(super) const BUDDIES_MAX: usize = 1000;
 /// Requests of strangers waiting at most. DESIGN 2.8.
 pub(super) const REQUESTS_MAX: usize = 50;
@@ -294,7 +296,8 @@ impl Peer {
         self.post_to_user(now, &user, &Buddy::Decline.into());
     }
 
-    /// The owner blocks somebody: they are not told, and what they could see of us is sealed under a new key.
+    /// The owner blocks somebody: they are not told, and what they could see of us is sealed under
+    /// a new key.
     pub(super) fn block(&mut self, now: Instant, ask: u64, user: UserName) {
         let was_buddy = self.buddies.is_buddy(&user);
         if was_buddy {

@@ -1,4 +1,5 @@
-//! Calls in their place: the peer locates, seals, sends and reports for the call machine. DESIGN 2.10.
+//! Calls in their place: the peer locates, seals, sends and reports for the call machine. DESIGN
+//! 2.10.
 
 use std::time::Instant;
 

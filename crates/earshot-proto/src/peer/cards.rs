@@ -1,7 +1,8 @@
 //! What this peer knows of other people's devices: their keys, their home, how to reach them.
 //!
-//! A card is written from what was verified: a registration found at a keeper, or an envelope that a device sealed.
-//! Cards are hints: a wrong home costs a look-up, never a secret. Bounded; the one not used for longest goes first.
+//! A card is written from what was verified: a registration found at a keeper, or an envelope that
+//! a device sealed. Cards are hints: a wrong home costs a look-up, never a secret. Bounded; the one
+//! not used for longest goes first.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +19,8 @@ pub const CARDS_MAX: usize = 2000;
 /// One device of somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Card {
-    /// The user's identity key K_u, as the certificate says it; pinning is the buddy list's business.
+    /// The user's identity key K_u, as the certificate says it; pinning is the buddy list's
+    /// business.
     pub identity: VerifyKey,
     /// The device's keys.
     pub keys: HolderKeys,

@@ -1,7 +1,9 @@
-//! Messages: the outbox first, sealed to every device of the buddy, shown once, acknowledged only when safe. DESIGN 2.8.
+//! Messages: the outbox first, sealed to every device of the buddy, shown once, acknowledged only
+//! when safe. DESIGN 2.8.
 //!
-//! A message is on disk before it is answered and before it leaves; it stays in the outbox until a device of the buddy
-//! says that it is safe there. It is repeated whenever the buddy comes on line, and the receiver shows it once.
+//! A message is on disk before it is answered and before it leaves; it stays in the outbox until a
+//! device of the buddy says that it is safe there. It is repeated whenever the buddy comes on line,
+//! and the receiver shows it once.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -16,9 +18,11 @@ use super::command::{Answer, Delivery, Failure, MessageView, Notice};
 use super::post::{Letter, Sender};
 use super::{OnSaved, Peer, Record};
 
-/// Messages waiting to be sent at most. Our choice: a week of one's own writing to people who are away.
+/// Messages waiting to be sent at most. Our choice: a week of one's own writing to people who are
+/// away.
 pub const OUTBOX_MAX: usize = 2000;
-/// Message ids remembered, so that a repeated one is known. The store knows all; this spares it the question.
+/// Message ids remembered, so that a repeated one is known. The store knows all; this spares it the
+/// question.
 const SEEN_MAX: usize = 4096;
 /// Messages of ours remembered until they are read; of older ones only the history knows.
 const SENT_MAX: usize = 1000;

@@ -1,7 +1,8 @@
-//! What the owner of a peer may ask of it, and what it tells: the peer's side of the typed contract.
+//! What the owner of a peer may ask of it, and what it tells: the peer's side of the typed
+//! contract.
 //!
-//! Every [`Command`] carries a number of the owner's choice and is answered exactly once by [`Notice::Answer`] with
-//! that number; what follows from it comes after the answer.
+//! Every [`Command`] carries a number of the owner's choice and is answered exactly once by
+//! [`Notice::Answer`] with that number; what follows from it comes after the answer.
 
 use std::net::SocketAddr;
 
@@ -132,7 +133,8 @@ pub enum Answer {
     Done,
     /// To [`Command::Join`].
     Joined(NetworkId),
-    /// To [`Command::Register`] and [`Command::Login`]; with the time that stretching the password took.
+    /// To [`Command::Register`] and [`Command::Login`]; with the time that stretching the password
+    /// took.
     LoggedIn(SignedIn, std::time::Duration),
     /// To [`Command::Search`].
     Searching(u64),
@@ -313,7 +315,8 @@ pub struct BuddyView {
     pub greeting: Option<String>,
     /// Since when we stand so.
     pub since: UnixTime,
-    /// Their identity key is another one than we knew: calls and messages wait for the user's word.
+    /// Their identity key is another one than we knew: calls and messages wait for the user's
+    /// word.
     pub key_changed: bool,
 }
 
@@ -367,7 +370,8 @@ pub struct SearchHit {
     pub user: UserName,
     /// The name for people, where we know it.
     pub display_name: Option<String>,
-    /// Whether they are on line: as they show it to us, or, of strangers, whether a super-peer serves them.
+    /// Whether they are on line: as they show it to us, or, of strangers, whether a super-peer
+    /// serves them.
     pub online: bool,
     /// The round that found them: 1, 2 …
     pub round: u8,

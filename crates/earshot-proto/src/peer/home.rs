@@ -1,7 +1,9 @@
-//! The link to the home super-peer: finding one, registering there, staying registered. DESIGN 1, 2.2, 2.5.
+//! The link to the home super-peer: finding one, registering there, staying registered. DESIGN 1,
+//! 2.2, 2.5.
 //!
-//! One home at a time. Several doors are knocked at with staggered starts and the first that opens is the home; when
-//! it is lost, the next is sought at once, then with growing, fully jittered pauses.
+//! One home at a time. Several doors are knocked at with staggered starts and the first that opens
+//! is the home; when it is lost, the next is sought at once, then with growing, fully jittered
+//! pauses.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,7 +18,8 @@ use crate::wire::nat::Nat;
 
 use super::{About, OnSaved, Peer, Record};
 
-/// Pause before the next door is knocked at while the others still think. RFC 8305, section 5: 250 ms.
+/// Pause before the next door is knocked at while the others still think. RFC 8305, section 5: 250
+/// ms.
 const STAGGER: Duration = Duration::from_millis(250);
 /// Doors knocked at in one go.
 const KNOCKS_MAX: usize = 4;

@@ -1,6 +1,7 @@
 //! The ordinary peer: what every app is at least. Lecture, slides 13 and 28–32; DESIGN 1 and 2.
 //!
-//! One [`Peer`] is one machine of the run loop. It takes [`Command`]s from its owner and tells [`Notice`]s; its rooms:
+//! One [`Peer`] is one machine of the run loop. It takes [`Command`]s from its owner and tells
+//! [`Notice`]s; its rooms:
 //!
 //! | room | what it decides |
 //! |---|---|
@@ -116,7 +117,8 @@ pub enum Record {
     Vault(Vec<u8>),
     /// The buddy list file; the one before is kept as the last good copy.
     Buddies(Vec<u8>),
-    /// Open the history under this key, and give what it knows to [`Peer::load_history`] before answering.
+    /// Open the history under this key, and give what it knows to [`Peer::load_history`] before
+    /// answering.
     OpenHistory(SealKey),
     /// Close the history.
     CloseHistory,
@@ -585,7 +587,8 @@ impl Peer {
         self.calls_due(now);
     }
 
-    /// What follows from an input inside the machine itself: broken links are told, calls say what they want.
+    /// What follows from an input inside the machine itself: broken links are told, calls say what
+    /// they want.
     fn settle(&mut self, now: Instant) {
         while self.links.has_broken() {
             for (link, news) in self.links.handle_timeout(now) {

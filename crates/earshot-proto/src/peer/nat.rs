@@ -1,4 +1,5 @@
-//! Does UDP get out and back? One STUN Binding to our home, repeated twice. RFC 8489; lecture, slide 32.
+//! Does UDP get out and back? One STUN Binding to our home, repeated twice. RFC 8489; lecture,
+//! slide 32.
 //!
 //! No answer to three questions: the peer is Restricted, as behind a firewall that blocks UDP.
 
@@ -12,7 +13,8 @@ use crate::port::{Output, Transmit};
 
 use super::Peer;
 
-/// Waits after each of the three questions. RFC 8489, section 6.2.1: the first 500 ms, then doubled.
+/// Waits after each of the three questions. RFC 8489, section 6.2.1: the first 500 ms, then
+/// doubled.
 const WAITS: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_millis(1000), Duration::from_millis(2000)];
 

@@ -1,8 +1,10 @@
-//! The post: sealing what goes to other people's devices, choosing its road, and opening what comes.
+//! The post: sealing what goes to other people's devices, choosing its road, and opening what
+//! comes.
 //!
-//! Roads are the lecture's (slide 32): straight to the device, over the device's home, or over our home and theirs.
-//! What comes is opened once: an envelope that was seen before is dropped. Nothing of a blocked user is read, and what
-//! a buddy says under another identity key than the pinned one waits for the user's word.
+//! Roads are the lecture's (slide 32): straight to the device, over the device's home, or over our
+//! home and theirs. What comes is opened once: an envelope that was seen before is dropped. Nothing
+//! of a blocked user is read, and what a buddy says under another identity key than the pinned one
+//! waits for the user's word.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

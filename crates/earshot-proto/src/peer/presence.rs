@@ -1,8 +1,8 @@
 //! Presence: telling buddies how we are and learning how they are. DESIGN 2.6.
 //!
-//! A device that comes on line looks every buddy up and greets those it finds; each greeting asks for one in return,
-//! so whoever comes second tells both. A buddy's home is asked to say when the buddy's device is gone. What is told is
-//! sealed from device to device: no super-peer reads it.
+//! A device that comes on line looks every buddy up and greets those it finds; each greeting asks
+//! for one in return, so whoever comes second tells both. A buddy's home is asked to say when the
+//! buddy's device is gone. What is told is sealed from device to device: no super-peer reads it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,9 +20,11 @@ use super::command::{Notice, PresenceView, Shown};
 use super::post::{Letter, Sender};
 use super::{About, Peer};
 
-/// How long a leave to watch lasts. Our choice: longer than a session; it is renewed with every greeting.
+/// How long a leave to watch lasts. Our choice: longer than a session; it is renewed with every
+/// greeting.
 const GRANT_LIFE: Duration = Duration::from_secs(24 * 3600);
-/// How long buddies are still shown as they were when our home is lost. DESIGN 2.6: the lease of 15 s.
+/// How long buddies are still shown as they were when our home is lost. DESIGN 2.6: the lease of 15
+/// s.
 const LEASE: Duration = Duration::from_secs(15);
 
 /// What we show, and what others show us.

@@ -1,8 +1,9 @@
-//! Finding a user by name: four nodes, then eight, then sixteen, until one knows. Lecture, slide 31; DESIGN 2.5.
+//! Finding a user by name: four nodes, then eight, then sixteen, until one knows. Lecture, slide
+//! 31; DESIGN 2.5.
 //!
-//! The home names the nodes nearest the name's key; we ask those that were not asked before. A Restricted peer, which
-//! can open no connections of its own, has its home ask. Invariant: no node is asked twice in one search, and every
-//! search ends.
+//! The home names the nodes nearest the name's key; we ask those that were not asked before. A
+//! Restricted peer, which can open no connections of its own, has its home ask. Invariant: no node
+//! is asked twice in one search, and every search ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! The super-peer list: up to 200 to knock at. Lecture, slide 15; DESIGN 2.2.
 //!
-//! Filled from the invite and from the super-peers we talk to; those that we ourselves have met stay in when it is
-//! full, so that a list of lies cannot cut us off.
+//! Filled from the invite and from the super-peers we talk to; those that we ourselves have met
+//! stay in when it is full, so that a list of lies cannot cut us off.
 
 use crate::entropy::Stream;
 use crate::time::UnixTime;
@@ -71,7 +71,8 @@ impl SuperPeers {
         }
     }
 
-    /// The order in which to knock: those met last first, those that failed often last, the rest by lot.
+    /// The order in which to knock: those met last first, those that failed often last, the rest by
+    /// lot.
     #[must_use]
     pub fn by_hope(&self, jitter: &mut Stream) -> Vec<Door> {
         let mut order: Vec<_> = self

@@ -1,8 +1,9 @@
 //! The buddy list on the machine: signed, encrypted, local (lecture, slides 28 and 29; DESIGN 2.7).
 //!
-//! The file is `"ESBL" ‖ format (1) ‖ counter (8, big-endian) ‖ sealed{signature (64) ‖ list}`. The device key signs
-//! user, counter and list; AES-256-GCM seals both, bound to the head. A changed byte is noticed (the store then takes
-//! its last good copy), and so is an older file, by its counter.
+//! The file is `"ESBL" ‖ format (1) ‖ counter (8, big-endian) ‖ sealed{signature (64) ‖ list}`. The
+//! device key signs user, counter and list; AES-256-GCM seals both, bound to the head. A changed
+//! byte is noticed (the store then takes its last good copy), and so is an older file, by its
+//! counter.
 
 use zeroize::Zeroizing;
 
@@ -53,7 +54,8 @@ pub struct OpenedBuddyFile {
 }
 
 impl BuddyFile {
-    /// Of `user`, under the key of [`FilesKey::buddy_list`](super::local_vault::FilesKey::buddy_list).
+    /// Of `user`, under the key of
+    /// [`FilesKey::buddy_list`](super::local_vault::FilesKey::buddy_list).
     #[must_use]
     pub const fn new(user: UserName, key: SealKey) -> Self {
         Self { user, key }

@@ -6,8 +6,8 @@
 //! - input: `X25519(e, e) ‖ X25519(caller's link key, callee's e) ‖ X25519(caller's e, callee's
 //!   link key)`, so that who has stolen one side's link key still cannot call it in another's name,
 //!   and who has both learns no past call;
-//! - info: `"earshot-voice-v1"`, then of the caller and of the callee each
-//!   `contribution (32) ‖ K_u (32) ‖ device id (16) ‖ link key (32)`;
+//! - info: `"earshot-voice-v1"`, then of the caller and of the callee each `contribution (32) ‖ K_u
+//!   (32) ‖ device id (16) ‖ link key (32)`;
 //! - output, 96 bytes: `key (32) ‖ salt (12) ‖ SSRC (4)` from caller to callee, then the same from
 //!   callee to caller.
 //!

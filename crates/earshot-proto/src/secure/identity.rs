@@ -1,8 +1,9 @@
 //! Who is who: signing keys, certificates and how they are believed.
 //!
 //! Source: DESIGN 2.1 and 2.3; Ed25519 (RFC 8032), always `verify_strict`. A signature is over
-//! `"earshot-" ‖ domain ‖ "-v1" ‖ 0x00 ‖ body`, so bytes signed for one purpose mean nothing for another.
-//! Invariant: a [`Verified`] exists only when every signature up to the root held at the time it was made.
+//! `"earshot-" ‖ domain ‖ "-v1" ‖ 0x00 ‖ body`, so bytes signed for one purpose mean nothing for
+//! another. Invariant: a [`Verified`] exists only when every signature up to the root held at the
+//! time it was made.
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use std::time::Duration;
@@ -22,10 +23,11 @@ use crate::wire::invite::network_of;
 use crate::wire::policy::Policy;
 use crate::wire::{DecodeError, Wire};
 
-/// How far clocks may differ before a certificate's start is taken for wrong. Our choice: a badly set clock is minutes
-/// off, and the certificate's own life is days.
+/// How far clocks may differ before a certificate's start is taken for wrong. Our choice: a badly
+/// set clock is minutes off, and the certificate's own life is days.
 pub const CLOCK_SLACK: Duration = Duration::from_secs(10 * 60);
-/// How long after its end a certificate still addresses people and stands for what it signed. DESIGN 2.3.
+/// How long after its end a certificate still addresses people and stands for what it signed.
+/// DESIGN 2.3.
 pub const ADDRESSING_GRACE: Duration = Duration::from_secs(45 * 24 * 3600);
 
 /// A type that is signed, and for what purpose.
@@ -77,7 +79,8 @@ impl SignKey {
         VerifyKey(self.0.verifying_key().to_bytes())
     }
 
-    /// Signs `what`. Its encoding must fit under one signature, which the bounds of every signed type see to.
+    /// Signs `what`. Its encoding must fit under one signature, which the bounds of every signed
+    /// type see to.
     #[must_use]
     pub fn sign<T: Signable>(&self, what: &T) -> Signed<T> {
         let body = Bytes::new(what.to_bytes()).expect("signed types are bounded below 4096 bytes");
@@ -85,7 +88,8 @@ impl SignKey {
         Signed::new(body, signature)
     }
 
-    /// Signs bytes that are no message of [`wire`](crate::wire) (a file of ours). `domain` must be no other's.
+    /// Signs bytes that are no message of [`wire`](crate::wire) (a file of ours). `domain` must be
+    /// no other's.
     pub(super) fn sign_bytes(&self, domain: &str, bytes: &[u8]) -> Signature {
         Signature(self.0.sign(&domain_bytes(domain, bytes)).to_bytes())
     }

@@ -1,8 +1,10 @@
-//! All links of one machine: who is at the other end of each, and their handshakes, beats and deaths.
+//! All links of one machine: who is at the other end of each, and their handshakes, beats and
+//! deaths.
 //!
-//! A role speaks to links by [`LinkId`] and never sees bytes: it gets [`LinkNews`] and sends frames. Frames sent
-//! before a handshake ends wait in the link. Invariant: [`LinkNews::Opened`] comes before any frame, and
-//! [`LinkNews::Closed`] comes exactly once for every link that was dialled or accepted, unless we closed it ourselves.
+//! A role speaks to links by [`LinkId`] and never sees bytes: it gets [`LinkNews`] and sends
+//! frames. Frames sent before a handshake ends wait in the link. Invariant: [`LinkNews::Opened`]
+//! comes before any frame, and [`LinkNews::Closed`] comes exactly once for every link that was
+//! dialled or accepted, unless we closed it ourselves.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -102,8 +104,8 @@ struct Entry {
 }
 
 impl Links {
-    /// No links yet. `welcomes` says whom each offered service lets in. Without a root nobody is met: see
-    /// [`Links::join`].
+    /// No links yet. `welcomes` says whom each offered service lets in. Without a root nobody is
+    /// met: see [`Links::join`].
     #[must_use]
     pub const fn new(
         key: LinkKey,
@@ -324,7 +326,8 @@ impl Links {
         self.table.values().filter_map(|entry| entry.link.poll_timeout()).min()
     }
 
-    /// Sends beats, and finds dead links. To be called also after sending, when [`Links::has_broken`].
+    /// Sends beats, and finds dead links. To be called also after sending, when
+    /// [`Links::has_broken`].
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<(LinkId, LinkNews)> {
         let mut dead = std::mem::take(&mut self.broken);
         for (id, entry) in &mut self.table {
@@ -339,7 +342,8 @@ impl Links {
         dead.into_iter().map(|(id, why)| (id, LinkNews::Closed(why))).collect()
     }
 
-    /// Whether a link broke while something was sent on it: its end waits in [`Links::handle_timeout`].
+    /// Whether a link broke while something was sent on it: its end waits in
+    /// [`Links::handle_timeout`].
     #[must_use]
     pub const fn has_broken(&self) -> bool {
         !self.broken.is_empty()

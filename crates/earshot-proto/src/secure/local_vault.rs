@@ -1,10 +1,12 @@
-//! What a machine keeps of a user who has logged in on it: so that login works while the authority is down. DESIGN 2.3.
+//! What a machine keeps of a user who has logged in on it: so that login works while the authority
+//! is down. DESIGN 2.3.
 //!
-//! The file is `CBOR{0: head, 1: sealed} ‖ SHA-256 of all before`; the head (who, salt, cost, generation) is in the
-//! clear and bound to the sealed part, which opens by Argon2id(password, salt, cost) only. The checksum tells a damaged
-//! file from a wrong password; it protects nothing, the seal does.
-//! Invariant: every sealing has a higher generation than the one before, so an older file put back is noticed by
-//! whoever remembers the generation elsewhere (the history database does).
+//! The file is `CBOR{0: head, 1: sealed} ‖ SHA-256 of all before`; the head (who, salt, cost,
+//! generation) is in the clear and bound to the sealed part, which opens by Argon2id(password,
+//! salt, cost) only. The checksum tells a damaged file from a wrong password; it protects nothing,
+//! the seal does. Invariant: every sealing has a higher generation than the one before, so an older
+//! file put back is noticed by whoever remembers the generation elsewhere (the history database
+//! does).
 
 use minicbor::{CborLen, Decode, Encode};
 use sha2::{Digest, Sha256};
@@ -20,7 +22,8 @@ use crate::wire::certificate::{Chain, DeviceList, Signed, VerifyKey};
 use crate::wire::login::SealedVault;
 use crate::wire::sealed::buddy::ContactKey;
 
-/// Longest file that is read, in bytes: the longest chain, device list and vault, with room to grow.
+/// Longest file that is read, in bytes: the longest chain, device list and vault, with room to
+/// grow.
 pub const LOCAL_VAULT_MAX: usize = 32 * 1024;
 const FORMAT: u8 = 1;
 const CHECKSUM_LEN: usize = 32;

@@ -1,8 +1,8 @@
 //! All cryptography: keys, certificates, links, envelopes, passwords, voice.
 //!
-//! Nothing outside this module names a cipher. Invariants: a key seals with its own counter and no caller chooses a
-//! nonce; secrets are zeroised, have no `Clone` and no telling `Debug`; signatures are domain-separated and checked
-//! over the bytes as received (`verify_strict`, RFC 8032).
+//! Nothing outside this module names a cipher. Invariants: a key seals with its own counter and no
+//! caller chooses a nonce; secrets are zeroised, have no `Clone` and no telling `Debug`; signatures
+//! are domain-separated and checked over the bytes as received (`verify_strict`, RFC 8032).
 
 mod aes;
 pub mod buddy_file;

@@ -1,9 +1,11 @@
-//! Passwords: OPAQUE (RFC 9807) between a peer and its authority, and stretching for the vault on disk.
+//! Passwords: OPAQUE (RFC 9807) between a peer and its authority, and stretching for the vault on
+//! disk.
 //!
-//! Suite: ristretto255, 3DH, SHA-512, stretched by Argon2id (RFC 9106). The authority never sees the password, and what
-//! it keeps cannot be tested against guesses without its own secret ([`AuthorityPasswords`], kept apart from the
-//! accounts). The long computations are handed out as [`Work`]: pure, run off the event loop by whoever owns the machine.
-//! Invariant: a name that nobody has is answered by the same code with a message of the same length and fields.
+//! Suite: ristretto255, 3DH, SHA-512, stretched by Argon2id (RFC 9106). The authority never sees
+//! the password, and what it keeps cannot be tested against guesses without its own secret
+//! ([`AuthorityPasswords`], kept apart from the accounts). The long computations are handed out as
+//! [`Work`]: pure, run off the event loop by whoever owns the machine. Invariant: a name that
+//! nobody has is answered by the same code with a message of the same length and fields.
 
 mod authority;
 #[cfg(test)]
@@ -27,7 +29,8 @@ use crate::wire::bounded::Bytes;
 
 pub use authority::{AuthorityPasswords, LOGIN_PATIENCE, NotProven, PasswordRecord, PendingLogin};
 
-/// Longest password in bytes of UTF-8, as typed. Our choice: nobody types more; a pasted file is refused.
+/// Longest password in bytes of UTF-8, as typed. Our choice: nobody types more; a pasted file is
+/// refused.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
 /// Length of a salt in bytes. RFC 9106, section 3.1 recommends 16.
 pub const SALT_LEN: usize = 16;
@@ -106,8 +109,8 @@ pub struct StretchCost {
 pub struct BadCost;
 
 impl StretchCost {
-    /// What people's passwords get: 64 MiB, three passes, four lanes. RFC 9106, section 4, second recommendation;
-    /// DESIGN 2.3 asks for at least 64 MiB.
+    /// What people's passwords get: 64 MiB, three passes, four lanes. RFC 9106, section 4, second
+    /// recommendation; DESIGN 2.3 asks for at least 64 MiB.
     pub const PRODUCT: Self = Self { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
     /// The least that Argon2 can do: for simulations of many people.
     pub const LEAST: Self = Self { memory_kib: 8, passes: 1, lanes: 1 };
@@ -120,7 +123,8 @@ impl StretchCost {
     /// A cost of one's own.
     ///
     /// # Errors
-    /// [`BadCost`] when a part is out of range: memory 8 KiB a lane to 1 GiB, 1 to 64 passes and lanes.
+    /// [`BadCost`] when a part is out of range: memory 8 KiB a lane to 1 GiB, 1 to 64 passes and
+    /// lanes.
     pub const fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self, BadCost> {
         let cost = Self { memory_kib, passes, lanes };
         if cost.is_usable() { Ok(cost) } else { Err(BadCost) }
@@ -200,7 +204,8 @@ impl std::fmt::Debug for Worked {
 /// Why a client's last step fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordFailure {
-    /// The name and the password do not belong together, or nobody has that name; or the authority does not have its key.
+    /// The name and the password do not belong together, or nobody has that name; or the authority
+    /// does not have its key.
     #[error("wrong name or password")]
     WrongNameOrPassword,
     /// The authority's message makes no sense (it sent our own value back).
@@ -213,7 +218,8 @@ pub enum PasswordFailure {
 #[error("no message of the password protocol")]
 pub struct BadMessage;
 
-/// The 64 bytes that only the right password gives, at every login the same: they seal the vault key.
+/// The 64 bytes that only the right password gives, at every login the same: they seal the vault
+/// key.
 pub struct ExportKey(Zeroizing<[u8; 64]>);
 
 impl ExportKey {

@@ -1,7 +1,7 @@
 //! The recovery key: 128 bits on paper, the second way to the vault key. DESIGN 2.3.
 //!
-//! Printed as eight groups of four letters of Crockford's base 32 (no I, L, O, U), the last 32 bits a checksum, so that
-//! a slip of the pen is told from a key that does not fit.
+//! Printed as eight groups of four letters of Crockford's base 32 (no I, L, O, U), the last 32 bits
+//! a checksum, so that a slip of the pen is told from a key that does not fit.
 
 use data_encoding::{DecodeKind, Encoding, Specification};
 use sha2::{Digest, Sha256};
@@ -69,7 +69,8 @@ impl RecoveryKey {
         paper
     }
 
-    /// Reads what somebody typed from paper: small letters, spaces, O for 0, I and L for 1 are forgiven.
+    /// Reads what somebody typed from paper: small letters, spaces, O for 0, I and L for 1 are
+    /// forgiven.
     ///
     /// # Errors
     /// [`BadRecoveryKey`] says what to look at.

@@ -1,7 +1,9 @@
-//! Sealing what lies in files: AES-256-GCM (NIST SP 800-38D) under a key that never leaves its owner.
+//! Sealing what lies in files: AES-256-GCM (NIST SP 800-38D) under a key that never leaves its
+//! owner.
 //!
-//! A sealed text is `nonce (12 bytes) ‖ ciphertext ‖ tag (16 bytes)`. Invariant: the nonce is drawn here, at random, so
-//! no caller can repeat one; a key seals files, thus far fewer than the 2^32 texts that random nonces allow.
+//! A sealed text is `nonce (12 bytes) ‖ ciphertext ‖ tag (16 bytes)`. Invariant: the nonce is drawn
+//! here, at random, so no caller can repeat one; a key seals files, thus far fewer than the 2^32
+//! texts that random nonces allow.
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};

@@ -1,9 +1,11 @@
-//! The vault that the authority keeps for a user and cannot open: K_u's secret half and the backup key. DESIGN 2.3.
+//! The vault that the authority keeps for a user and cannot open: K_u's secret half and the backup
+//! key. DESIGN 2.3.
 //!
-//! A random *vault key* seals the vault; only the vault key is sealed under the OPAQUE export key and, a second copy,
-//! under the printed recovery key: so a new password re-seals 32 bytes and nothing else. Every seal names the user and
-//! the public K_u, so a copy put under another name, or beside another key, does not open.
-//! Invariant: a [`Vault`] that was opened holds the secret half of the public K_u it was opened beside.
+//! A random *vault key* seals the vault; only the vault key is sealed under the OPAQUE export key
+//! and, a second copy, under the printed recovery key: so a new password re-seals 32 bytes and
+//! nothing else. Every seal names the user and the public K_u, so a copy put under another name, or
+//! beside another key, does not open. Invariant: a [`Vault`] that was opened holds the secret half
+//! of the public K_u it was opened beside.
 
 use minicbor::{CborLen, Decode, Encode};
 use zeroize::{Zeroize, Zeroizing};

@@ -1,4 +1,5 @@
-//! The devices at home here: those that are linked to this super-peer, and who watches them. DESIGN 2.6.
+//! The devices at home here: those that are linked to this super-peer, and who watches them. DESIGN
+//! 2.6.
 //!
 //! Invariant: one link a device; a device that links anew replaces its old link.
 
@@ -34,7 +35,8 @@ pub struct Client {
     pub location: Bytes<LOCATION_MAX>,
     /// The address that its link comes from.
     pub observed: SocketAddr,
-    /// The question that is still to be answered with `Attached`, and how many keepers have and have not answered.
+    /// The question that is still to be answered with `Attached`, and how many keepers have and
+    /// have not answered.
     pub attaching: Option<Attaching>,
     /// When it last asked to be dialled back.
     pub dialled_back: Option<Instant>,
@@ -122,8 +124,8 @@ impl Clients {
         self.by_link.contains_key(&link)
     }
 
-    /// Notes that `watcher`, at home at `home`, wants to know when `watched` is gone. False when it is not here, or
-    /// watched by too many.
+    /// Notes that `watcher`, at home at `home`, wants to know when `watched` is gone. False when it
+    /// is not here, or watched by too many.
     pub fn watch(&mut self, watched: &Address, watcher: Address, home: NodeEntry) -> bool {
         let Some(client) = self.by_address.get_mut(watched) else { return false };
         if client.watchers.len() >= WATCHERS_MAX && !client.watchers.contains_key(&watcher) {

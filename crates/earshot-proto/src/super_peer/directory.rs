@@ -19,7 +19,8 @@ use super::{About, SETTLE, SuperPeer};
 
 /// Look-ups on behalf of clients that run at once, at most.
 const LOOKUPS_MAX: usize = 4096;
-/// Keepers that must have spoken before a look-up ends early: two, and the higher counter is taken. DESIGN 2.5.
+/// Keepers that must have spoken before a look-up ends early: two, and the higher counter is taken.
+/// DESIGN 2.5.
 const FOUND_ENOUGH: usize = 2;
 
 /// Look-ups that we make on behalf of clients.
@@ -115,7 +116,8 @@ impl SuperPeer {
         self.put_client(now, &address, Some(ask));
     }
 
-    /// Puts a client's registration to its keepers; with `ask`, tells the client when they have answered.
+    /// Puts a client's registration to its keepers; with `ask`, tells the client when they have
+    /// answered.
     fn put_client(&mut self, now: Instant, address: &Address, ask: Option<u32>) {
         let Some(client) = self.clients.get_mut(address) else { return };
         let keepers =

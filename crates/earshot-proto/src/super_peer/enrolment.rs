@@ -1,7 +1,9 @@
-//! Getting and renewing the node certificate, and joining the other members. DESIGN 2.5, INTERFACES 2.
+//! Getting and renewing the node certificate, and joining the other members. DESIGN 2.5, INTERFACES
+//! 2.
 //!
-//! A super-peer serves from the moment it is enrolled; it then links to every member it knows (below the ring
-//! threshold everybody knows everybody). Certificates live seven days and are renewed at half their life.
+//! A super-peer serves from the moment it is enrolled; it then links to every member it knows
+//! (below the ring threshold everybody knows everybody). Certificates live seven days and are
+//! renewed at half their life.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +22,8 @@ use crate::wire::policy::{NETWORK_NAME_MAX, Policy, Range};
 use super::relay::{Relay, RelayConfig};
 use super::{About, EnrolmentRecord, Notice, Record, SuperPeer};
 
-/// Pause before the authority is tried again. Our choice: an authority that restarts is missed for seconds.
+/// Pause before the authority is tried again. Our choice: an authority that restarts is missed for
+/// seconds.
 const RETRY: Duration = Duration::from_secs(5);
 /// Keepers of a key before the policy is known. DESIGN 1.
 const KEEPERS_DEFAULT: u8 = 4;
@@ -269,7 +272,8 @@ impl SuperPeer {
         }
     }
 
-    /// The enrolment could not be kept: it is asked for again at the next start, so nothing is lost.
+    /// The enrolment could not be kept: it is asked for again at the next start, so nothing is
+    /// lost.
     pub(super) fn not_saved(&self) {
         tracing::warn!("The enrolment could not be written to disk");
     }

@@ -1,7 +1,7 @@
 //! Carrying sealed envelopes, and telling watchers who is gone. Lecture, slide 32; DESIGN 2.6.
 //!
-//! An envelope reaches a device over the device's own link to its home. Who brings it there decides the lecture's
-//! case: a visitor (second case), or another super-peer for its client (third case).
+//! An envelope reaches a device over the device's own link to its home. Who brings it there decides
+//! the lecture's case: a visitor (second case), or another super-peer for its client (third case).
 
 use std::time::Instant;
 

@@ -1,7 +1,8 @@
-//! Keeping registrations: the part of a super-peer that others look names up in. Lecture, slides 36–38; DESIGN 2.5.
+//! Keeping registrations: the part of a super-peer that others look names up in. Lecture, slides
+//! 36–38; DESIGN 2.5.
 //!
-//! Invariant: an entry is held only if its device signed it, its certificate chains to the root, and its counter is
-//! the highest seen; so whoever sends it, a keeper can hold nothing false.
+//! Invariant: an entry is held only if its device signed it, its certificate chains to the root,
+//! and its counter is the highest seen; so whoever sends it, a keeper can hold nothing false.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::wire::forward::Address;
 
 /// Longest life of a registration. DESIGN 2.5: 30 minutes, refreshed every 12.
 pub const REGISTRATION_LIFE: Duration = Duration::from_secs(30 * 60);
-/// Users held by one keeper at most: about 100 MB of entries. Beyond it the one that expires first makes room.
+/// Users held by one keeper at most: about 100 MB of entries. Beyond it the one that expires first
+/// makes room.
 pub const USERS_MAX: usize = 65_536;
 
 /// The registrations that this super-peer keeps.
@@ -46,7 +48,8 @@ pub struct Checked {
 /// Checks a registration from the root down.
 ///
 /// # Errors
-/// [`DirectoryRefusal::RegistrationRefused`] when a signature, the certificate or the time does not hold.
+/// [`DirectoryRefusal::RegistrationRefused`] when a signature, the certificate or the time does not
+/// hold.
 pub fn check(
     signed: Signed<Registration>,
     root: &VerifyKey,
@@ -72,7 +75,8 @@ impl Checked {
         &self.signed
     }
 
-    /// The counter that a registration claims; 0 when it cannot be read. For choosing among several, not for belief.
+    /// The counter that a registration claims; 0 when it cannot be read. For choosing among
+    /// several, not for belief.
     #[must_use]
     pub fn counter_of(signed: &Signed<Registration>) -> u64 {
         Registration::from_bytes(&signed.body).map_or(0, |registration| registration.counter)
@@ -83,8 +87,8 @@ impl Keeper {
     /// Holds a registration.
     ///
     /// # Errors
-    /// [`DirectoryRefusal::Stale`] when a higher counter is held, [`DirectoryRefusal::Busy`] when the user has too many
-    /// devices here.
+    /// [`DirectoryRefusal::Stale`] when a higher counter is held, [`DirectoryRefusal::Busy`] when
+    /// the user has too many devices here.
     pub fn put(
         &mut self,
         checked: Checked,
@@ -124,7 +128,8 @@ impl Keeper {
         (!entries.is_empty()).then_some(entries)
     }
 
-    /// Drops what has expired. To be called now and then; finding never shows expired entries anyway.
+    /// Drops what has expired. To be called now and then; finding never shows expired entries
+    /// anyway.
     pub fn sweep(&mut self, now: UnixTime) {
         self.users.retain(|_, devices| {
             devices.retain(|held| held.expires > now);

@@ -1,8 +1,9 @@
-//! Which super-peers there are: full membership, every one known to every other. DESIGN 2.5, below the threshold.
+//! Which super-peers there are: full membership, every one known to every other. DESIGN 2.5, below
+//! the threshold.
 //!
-//! Keepers of a key are its successors among the live members (lecture, slide 20). A member is learnt from its own
-//! certificate, from the authority, or from another member; it stays until it was unreachable for
-//! [`FORGET_AFTER`]. Invariant: we are always a member ourselves.
+//! Keepers of a key are its successors among the live members (lecture, slide 20). A member is
+//! learnt from its own certificate, from the authority, or from another member; it stays until it
+//! was unreachable for [`FORGET_AFTER`]. Invariant: we are always a member ourselves.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,9 +15,11 @@ use crate::wire::directory::NodeEntry;
 
 /// Members known at most. DESIGN 2.5: full membership ends at 2,048 super-peers.
 pub const MEMBERS_MAX: usize = 2048;
-/// A member that nobody reached for this long is forgotten. Our choice: longer than a reboot, shorter than a holiday.
+/// A member that nobody reached for this long is forgotten. Our choice: longer than a reboot,
+/// shorter than a holiday.
 pub const FORGET_AFTER: Duration = Duration::from_secs(30 * 60);
-/// First pause before dialling an unreachable member again; doubles up to [`RETRY_MAX`], full jitter.
+/// First pause before dialling an unreachable member again; doubles up to [`RETRY_MAX`], full
+/// jitter.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
@@ -67,7 +70,8 @@ impl Membership {
         &self.me
     }
 
-    /// Takes a member into account; answers whether it is news. Beyond [`MEMBERS_MAX`] nothing is taken.
+    /// Takes a member into account; answers whether it is news. Beyond [`MEMBERS_MAX`] nothing is
+    /// taken.
     pub fn learn(&mut self, entry: NodeEntry, now: Instant) -> bool {
         if entry.node == self.me.node {
             return false;
@@ -107,7 +111,8 @@ impl Membership {
         }
     }
 
-    /// That link is gone. Answers the member that it led to, if it was the one in use: it counts as dead from now on.
+    /// That link is gone. Answers the member that it led to, if it was the one in use: it counts as
+    /// dead from now on.
     pub fn closed(&mut self, link: LinkId, now: Instant, jitter: &mut Stream) -> Option<NodeId> {
         let (node, member) = self.others.iter_mut().find(|(_, m)| m.contact.uses(link))?;
         let before = match member.contact {

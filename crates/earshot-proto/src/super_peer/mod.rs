@@ -1,7 +1,9 @@
-//! The super-peer: a well-connected machine that serves others. Lecture, slides 13–15 and 28–32; DESIGN 2.5, 2.6, 2.12.
+//! The super-peer: a well-connected machine that serves others. Lecture, slides 13–15 and 28–32;
+//! DESIGN 2.5, 2.6, 2.12.
 //!
-//! It finds people (keeper and directory), carries sealed envelopes (forwarding), tells watchers who is gone, dials
-//! back, and relays voice. It never sees what is carried. One [`SuperPeer`] is one machine of the run loop; its rooms:
+//! It finds people (keeper and directory), carries sealed envelopes (forwarding), tells watchers
+//! who is gone, dials back, and relays voice. It never sees what is carried. One [`SuperPeer`] is
+//! one machine of the run loop; its rooms:
 //!
 //! | room | what it decides |
 //! |---|---|
@@ -52,8 +54,8 @@ use relay::{Relay, RelayCounters, RelayOutput};
 
 /// How often expired registrations are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// How long after a change of membership registrations are put to their keepers anew. Our choice: several changes in a
-/// row (a restart, a split) cost one round.
+/// How long after a change of membership registrations are put to their keepers anew. Our choice:
+/// several changes in a row (a restart, a split) cost one round.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// What a super-peer is started with.
@@ -415,7 +417,8 @@ impl SuperPeer {
                 }
             }
             Input::NotSaved(..) => self.not_saved(),
-            // A super-peer has no media path, no voice and no long computation; and it waits for no record.
+            // A super-peer has no media path, no voice and no long computation; and it waits for no
+            // record.
             Input::Path(..) | Input::Voice(..) | Input::Worked(..) | Input::Saved(_) => {}
         }
     }

@@ -1,7 +1,8 @@
 //! Dialling back: can others open a connection to this client? DESIGN 2.12.
 //!
-//! Only to the address that the asking link comes from, only ports ≥ 1024, 80 and 443, one attempt in ten seconds a
-//! client, and the connection is closed as soon as it stands: nobody can make a port scanner of us.
+//! Only to the address that the asking link comes from, only ports ≥ 1024, 80 and 443, one attempt
+//! in ten seconds a client, and the connection is closed as soon as it stands: nobody can make a
+//! port scanner of us.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -76,7 +77,8 @@ impl SuperPeer {
         Ok(())
     }
 
-    /// Takes the event if the link is a dial-back's; they carry nothing, so they bypass the table of links.
+    /// Takes the event if the link is a dial-back's; they carry nothing, so they bypass the table
+    /// of links.
     pub(super) fn handle_dial_back(
         &mut self,
         now: Instant,

@@ -1,6 +1,7 @@
 //! Lists, texts and byte strings whose length is part of their type.
 //!
-//! Invariant: nothing is reserved before it is read, and reading stops at the bound, so a claimed length costs nothing.
+//! Invariant: nothing is reserved before it is read, and reading stops at the bound, so a claimed
+//! length costs nothing.
 
 use minicbor::data::Type;
 use minicbor::{CborLen, Decode, Decoder, Encode, Encoder, decode, encode};

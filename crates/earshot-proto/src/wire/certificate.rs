@@ -1,7 +1,7 @@
 //! Certificates: who holds which keys, root → authority → device or node. DESIGN 2.1 and 2.3.
 //!
-//! A certificate is a [`Signed`] [`Statement`]; whoever proves itself shows its [`Chain`]. What is *valid* is decided
-//! by [`secure::identity`](crate::secure::identity); here is only the shape.
+//! A certificate is a [`Signed`] [`Statement`]; whoever proves itself shows its [`Chain`]. What is
+//! *valid* is decided by [`secure::identity`](crate::secure::identity); here is only the shape.
 
 use std::marker::PhantomData;
 use std::net::SocketAddr;
@@ -183,7 +183,8 @@ pub struct Chain {
     /// The authority's certificate, signed by the root.
     #[n(0)]
     pub authority: Signed<Statement>,
-    /// The holder's certificate, signed by that authority; absent when the holder is the authority itself.
+    /// The holder's certificate, signed by that authority; absent when the holder is the authority
+    /// itself.
     #[n(1)]
     pub holder: Option<Signed<Statement>>,
 }

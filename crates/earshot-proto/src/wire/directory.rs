@@ -1,4 +1,5 @@
-//! Finding people: peer ↔ super-peer and super-peer ↔ super-peer. Lecture, slides 31 and 36–37; DESIGN 2.5.
+//! Finding people: peer ↔ super-peer and super-peer ↔ super-peer. Lecture, slides 31 and 36–37;
+//! DESIGN 2.5.
 
 use std::net::SocketAddr;
 
@@ -10,7 +11,8 @@ use super::certificate::{Chain, DEVICES_MAX, Signed};
 use crate::ids::{DeviceId, NodeId, RingKey, UserName};
 use crate::time::UnixTime;
 
-/// Nodes in one answer at most: the widest round of a search asks sixteen. Lecture, slide 31 (four, eight, …).
+/// Nodes in one answer at most: the widest round of a search asks sixteen. Lecture, slide 31 (four,
+/// eight, …).
 pub const NODES_MAX: usize = 16;
 /// Super-peers in one list at most. Lecture, slide 15.
 pub const SUPER_PEERS_MAX: usize = 200;
@@ -80,7 +82,8 @@ pub enum Directory {
         #[n(0)]
         user: UserName,
     },
-    /// Peer → its home: find this user for me (a Restricted peer cannot ask itself; lecture, slide 31).
+    /// Peer → its home: find this user for me (a Restricted peer cannot ask itself; lecture, slide
+    /// 31).
     #[n(7)]
     FindForMe {
         /// The prepared name.

@@ -16,8 +16,8 @@ pub const ENROLMENT_NODES_MAX: usize = 64;
 /// What super-peer and authority say to each other.
 #[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
 pub enum Enrolment {
-    /// Super-peer: let me serve. Over a link without certificate and with a token, or, by an app that is promoted, over
-    /// a link with its user's certificate: the user then owns the node.
+    /// Super-peer: let me serve. Over a link without certificate and with a token, or, by an app
+    /// that is promoted, over a link with its user's certificate: the user then owns the node.
     #[n(0)]
     Enrol {
         /// One-use token; absent on a link with a user's certificate.
@@ -30,7 +30,8 @@ pub enum Enrolment {
         #[n(2)]
         address: SocketAddr,
     },
-    /// Super-peer, over a link with its node certificate: a new certificate, please (also for a new address).
+    /// Super-peer, over a link with its node certificate: a new certificate, please (also for a new
+    /// address).
     #[n(1)]
     Renew {
         /// Where it listens now.

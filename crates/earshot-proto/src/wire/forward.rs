@@ -1,6 +1,8 @@
-//! Carrying sealed envelopes between peers, and telling watchers that a peer is gone. Lecture, slide 32; DESIGN 2.6.
+//! Carrying sealed envelopes between peers, and telling watchers that a peer is gone. Lecture,
+//! slide 32; DESIGN 2.6.
 //!
-//! A super-peer sees to whom an envelope goes and how long it is; never what it says nor, from the envelope, from whom.
+//! A super-peer sees to whom an envelope goes and how long it is; never what it says nor, from the
+//! envelope, from whom.
 
 use minicbor::{CborLen, Decode, Encode};
 
@@ -17,7 +19,8 @@ pub const ENVELOPE_MAX: usize = 70 * 1024;
 /// What is carried.
 #[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
 pub enum Forward {
-    /// To the super-peer that serves the recipient, or straight to the recipient: this is for that device.
+    /// To the super-peer that serves the recipient, or straight to the recipient: this is for that
+    /// device.
     #[n(0)]
     Deliver {
         /// The recipient.

@@ -1,8 +1,8 @@
 //! What travels on a link: one frame a message. DESIGN 2.4.
 //!
-//! A frame is `family (1 byte) ‖ ask (4 bytes, big-endian) ‖ CBOR`. An answer carries the `ask` of its question;
-//! 0 means that no answer is expected. Inside a link, frames are cut into records of at most 4 kB, the urgent
-//! before the rest (see [`secure::link`](crate::secure::link)).
+//! A frame is `family (1 byte) ‖ ask (4 bytes, big-endian) ‖ CBOR`. An answer carries the `ask` of
+//! its question; 0 means that no answer is expected. Inside a link, frames are cut into records of
+//! at most 4 kB, the urgent before the rest (see [`secure::link`](crate::secure::link)).
 
 use super::{DecodeError, families};
 
@@ -73,6 +73,6 @@ impl Frame {
     }
 }
 
-/// Envelopes up to this length go first: call signaling and short messages. Our choice: an offer with its certificate
-/// and a dozen candidates fits.
+/// Envelopes up to this length go first: call signaling and short messages. Our choice: an offer
+/// with its certificate and a dozen candidates fits.
 const URGENT_ENVELOPE_MAX: usize = 4096;

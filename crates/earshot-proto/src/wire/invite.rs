@@ -1,7 +1,7 @@
 //! The invite: what a newcomer needs to find and trust a network. DESIGN 1, INTERFACES 2.
 //!
-//! As a URI: `earshot:` followed by base64url(CBOR ‖ first 4 bytes of SHA-256 of it). A slip of the pen is thus told
-//! from a network that does not answer. Vectors: `tests/vectors/invite.json`.
+//! As a URI: `earshot:` followed by base64url(CBOR ‖ first 4 bytes of SHA-256 of it). A slip of the
+//! pen is thus told from a network that does not answer. Vectors: `tests/vectors/invite.json`.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,8 @@ use super::certificate::{AgreeKey, VerifyKey};
 use super::policy::NETWORK_NAME_MAX;
 use crate::ids::NetworkId;
 
-/// Super-peers named by one invite at most: it must fit a QR code that a phone camera reads from a screen.
+/// Super-peers named by one invite at most: it must fit a QR code that a phone camera reads from a
+/// screen.
 pub const INVITE_SUPER_PEERS_MAX: usize = 4;
 /// The scheme of invites.
 pub const SCHEME: &str = "earshot:";

@@ -1,7 +1,7 @@
 //! Registering, logging in, certificates: peer ↔ login authority. DESIGN 2.3, OPAQUE RFC 9807.
 //!
-//! The OPAQUE messages have the lengths of the suite Ristretto255 + TripleDH + SHA-512. An unknown name is answered
-//! with a message of the same length and fields as a known one.
+//! The OPAQUE messages have the lengths of the suite Ristretto255 + TripleDH + SHA-512. An unknown
+//! name is answered with a message of the same length and fields as a known one.
 
 use minicbor::{CborLen, Decode, Encode};
 
@@ -103,8 +103,8 @@ pub enum Login {
         #[n(1)]
         devices: Signed<DeviceList>,
     },
-    /// Peer, after [`Login::Account`]: certify this device, which the new list (version + 1) holds. A device that is in
-    /// the current list already sends that list again.
+    /// Peer, after [`Login::Account`]: certify this device, which the new list (version + 1) holds.
+    /// A device that is in the current list already sends that list again.
     #[n(8)]
     CertifyDevice {
         /// The list that holds the device.

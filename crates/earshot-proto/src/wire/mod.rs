@@ -1,8 +1,9 @@
 //! Every byte that travels: CBOR maps with integer keys (RFC 8949), one file a family.
 //!
-//! Unknown keys are skipped, so a family grows by optional fields; signatures are over bytes as received, so nothing
-//! is ever re-encoded to be checked. Decoding foreign bytes never panics and never allocates more than four times the
-//! input plus 4 KiB. `docs/protocol.md` is the normative text.
+//! Unknown keys are skipped, so a family grows by optional fields; signatures are over bytes as
+//! received, so nothing is ever re-encoded to be checked. Decoding foreign bytes never panics and
+//! never allocates more than four times the input plus 4 KiB. `docs/protocol.md` is the normative
+//! text.
 
 pub mod bounded;
 pub mod certificate;
@@ -108,8 +109,8 @@ pub(crate) const fn family<T: Wire>() -> Family {
     }
 }
 
-/// Every decoder of foreign bytes. The dispatchers of [`frame`] and [`sealed`] are made from the same rows, so nothing
-/// that is read from the network can be missing here.
+/// Every decoder of foreign bytes. The dispatchers of [`frame`] and [`sealed`] are made from the
+/// same rows, so nothing that is read from the network can be missing here.
 pub const ALL: &[&[Family]] = &[frame::FAMILIES, sealed::FAMILIES, STANDING];
 
 /// What is read on its own: signed objects, the hello inside a handshake, the invite.

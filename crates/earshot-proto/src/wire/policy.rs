@@ -27,11 +27,12 @@ pub struct Policy {
     /// Who may register.
     #[n(2)]
     pub admission: Admission,
-    /// Private address ranges that super-peers of this network may live in and relay to (a LAN or loopback network);
-    /// empty for a network of the whole Internet.
+    /// Private address ranges that super-peers of this network may live in and relay to (a LAN or
+    /// loopback network); empty for a network of the whole Internet.
     #[n(3)]
     pub ranges: List<Range, RANGES_MAX>,
-    /// Super-peers from which on the ring is a Chord ring (below: everybody knows everybody). DESIGN 2.5.
+    /// Super-peers from which on the ring is a Chord ring (below: everybody knows everybody).
+    /// DESIGN 2.5.
     #[n(4)]
     pub ring_threshold: u32,
     /// Keepers of a key: r. DESIGN 1.
@@ -67,7 +68,8 @@ pub struct Range {
 }
 
 impl Range {
-    /// Tells whether `ip` lies in the range. IPv4-mapped IPv6 addresses count as the IPv4 address they hold.
+    /// Tells whether `ip` lies in the range. IPv4-mapped IPv6 addresses count as the IPv4 address
+    /// they hold.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         let same = |a: u128, b: u128, bits: u32| {

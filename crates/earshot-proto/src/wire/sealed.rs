@@ -1,6 +1,8 @@
-//! What travels inside an envelope, from device to device; nobody between can read it. DESIGN 2.6 to 2.10.
+//! What travels inside an envelope, from device to device; nobody between can read it. DESIGN 2.6
+//! to 2.10.
 //!
-//! The content is `family (1 byte) ‖ CBOR`, sealed by [`secure::envelope`](crate::secure::envelope).
+//! The content is `family (1 byte) ‖ CBOR`, sealed by
+//! [`secure::envelope`](crate::secure::envelope).
 
 pub mod buddy;
 pub mod call;

@@ -1,3 +1,5 @@
+//! Accounts on disk: kept, cut at every write, and opened again.
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{fs, io};
@@ -9,7 +11,8 @@ use earshot_proto::time::UnixTime;
 use super::*;
 use crate::driver::news::{News, ResidentId};
 
-/// Lengths in a write-ahead log (sqlite.org/fileformat2.html, section 4): SQLite writes each of these at once.
+/// Lengths in a write-ahead log (sqlite.org/fileformat2.html, section 4): SQLite writes each of
+/// these at once.
 const WAL_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 const PAGE: usize = 4096;
@@ -74,7 +77,8 @@ fn row(number: u32, version: u32) -> Row {
     Row::Token(Token { hash, admits: Admits::User, uses_left: version, until: UnixTime(9) })
 }
 
-/// The record of step `n`: a new row, the last serial number, and two changed rows elsewhere in the table.
+/// The record of step `n`: a new row, the last serial number, and two changed rows elsewhere in the
+/// table.
 fn record(n: u32) -> Record {
     let rows = vec![row(scattered(n), 1), Row::Serial(n.into()), row(7, n), row(u32::MAX, n)];
     Record { rows }
@@ -85,7 +89,8 @@ const fn scattered(n: u32) -> u32 {
     n.wrapping_mul(2_654_435_761)
 }
 
-/// The number of the last record that `rows` hold; panics when one before it, or a part of one, is missing.
+/// The number of the last record that `rows` hold; panics when one before it, or a part of one, is
+/// missing.
 fn last_of(rows: &[Row]) -> u32 {
     let serial = rows.iter().find_map(|row| if let Row::Serial(n) = row { Some(*n) } else { None });
     let last = u32::try_from(serial.unwrap_or(0)).expect("few records");
@@ -165,8 +170,9 @@ fn write(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     file[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
-/// Every state in which a power cut may leave a file while `writes` are on their way and none is yet synced: the first
-/// `k` done, the next torn in its middle, or all done but one (disks reorder).
+/// Every state in which a power cut may leave a file while `writes` are on their way and none is
+/// yet synced: the first `k` done, the next torn in its middle, or all done but one (disks
+/// reorder).
 fn cuts(before: &[u8], writes: &[(usize, Vec<u8>)]) -> Vec<Vec<u8>> {
     let mut states = vec![before.to_vec()];
     let mut done = before.to_vec();
@@ -199,7 +205,8 @@ fn whatever_write_the_power_cuts_every_acknowledged_record_is_there() {
     // A table of many pages, so that one record writes several.
     let many = (1_000..3_000).map(|n| row(scattered(n), 1)).collect();
     store.keep([&Record { rows: many }]).expect("keeps");
-    // Checkpoints, which move the log into the database, come every few records instead of every thousand.
+    // Checkpoints, which move the log into the database, come every few records instead of every
+    // thousand.
     store.connection.pragma_update(None, "wal_autocheckpoint", 12).expect("set");
     let (mut before, mut checkpoints, mut restarts, mut opened) = (Files::of(&scratch), 0, 0, 0);
     for n in 1..=14 {

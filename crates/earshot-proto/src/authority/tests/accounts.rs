@@ -1,3 +1,5 @@
+//! Registering, logging in, devices and renewal at the authority.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Nothing acknowledged is lost between a save and its answer.
+
 use super::*;
 
 #[test]

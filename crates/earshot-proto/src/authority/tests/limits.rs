@@ -1,3 +1,5 @@
+//! Rates, tokens and bounds of the authority.
+
 use super::*;
 
 fn strict() -> Limits {

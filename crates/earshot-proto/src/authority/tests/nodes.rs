@@ -1,3 +1,5 @@
+//! Enrolling super-peers.
+
 use super::*;
 use crate::ids::NodeId;
 use crate::wire::certificate::HolderKeys;

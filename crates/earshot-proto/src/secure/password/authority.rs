@@ -14,7 +14,8 @@ use crate::entropy::Stream;
 use crate::ids::{NetworkId, UserName};
 use crate::wire::bounded::Bytes;
 
-/// How long the authority waits between the two login messages. Our choice: the slowest machine stretches for seconds.
+/// How long the authority waits between the two login messages. Our choice: the slowest machine
+/// stretches for seconds.
 pub const LOGIN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an authority keeps of one password: useless without [`AuthorityPasswords`].
@@ -39,8 +40,8 @@ impl PasswordRecord {
     }
 }
 
-/// The authority's own secret: without it no account of the table can be tested or used. To be kept outside that table;
-/// whoever loses it loses every password.
+/// The authority's own secret: without it no account of the table can be tested or used. To be kept
+/// outside that table; whoever loses it loses every password.
 pub struct AuthorityPasswords {
     setup: ServerSetup<Suite>,
     network: NetworkId,

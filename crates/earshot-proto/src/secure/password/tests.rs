@@ -1,3 +1,5 @@
+//! OPAQUE from both sides, and what a thief of either side can do.
+
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -106,8 +108,9 @@ fn an_unknown_name_keeps_answering_with_one_oprf_key_as_a_known_one_does() {
 
 #[test]
 fn a_captured_login_does_not_tell_a_guess_from_the_truth_without_the_authority() {
-    // What a listener holds: both messages of the login. To test a guess it must evaluate the OPRF, and only the
-    // authority's secret does that: under another secret even the true password fails.
+    // What a listener holds: both messages of the login. To test a guess it must evaluate the OPRF,
+    // and only the authority's secret does that: under another secret even the true password
+    // fails.
     let mut world = World::new();
     let (record, _) = world.register("alice", "correct horse");
     let mut thief = World::new();

@@ -1,6 +1,7 @@
 //! Making an allocation: Allocate, the relay port that it waits for, and its answer.
 //!
-//! Source: RFC 8656, section 7. An even port (EVEN-PORT, for RTP of old) is had by drawing until one is even.
+//! Source: RFC 8656, section 7. An even port (EVEN-PORT, for RTP of old) is had by drawing until
+//! one is even.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -100,7 +101,8 @@ impl Relay {
         {
             return Err(Problem::BadRequest);
         }
-        // Ports are drawn by the system, so the next one cannot be kept, and no token was given out.
+        // Ports are drawn by the system, so the next one cannot be kept, and no token was given
+        // out.
         if reserved || reserves {
             return Err(Problem::InsufficientCapacity);
         }

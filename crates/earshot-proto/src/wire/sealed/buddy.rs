@@ -9,7 +9,8 @@ use crate::wire::login::DISPLAY_NAME_MAX;
 /// Longest greeting of a request, in bytes.
 pub const GREETING_MAX: usize = 512;
 
-/// A 32-byte key under which a user's locations and presence are sealed; buddies hold it. Rotated on block.
+/// A 32-byte key under which a user's locations and presence are sealed; buddies hold it. Rotated
+/// on block.
 #[derive(
     Clone, PartialEq, Eq, Encode, Decode, CborLen, zeroize::Zeroize, zeroize::ZeroizeOnDrop,
 )]
