@@ -260,7 +260,11 @@ fn any_fates() -> impl Strategy<Value = Vec<(u8, u16, bool, u8)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn whatever_comes_each_sample_is_played_once_and_what_is_held_is_bounded(

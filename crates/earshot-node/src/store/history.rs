@@ -6,18 +6,42 @@
 
 use std::path::Path;
 
-use earshot_proto::ids::{CallId, MessageId, UserName};
+use earshot_proto::ids::{MessageId, UserName};
 use earshot_proto::peer::call::view::{Direction, LogEntry};
 use earshot_proto::peer::chat::{self, Outgoing};
 use earshot_proto::peer::command::{Delivery, MessageView};
 use earshot_proto::secure::seal::SealKey;
 use earshot_proto::time::UnixTime;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 /// Version of the tables, kept in `user_version`.
 const SCHEMA: i64 = 1;
 /// Ids of the last messages that the peer is given at the start.
 const RECENT: i64 = 2000;
+
+/// Why the history cannot do what it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryFailure {
+    /// The key does not fit, or bytes of the file are changed.
+    #[error("the history is damaged, or its key does not fit")]
+    Damaged,
+    /// No space is left.
+    #[error("the disk is full")]
+    DiskFull,
+    /// Anything else that the database says.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl From<rusqlite::Error> for HistoryFailure {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged,
+            Some(_) | None => Self::Broken(error.to_string()),
+        }
+    }
+}
 
 /// The history of one user.
 pub struct History {
@@ -59,8 +83,8 @@ impl History {
     /// Opens the file, or makes it.
     ///
     /// # Errors
-    /// SQLite's: `NotADatabase` when the key does not fit or the file is damaged.
-    pub fn open(path: &Path, key: &SealKey) -> rusqlite::Result<Self> {
+    /// [`HistoryFailure`].
+    pub fn open(path: &Path, key: &SealKey) -> Result<Self, HistoryFailure> {
         let db = Connection::open(path)?;
         let key = data_encoding::HEXLOWER.encode(key.secret());
         db.pragma_update(None, "key", format!("x'{key}'"))?;
@@ -79,11 +103,11 @@ impl History {
     /// Keeps all of these or none, on disk when it answers.
     ///
     /// # Errors
-    /// SQLite's.
+    /// [`HistoryFailure`].
     pub fn keep<'a>(
         &mut self,
         entries: impl IntoIterator<Item = &'a Entry>,
-    ) -> rusqlite::Result<()> {
+    ) -> Result<(), HistoryFailure> {
         let transaction = self.db.transaction()?;
         for entry in entries {
             match entry {
@@ -110,14 +134,14 @@ impl History {
                 }
             }
         }
-        transaction.commit()
+        Ok(transaction.commit()?)
     }
 
     /// What the peer must know at the start.
     ///
     /// # Errors
-    /// SQLite's.
-    pub fn under_way(&self) -> rusqlite::Result<chat::History> {
+    /// [`HistoryFailure`].
+    pub fn under_way(&self) -> Result<chat::History, HistoryFailure> {
         let outbox = self
             .db
             .prepare("SELECT * FROM message WHERE mine AND delivery = 0 AND client_id IS NOT NULL ORDER BY place")?
@@ -140,13 +164,13 @@ impl History {
     /// message.
     ///
     /// # Errors
-    /// SQLite's.
+    /// [`HistoryFailure`].
     pub fn page(
         &self,
         with: &UserName,
         before: Option<MessageId>,
         limit: u32,
-    ) -> rusqlite::Result<Option<Page>> {
+    ) -> Result<Option<Page>, HistoryFailure> {
         let before = match before {
             None => i64::MAX,
             Some(id) => match self.place(with, id)? {
@@ -171,12 +195,12 @@ impl History {
     /// Ids of the messages of a user that are not read, up to that one. `None`: no such message.
     ///
     /// # Errors
-    /// SQLite's.
+    /// [`HistoryFailure`].
     pub fn unread(
         &self,
         with: &UserName,
         up_to: MessageId,
-    ) -> rusqlite::Result<Option<Vec<MessageId>>> {
+    ) -> Result<Option<Vec<MessageId>>, HistoryFailure> {
         let Some(place) = self.place(with, up_to)? else { return Ok(None) };
         self.db
             .prepare_cached(
@@ -191,8 +215,8 @@ impl History {
     /// All conversations, the latest first.
     ///
     /// # Errors
-    /// SQLite's.
-    pub fn summaries(&self) -> rusqlite::Result<Vec<Summary>> {
+    /// [`HistoryFailure`].
+    pub fn summaries(&self) -> Result<Vec<Summary>, HistoryFailure> {
         self.db
             .prepare_cached(
                 "SELECT with_user, sum(NOT mine AND delivery < 2), max(written) FROM message
@@ -288,12 +312,6 @@ const fn rank(delivery: Delivery) -> i64 {
         Delivery::Arrived => 1,
         Delivery::Read => 2,
     }
-}
-
-/// A call's id in the log, for tests.
-#[must_use]
-pub const fn call_key(call: CallId) -> [u8; 16] {
-    call.0
 }
 
 #[cfg(test)]

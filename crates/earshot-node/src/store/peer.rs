@@ -6,7 +6,6 @@
 //! `CloseHistory`.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
@@ -18,7 +17,7 @@ use earshot_proto::secure::local_vault::LockedVault;
 use earshot_proto::time::UnixTime;
 
 use super::files::{self, DataDir};
-use super::history::{Entry, History, Page, Summary};
+use super::history::{Entry, History, HistoryFailure, Page, Summary};
 use crate::api::errors::ErrorCode;
 use crate::driver::{Keep, Receipt};
 
@@ -206,7 +205,7 @@ impl Disk {
         }
         let kept = match &mut self.history {
             Some(history) => history.keep(entries.iter().map(|(entry, _)| entry)),
-            None => Err(rusqlite::Error::InvalidQuery),
+            None => Err(HistoryFailure::Broken("it is closed".into())),
         };
         let failure = kept.err().map(|error| {
             tracing::warn!(%error, "The history could not be written");
@@ -285,13 +284,13 @@ impl Disk {
         // Whoever asked may not wait any more.
         match question {
             Question::Page { with, before, limit, answer } => {
-                drop(answer.send(history.page(&with, before, limit).map_err(|e| told(&e))));
+                drop(answer.send(history.page(&with, before, limit).map_err(told)));
             }
             Question::Unread { with, up_to, answer } => {
-                drop(answer.send(history.unread(&with, up_to).map_err(|e| told(&e))));
+                drop(answer.send(history.unread(&with, up_to).map_err(told)));
             }
             Question::Summaries { answer } => {
-                drop(answer.send(history.summaries().map_err(|e| told(&e))));
+                drop(answer.send(history.summaries().map_err(told)));
             }
         }
     }
@@ -321,21 +320,18 @@ fn wall_of(moment: Instant) -> UnixTime {
     UnixTime(since.as_millis() as u64).minus(ago)
 }
 
-fn failure_of(error: &rusqlite::Error) -> SaveFailure {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => SaveFailure::DiskFull,
-        Some(_) | None => SaveFailure::Broken,
+fn failure_of(failure: &HistoryFailure) -> SaveFailure {
+    match failure {
+        HistoryFailure::DiskFull => SaveFailure::DiskFull,
+        HistoryFailure::Damaged | HistoryFailure::Broken(_) => SaveFailure::Broken,
     }
 }
 
-fn told(error: &rusqlite::Error) -> ErrorCode {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => ErrorCode::DiskFull,
-        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-            ErrorCode::DamagedData { file: PathBuf::from(HISTORY).display().to_string() }
-        }
-        Some(_) | None => {
-            ErrorCode::FileRefused { file: HISTORY.to_owned(), problem: error.to_string() }
-        }
+fn told(failure: HistoryFailure) -> ErrorCode {
+    let file = HISTORY.to_owned();
+    match failure {
+        HistoryFailure::DiskFull => ErrorCode::DiskFull,
+        HistoryFailure::Damaged => ErrorCode::DamagedData { file },
+        HistoryFailure::Broken(problem) => ErrorCode::FileRefused { file, problem },
     }
 }

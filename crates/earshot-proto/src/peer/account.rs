@@ -8,10 +8,8 @@
 use std::time::{Duration, Instant};
 
 use crate::ids::{DeviceId, UserName};
-use crate::port::{LinkId, SaveFailure, Service};
-use crate::secure::buddy_file::BuddyFile;
+use crate::port::{LinkId, SaveFailure};
 use crate::secure::identity::{Keys, Use, open_signed, verify_chain};
-use crate::secure::link::Expect;
 use crate::secure::links::Who;
 use crate::secure::local_vault::{
     Counters, FilesKey, LocalVault, LocalVaultClosed, LockedVault, NewLock, VaultLock,
@@ -20,72 +18,20 @@ use crate::secure::password::{
     ExportKey, LoginStart, Password, PasswordFailure, RegistrationStart, Work, Worked,
 };
 use crate::secure::recovery_key::RecoveryKey;
-use crate::secure::seal::SealKey;
 use crate::secure::vault::Vault;
 use crate::time::UnixTime;
 use crate::wire::bounded::{List, Text};
 use crate::wire::certificate::{Chain, DeviceList, ListedDevice, Signed, Subject};
-use crate::wire::directory::Directory;
-use crate::wire::forward::Address;
 use crate::wire::login::{DISPLAY_NAME_MAX, Login, Refusal, SealedVault};
 use crate::wire::sealed::buddy::ContactKey;
 
-use super::command::{Answer, Failure, Notice, SignedIn};
+use super::command::Failure;
+use super::session::{Session, contact_key};
 use super::{OnSaved, Peer, Record};
 
 /// How long registering or logging in may take before it is given up, the stretching aside. Our
 /// choice: three slow handshakes.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Pause before a failed renewal is tried again.
-const RENEWAL_RETRY: Duration = Duration::from_secs(300);
-
-/// Somebody logged in on this device.
-pub(super) struct Session {
-    /// The user and this device.
-    pub(super) address: Address,
-    /// Everything that is kept sealed on disk.
-    pub(super) vault: LocalVault,
-    lock: VaultLock,
-    /// End of the certificate.
-    pub(super) until: UnixTime,
-    /// Seals the buddy list.
-    pub(super) buddy_file: BuddyFile,
-    renew_at: Instant,
-    renewing: Option<LinkId>,
-    last_word: UnixTime,
-}
-
-impl Session {
-    /// A counter for the next registration: it grows, also over restarts, as long as the clock
-    /// does.
-    pub(super) fn next_counter(&mut self, wall: UnixTime) -> u64 {
-        let counters = &mut self.vault.counters;
-        counters.registration = (counters.registration + 1).max(wall.0);
-        counters.registration
-    }
-
-    /// A time for the next word about ourselves: later than the one before.
-    pub(super) fn next_word(&mut self, wall: UnixTime) -> UnixTime {
-        self.last_word = wall.max(self.last_word.plus(Duration::from_millis(1)));
-        self.last_word
-    }
-
-    /// Version of the device list.
-    pub(super) fn devices_version(&self) -> u64 {
-        open_signed(&self.vault.devices, &self.vault.vault.identity).map_or(0, |list| list.version)
-    }
-
-    /// What the owner is told.
-    pub(super) fn signed_in(&self) -> SignedIn {
-        SignedIn {
-            user: self.address.user.clone(),
-            device: self.address.device,
-            display_name: self.vault.vault.display_name.as_str().to_owned(),
-            certificate_until: self.until,
-            recovery_key: None,
-        }
-    }
-}
 
 /// A registration or a login under way.
 pub(super) struct SigningIn {
@@ -93,11 +39,11 @@ pub(super) struct SigningIn {
     user: UserName,
     password: Password,
     purpose: Purpose,
-    step: Step,
+    pub(super) step: Step,
     deadline: Instant,
     keys: Option<Keys>,
     device: DeviceId,
-    tried: usize,
+    pub(super) tried: usize,
     recovery: Option<RecoveryKey>,
     /// When the computation under way was handed out.
     computing_since: Instant,
@@ -110,7 +56,7 @@ enum Purpose {
     Login,
 }
 
-enum Step {
+pub(super) enum Step {
     /// The vault on disk: the password is being stretched.
     Unlock(Box<LockedVault>),
     /// Asking super-peers where the authority is.
@@ -157,7 +103,7 @@ enum Step {
     },
 }
 
-struct Certified {
+pub(super) struct Certified {
     chain: Chain,
     until: UnixTime,
     vault: SealedVault,
@@ -291,61 +237,13 @@ impl Peer {
         }
     }
 
-    /// Asks the next super-peer where the authority is.
-    fn next_guest_door(&mut self, now: Instant) {
-        let Some(signing) = &mut self.signing_in else { return };
-        let Some(door) = self.guest_doors.pop() else {
-            let tried = signing.tried;
-            return self.sign_in_failed(Failure::NoSuperPeer { tried });
-        };
-        signing.tried += 1;
-        let expect = Expect::Key(door.key);
-        let link = self.links.dial(now, door.address, Service::SuperPeer, expect);
-        signing.step = Step::FindAuthority { link };
-        self.links.send(now, link, 1, Directory::ListSuperPeers);
-    }
-
-    fn dial_authority(&mut self, now: Instant) {
-        let (Some(signing), Some(door)) = (&mut self.signing_in, self.authority_door) else {
-            return;
-        };
-        let expect = Expect::Key(door.key);
-        let link = self.links.dial(now, door.address, Service::Authority, expect);
-        signing.step = Step::Dial { link };
-    }
-
-    /// A super-peer answers a guest.
-    pub(super) fn guest_answered(
-        &mut self,
-        now: Instant,
-        link: LinkId,
-        answer: &Directory,
-    ) -> bool {
-        let waiting = self.signing_in.as_ref().map(|signing| &signing.step);
-        if !matches!(waiting, Some(Step::FindAuthority { link: asked }) if *asked == link) {
-            return false;
-        }
-        self.links.close(link);
-        if let Directory::SuperPeers { nodes, authority } = answer {
-            self.super_peers.heard(nodes);
-            self.authority_door = authority.or(self.authority_door);
-        }
-        match self.authority_door {
-            Some(_) => self.dial_authority(now),
-            None => self.next_guest_door(now),
-        }
-        true
-    }
-
     /// The authority's link is open.
     pub(super) fn authority_opened(&mut self, now: Instant, link: LinkId, who: &Who) {
         self.authority_seen(now, true);
         if !matches!(who, Who::Authority) {
             return self.links.close(link);
         }
-        if let Some(session) = &self.session
-            && session.renewing == Some(link)
-        {
+        if self.is_renewing(link) {
             return self.links.send(now, link, 1, Login::Renew);
         }
         let Some(signing) = &mut self.signing_in else { return self.links.close(link) };
@@ -371,7 +269,7 @@ impl Peer {
 
     /// The authority says something.
     pub(super) fn handle_login(&mut self, now: Instant, link: LinkId, message: Login) {
-        if self.session.as_ref().is_some_and(|session| session.renewing == Some(link)) {
+        if self.is_renewing(link) {
             return self.renewed(now, link, message);
         }
         let Some(signing) = self.signing_in.take_if(|s| s.link() == Some(link)) else { return };
@@ -603,26 +501,6 @@ impl Peer {
         self.keep_session(signing, session, Some(bytes));
     }
 
-    fn session_of(
-        &self,
-        now: Instant,
-        vault: LocalVault,
-        lock: VaultLock,
-        until: UnixTime,
-    ) -> Session {
-        let left = until.since(self.wall(now));
-        Session {
-            address: Address { user: vault.user.clone(), device: vault.device },
-            buddy_file: BuddyFile::new(vault.user.clone(), vault.files.buddy_list()),
-            vault,
-            lock,
-            until,
-            renew_at: now + left / 2,
-            renewing: None,
-            last_word: UnixTime(0),
-        }
-    }
-
     /// Writes the vault (if it is new) and opens the history; then the session begins.
     fn keep_session(&mut self, signing: SigningIn, session: Session, vault: Option<Vec<u8>>) {
         let history = session.vault.files.history();
@@ -666,24 +544,6 @@ impl Peer {
         self.sign_in_failed(Failure::NotKept(why));
     }
 
-    fn session_begins(
-        &mut self,
-        now: Instant,
-        ask: u64,
-        mut session: Session,
-        recovery: Option<String>,
-        stretched: Duration,
-    ) {
-        self.links.become_holder(&session.vault.keys.link, Some(session.vault.chain.clone()));
-        let signed_in = SignedIn { recovery_key: recovery, ..session.signed_in() };
-        self.open_buddies(&mut session);
-        self.start_calls(&session);
-        self.session = Some(session);
-        self.succeed(ask, Answer::LoggedIn(signed_in.clone(), stretched));
-        self.tell(Notice::Session(Some(SignedIn { recovery_key: None, ..signed_in })));
-        self.seek_home(now);
-    }
-
     /// Registering or logging in has failed.
     pub(super) fn sign_in_failed(&mut self, failure: Failure) {
         if let Some(signing) = self.signing_in.take() {
@@ -696,12 +556,8 @@ impl Peer {
 
     /// A link is gone: perhaps one that a login, a registration or a renewal waited for.
     pub(super) fn sign_in_link_closed(&mut self, now: Instant, link: LinkId) {
-        if let Some(session) = &mut self.session
-            && session.renewing == Some(link)
-        {
-            session.renewing = None;
-            session.renew_at = now + RENEWAL_RETRY;
-            return self.authority_seen(now, false);
+        if self.renewal_failed(now, link) {
+            return;
         }
         let Some(signing) = &self.signing_in else { return };
         if signing.link() != Some(link) {
@@ -735,89 +591,11 @@ impl Peer {
         if late {
             self.sign_in_failed(Failure::AuthorityUnreachable);
         }
-        let due = self.session.as_ref().is_some_and(|s| s.renewing.is_none() && s.renew_at <= now);
-        let (true, Some(door)) = (due, self.authority_door) else { return };
-        let expect = Expect::Key(door.key);
-        let link = self.links.dial(now, door.address, Service::Authority, expect);
-        if let Some(session) = &mut self.session {
-            session.renewing = Some(link);
-            session.renew_at = now + RENEWAL_RETRY;
-        }
+        self.renewal_due(now);
     }
 
     pub(super) fn account_timeout(&self) -> Option<Instant> {
         let signing = self.signing_in.as_ref().and_then(SigningIn::next_due);
-        let renewal = self.session.as_ref().filter(|_| self.authority_door.is_some());
-        let renewal = renewal.filter(|s| s.renewing.is_none()).map(|s| s.renew_at);
-        signing.into_iter().chain(renewal).min()
+        signing.into_iter().chain(self.renewal_timeout()).min()
     }
-
-    fn renewed(&mut self, now: Instant, link: LinkId, message: Login) {
-        self.links.close(link);
-        let (root, wall) = (self.root(), self.wall(now));
-        let Some(session) = &mut self.session else { return };
-        session.renewing = None;
-        let Login::Certified { chain, until, .. } = message else { return };
-        let Ok(verified) = verify_chain(&chain, &root, wall, Use::Present) else { return };
-        if verified.keys() != session.vault.keys.public() {
-            return;
-        }
-        session.vault.chain = chain;
-        session.until = until;
-        session.renew_at = now + until.since(wall) / 2;
-        let signed_in = session.signed_in();
-        self.links.become_holder(&session.vault.keys.link, Some(session.vault.chain.clone()));
-        self.save_vault();
-        self.attach(now);
-        self.tell(Notice::Session(Some(signed_in)));
-    }
-
-    /// Writes the vault as it is now.
-    pub(super) fn save_vault(&mut self) {
-        let Some(session) = &mut self.session else { return };
-        let bytes = session.lock.seal(&session.vault, &mut self.entropy.secrets);
-        self.save(Record::Vault(bytes), OnSaved::Nothing);
-    }
-
-    /// Draws another contact key: whoever is no buddy any more reads nothing new. DESIGN 2.7.
-    pub(super) fn rotate_contact_key(&mut self, now: Instant) {
-        let key = ContactKey(self.entropy.secrets.bytes());
-        if let Some(session) = &mut self.session {
-            session.vault.contact_key = key;
-        }
-        self.save_vault();
-        self.attach(now);
-        self.tell_presence_to_all(now);
-    }
-
-    /// The owner logs out: buddies see us gone, links are closed, the vault is shut.
-    pub(super) fn log_out(&mut self, now: Instant, ask: u64) {
-        if self.session.is_none() {
-            return self.fail(ask, Failure::NotLoggedIn);
-        }
-        self.end_session(now);
-        self.succeed(ask, Answer::Done);
-        self.tell(Notice::Session(None));
-    }
-
-    /// Says goodbye and forgets the session. The vault's last bytes open the next one.
-    pub(super) fn end_session(&mut self, now: Instant) {
-        self.end_calls(now);
-        let buddies: Vec<UserName> = self.buddies.buddies().cloned().collect();
-        buddies.iter().for_each(|user| self.show_gone_to(now, user));
-        if let Some(mut session) = self.session.take() {
-            let bytes = session.lock.seal(&session.vault, &mut self.entropy.secrets);
-            self.locked = LockedVault::read(&bytes).ok();
-            self.save(Record::Vault(bytes), OnSaved::Nothing);
-            self.save(Record::CloseHistory, OnSaved::Nothing);
-        }
-        self.leave_home();
-        self.close_roads();
-        self.forget_people();
-    }
-}
-
-/// The contact key that every device of a user begins with: derived from what only they hold.
-fn contact_key(vault: &Vault) -> ContactKey {
-    ContactKey(*SealKey::derive(vault.backup.secret(), "earshot-contact-key-v1").secret())
 }

@@ -18,9 +18,9 @@ use crate::wire::login::DISPLAY_NAME_MAX;
 use crate::wire::sealed::buddy::{Buddy, ContactKey, GREETING_MAX};
 use crate::wire::sealed::own::Own;
 
-use super::account::Session;
 use super::command::{Answer, BuddyView, Failure, Notice, Standing};
 use super::post::{Letter, Sender};
+use super::session::Session;
 use super::{OnSaved, Peer, Record};
 
 /// Buddies and requests at most. Our choice: more than people know; the list fits in one sealed

@@ -10,7 +10,6 @@ use crate::wire::directory::Reachability;
 use crate::wire::forward::Address;
 use crate::wire::sealed::call::{Signal, SignalingCase};
 
-use super::account::Session;
 use super::buddies::Trust;
 use super::call::reason::{NotLocated, SendFailure};
 use super::call::view::CallView;
@@ -20,6 +19,7 @@ use super::call::{
 use super::command::{Answer, CallAction, Failure, Notice};
 use super::home::Home;
 use super::post::{Fate, Letter, Sender};
+use super::session::Session;
 use super::{Peer, Record};
 
 impl Peer {

@@ -6,7 +6,9 @@
 //! | room | what it decides |
 //! |---|---|
 //! | [`command`] | the contract with the owner |
-//! | `account` | registering, logging in, staying certified |
+//! | `account`, `authority_door` | registering and logging in |
+//! | `session` | somebody logged in: certificate, vault, leave |
+//! | `disk` | what is kept, and what follows when it is safe |
 //! | [`super_peers`] | the list of super-peers to knock at |
 //! | `home` | the link to the home super-peer |
 //! | [`search`] | finding users by name |
@@ -19,17 +21,20 @@
 //! | `nat` | whether UDP gets through |
 
 mod account;
+mod authority_door;
 mod buddies;
 pub mod call;
 mod calling;
 pub mod cards;
 pub mod chat;
 pub mod command;
+mod disk;
 mod home;
 mod nat;
 mod post;
 mod presence;
 pub mod search;
+mod session;
 pub mod super_peers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -37,16 +42,15 @@ use std::time::Instant;
 
 use crate::asks::Asks;
 use crate::entropy::Entropy;
-use crate::ids::{MessageId, NetworkId, UserName};
+use crate::ids::{NetworkId, UserName};
 use crate::port::{
-    Input, LinkId, Machine, Output, PathPolicy, SaveFailure, SaveId, Service, WaitReason, WorkId,
+    Input, LinkId, Machine, Output, PathPolicy, SaveId, Service, WaitReason, WorkId,
 };
 use crate::secure::identity::{LinkKey, network};
 use crate::secure::link::Welcome;
 use crate::secure::links::{LinkNews, Links, Who};
 use crate::secure::local_vault::LockedVault;
 use crate::secure::password::{StretchCost, Work};
-use crate::secure::seal::SealKey;
 use crate::time::{UnixTime, WallClock};
 use crate::wire::certificate::VerifyKey;
 use crate::wire::directory::{Directory, Reachability};
@@ -55,21 +59,20 @@ use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::{Door, Invite};
 use crate::wire::nat::Nat;
 
-use account::{Session, SigningIn};
+use account::SigningIn;
 use buddies::Buddies;
 use call::Calls;
-use call::view::LogEntry;
 use cards::Cards;
-use chat::{Chats, Outgoing};
-use command::{
-    Answer, BuddyView, Command, Delivery, Failure, MessageView, NetworkView, Notice, PresenceView,
-    SignedIn,
-};
+use chat::Chats;
+use command::{Answer, BuddyView, Command, Failure, NetworkView, Notice, PresenceView, SignedIn};
+use disk::OnSaved;
+pub use disk::{NetworkRecord, Record};
 use home::Home;
 use nat::NatTest;
 use post::{Letter, Post};
 use presence::Presences;
 use search::Searches;
+use session::Session;
 use super_peers::SuperPeers;
 
 /// What a peer is started with.
@@ -92,59 +95,6 @@ pub struct Config {
     pub wall: UnixTime,
     /// 32 bytes of true randomness.
     pub seed: [u8; 32],
-}
-
-/// What a peer keeps of its network.
-#[derive(Clone, Debug, PartialEq, minicbor::Encode, minicbor::Decode)]
-#[cbor(map)]
-pub struct NetworkRecord {
-    /// The invite by which it was joined.
-    #[n(0)]
-    pub invite: Invite,
-    /// The authority's door, once told.
-    #[n(1)]
-    pub authority: Option<Door>,
-    /// The super-peers known.
-    #[n(2)]
-    pub super_peers: SuperPeers,
-}
-
-/// What a peer keeps on disk.
-pub enum Record {
-    /// The network; replaces the one before.
-    Network(NetworkRecord),
-    /// The vault file; replaces the one before.
-    Vault(Vec<u8>),
-    /// The buddy list file; the one before is kept as the last good copy.
-    Buddies(Vec<u8>),
-    /// Open the history under this key, and give what it knows to [`Peer::load_history`] before
-    /// answering.
-    OpenHistory(SealKey),
-    /// Close the history.
-    CloseHistory,
-    /// A message; one that is there already changes nothing.
-    Message(Outgoing),
-    /// A message got further.
-    Delivered {
-        /// Which.
-        id: MessageId,
-        /// The conversation.
-        with: UserName,
-        /// Where it is now.
-        delivery: Delivery,
-    },
-    /// A call has ended.
-    Call(LogEntry),
-}
-
-/// What follows when a record is on disk.
-enum OnSaved {
-    Nothing,
-    Answer(u64, Answer),
-    Tell(u64, Answer, Box<Notice>),
-    Outgoing(u64, Box<Outgoing>),
-    Incoming(Address, Box<MessageView>),
-    SignIn,
 }
 
 /// What a question to another was about.
@@ -371,12 +321,6 @@ impl Peer {
         self.joined = Some(Joined { network: invite.network(), invite });
     }
 
-    fn network_record(&self) -> Option<NetworkRecord> {
-        let invite = self.joined.as_ref()?.invite.clone();
-        let (authority, super_peers) = (self.authority_door, self.super_peers.clone());
-        Some(NetworkRecord { invite, authority, super_peers })
-    }
-
     fn root(&self) -> VerifyKey {
         self.joined.as_ref().map_or(VerifyKey([0; 32]), |joined| joined.invite.root)
     }
@@ -420,46 +364,6 @@ impl Peer {
 
     fn fail(&mut self, ask: u64, failure: Failure) {
         self.tell(Notice::Answer(ask, Box::new(Err(failure))));
-    }
-
-    fn save(&mut self, record: Record, then: OnSaved) {
-        self.last_save += 1;
-        let id = SaveId(self.last_save);
-        if !matches!(then, OnSaved::Nothing) {
-            self.saves.insert(id, then);
-        }
-        self.out.push_back(Output::Save(id, record));
-    }
-
-    fn saved(&mut self, now: Instant, id: SaveId) {
-        match self.saves.remove(&id) {
-            Some(OnSaved::Answer(ask, answer)) => self.succeed(ask, answer),
-            Some(OnSaved::Tell(ask, answer, notice)) => {
-                self.succeed(ask, answer);
-                self.tell(*notice);
-            }
-            Some(OnSaved::Outgoing(ask, outgoing)) => self.outgoing_saved(now, ask, *outgoing),
-            Some(OnSaved::Incoming(from, view)) => self.incoming_saved(now, &from, *view),
-            Some(OnSaved::SignIn) => self.sign_in_saved(now),
-            Some(OnSaved::Nothing) | None => {}
-        }
-    }
-
-    fn not_saved(&mut self, id: SaveId, why: SaveFailure) {
-        match self.saves.remove(&id) {
-            Some(OnSaved::Answer(ask, _) | OnSaved::Tell(ask, ..)) => {
-                self.fail(ask, Failure::NotKept(why));
-            }
-            Some(OnSaved::Outgoing(ask, outgoing)) => {
-                self.outgoing_lost(&outgoing);
-                self.fail(ask, Failure::NotKept(why));
-            }
-            Some(OnSaved::Incoming(_, view)) => self.incoming_lost(&view),
-            Some(OnSaved::SignIn) => self.sign_in_not_saved(why),
-            Some(OnSaved::Nothing) | None => {
-                tracing::warn!(?why, "A record could not be written to disk");
-            }
-        }
     }
 
     fn work(&mut self, work: Work) {

@@ -82,7 +82,8 @@ impl Peer {
     }
 
     fn is_restricted(&self) -> bool {
-        matches!(&self.home, Home::Linked(home) if home.reachability == Some(Reachability::Restricted))
+        let Home::Linked(home) = &self.home else { return false };
+        home.reachability == Some(Reachability::Restricted)
     }
 
     fn ask_for_nodes(&mut self, now: Instant, id: u64) {

@@ -131,7 +131,9 @@ const STANDING: &[Family] = &[
 
 /// Makes a dispatcher: an enum of families, its byte tags, and their rows for [`ALL`].
 macro_rules! families {
-    ($(#[$doc:meta])* $enum:ident { $($(#[$vdoc:meta])* $tag:literal => $variant:ident($type:ty),)+ }) => {
+    ($(#[$doc:meta])* $enum:ident {
+        $($(#[$vdoc:meta])* $tag:literal => $variant:ident($type:ty),)+
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
         pub enum $enum { $($(#[$vdoc])* $variant($type),)+ }

@@ -1,0 +1,118 @@
+//! What a peer keeps on disk, and what follows when it is there. DESIGN 3 (contract of every machine).
+//!
+//! Invariant: nothing is promised, neither to the owner nor to others, before the record that it rests on is safe.
+
+use std::time::Instant;
+
+use crate::ids::{MessageId, UserName};
+use crate::port::{Output, SaveFailure, SaveId};
+use crate::secure::seal::SealKey;
+use crate::wire::forward::Address;
+use crate::wire::invite::{Door, Invite};
+
+use super::Peer;
+use super::call::view::LogEntry;
+use super::chat::Outgoing;
+use super::command::{Answer, Delivery, Failure, MessageView, Notice};
+use super::super_peers::SuperPeers;
+
+/// What a peer keeps of its network.
+#[derive(Clone, Debug, PartialEq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct NetworkRecord {
+    /// The invite by which it was joined.
+    #[n(0)]
+    pub invite: Invite,
+    /// The authority's door, once told.
+    #[n(1)]
+    pub authority: Option<Door>,
+    /// The super-peers known.
+    #[n(2)]
+    pub super_peers: SuperPeers,
+}
+
+/// What a peer keeps on disk.
+pub enum Record {
+    /// The network; replaces the one before.
+    Network(NetworkRecord),
+    /// The vault file; replaces the one before.
+    Vault(Vec<u8>),
+    /// The buddy list file; the one before is kept as the last good copy.
+    Buddies(Vec<u8>),
+    /// Open the history under this key, and give what it knows to [`Peer::load_history`] before
+    /// answering.
+    OpenHistory(SealKey),
+    /// Close the history.
+    CloseHistory,
+    /// A message; one that is there already changes nothing.
+    Message(Outgoing),
+    /// A message got further.
+    Delivered {
+        /// Which.
+        id: MessageId,
+        /// The conversation.
+        with: UserName,
+        /// Where it is now.
+        delivery: Delivery,
+    },
+    /// A call has ended.
+    Call(LogEntry),
+}
+
+/// What follows when a record is on disk.
+pub(super) enum OnSaved {
+    Nothing,
+    Answer(u64, Answer),
+    Tell(u64, Answer, Box<Notice>),
+    Outgoing(u64, Box<Outgoing>),
+    Incoming(Address, Box<MessageView>),
+    SignIn,
+}
+
+impl Peer {
+    pub(super) fn network_record(&self) -> Option<NetworkRecord> {
+        let invite = self.joined.as_ref()?.invite.clone();
+        let (authority, super_peers) = (self.authority_door, self.super_peers.clone());
+        Some(NetworkRecord { invite, authority, super_peers })
+    }
+
+    pub(super) fn save(&mut self, record: Record, then: OnSaved) {
+        self.last_save += 1;
+        let id = SaveId(self.last_save);
+        if !matches!(then, OnSaved::Nothing) {
+            self.saves.insert(id, then);
+        }
+        self.out.push_back(Output::Save(id, record));
+    }
+
+    pub(super) fn saved(&mut self, now: Instant, id: SaveId) {
+        match self.saves.remove(&id) {
+            Some(OnSaved::Answer(ask, answer)) => self.succeed(ask, answer),
+            Some(OnSaved::Tell(ask, answer, notice)) => {
+                self.succeed(ask, answer);
+                self.tell(*notice);
+            }
+            Some(OnSaved::Outgoing(ask, outgoing)) => self.outgoing_saved(now, ask, *outgoing),
+            Some(OnSaved::Incoming(from, view)) => self.incoming_saved(now, &from, *view),
+            Some(OnSaved::SignIn) => self.sign_in_saved(now),
+            Some(OnSaved::Nothing) | None => {}
+        }
+    }
+
+    pub(super) fn not_saved(&mut self, id: SaveId, why: SaveFailure) {
+        match self.saves.remove(&id) {
+            Some(OnSaved::Answer(ask, _) | OnSaved::Tell(ask, ..)) => {
+                self.fail(ask, Failure::NotKept(why));
+            }
+            Some(OnSaved::Outgoing(ask, outgoing)) => {
+                self.outgoing_lost(&outgoing);
+                self.fail(ask, Failure::NotKept(why));
+            }
+            Some(OnSaved::Incoming(_, view)) => self.incoming_lost(&view),
+            Some(OnSaved::SignIn) => self.sign_in_not_saved(why),
+            Some(OnSaved::Nothing) | None => {
+                tracing::warn!(?why, "A record could not be written to disk");
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! A session: somebody logged in on this device, from the first moment to a polite end. DESIGN 2.3, 2.7.
+//!
+//! Invariant: a session's vault is on disk before it begins and whenever it changes; its certificate is renewed at half
+//! its life by the device's own key, without a password.
+
+use std::time::{Duration, Instant};
+
+use crate::ids::UserName;
+use crate::port::{LinkId, Service};
+use crate::secure::buddy_file::BuddyFile;
+use crate::secure::identity::{Use, open_signed, verify_chain};
+use crate::secure::link::Expect;
+use crate::secure::local_vault::{LocalVault, LockedVault, VaultLock};
+use crate::secure::seal::SealKey;
+use crate::secure::vault::Vault;
+use crate::time::UnixTime;
+use crate::wire::forward::Address;
+use crate::wire::login::Login;
+use crate::wire::sealed::buddy::ContactKey;
+
+use super::command::{Answer, Failure, Notice, SignedIn};
+use super::{OnSaved, Peer, Record};
+
+/// Pause before a failed renewal is tried again.
+const RENEWAL_RETRY: Duration = Duration::from_secs(300);
+
+/// Somebody logged in on this device.
+pub(super) struct Session {
+    /// The user and this device.
+    pub(super) address: Address,
+    /// Everything that is kept sealed on disk.
+    pub(super) vault: LocalVault,
+    lock: VaultLock,
+    /// End of the certificate.
+    pub(super) until: UnixTime,
+    /// Seals the buddy list.
+    pub(super) buddy_file: BuddyFile,
+    renew_at: Instant,
+    renewing: Option<LinkId>,
+    last_word: UnixTime,
+}
+
+impl Session {
+    /// A counter for the next registration: it grows, also over restarts, as long as the clock
+    /// does.
+    pub(super) fn next_counter(&mut self, wall: UnixTime) -> u64 {
+        let counters = &mut self.vault.counters;
+        counters.registration = (counters.registration + 1).max(wall.0);
+        counters.registration
+    }
+
+    /// A time for the next word about ourselves: later than the one before.
+    pub(super) fn next_word(&mut self, wall: UnixTime) -> UnixTime {
+        self.last_word = wall.max(self.last_word.plus(Duration::from_millis(1)));
+        self.last_word
+    }
+
+    /// Version of the device list.
+    pub(super) fn devices_version(&self) -> u64 {
+        open_signed(&self.vault.devices, &self.vault.vault.identity).map_or(0, |list| list.version)
+    }
+
+    /// What the owner is told.
+    pub(super) fn signed_in(&self) -> SignedIn {
+        SignedIn {
+            user: self.address.user.clone(),
+            device: self.address.device,
+            display_name: self.vault.vault.display_name.as_str().to_owned(),
+            certificate_until: self.until,
+            recovery_key: None,
+        }
+    }
+}
+
+impl Peer {
+    pub(super) fn session_of(
+        &self,
+        now: Instant,
+        vault: LocalVault,
+        lock: VaultLock,
+        until: UnixTime,
+    ) -> Session {
+        let left = until.since(self.wall(now));
+        Session {
+            address: Address { user: vault.user.clone(), device: vault.device },
+            buddy_file: BuddyFile::new(vault.user.clone(), vault.files.buddy_list()),
+            vault,
+            lock,
+            until,
+            renew_at: now + left / 2,
+            renewing: None,
+            last_word: UnixTime(0),
+        }
+    }
+
+    pub(super) fn session_begins(
+        &mut self,
+        now: Instant,
+        ask: u64,
+        mut session: Session,
+        recovery: Option<String>,
+        stretched: Duration,
+    ) {
+        self.links.become_holder(&session.vault.keys.link, Some(session.vault.chain.clone()));
+        let signed_in = SignedIn { recovery_key: recovery, ..session.signed_in() };
+        self.open_buddies(&mut session);
+        self.start_calls(&session);
+        self.session = Some(session);
+        self.succeed(ask, Answer::LoggedIn(signed_in.clone(), stretched));
+        self.tell(Notice::Session(Some(SignedIn { recovery_key: None, ..signed_in })));
+        self.seek_home(now);
+    }
+
+    pub(super) fn renewed(&mut self, now: Instant, link: LinkId, message: Login) {
+        self.links.close(link);
+        let (root, wall) = (self.root(), self.wall(now));
+        let Some(session) = &mut self.session else { return };
+        session.renewing = None;
+        let Login::Certified { chain, until, .. } = message else { return };
+        let Ok(verified) = verify_chain(&chain, &root, wall, Use::Present) else { return };
+        if verified.keys() != session.vault.keys.public() {
+            return;
+        }
+        session.vault.chain = chain;
+        session.until = until;
+        session.renew_at = now + until.since(wall) / 2;
+        let signed_in = session.signed_in();
+        self.links.become_holder(&session.vault.keys.link, Some(session.vault.chain.clone()));
+        self.save_vault();
+        self.attach(now);
+        self.tell(Notice::Session(Some(signed_in)));
+    }
+
+    /// Writes the vault as it is now.
+    pub(super) fn save_vault(&mut self) {
+        let Some(session) = &mut self.session else { return };
+        let bytes = session.lock.seal(&session.vault, &mut self.entropy.secrets);
+        self.save(Record::Vault(bytes), OnSaved::Nothing);
+    }
+
+    /// Draws another contact key: whoever is no buddy any more reads nothing new. DESIGN 2.7.
+    pub(super) fn rotate_contact_key(&mut self, now: Instant) {
+        let key = ContactKey(self.entropy.secrets.bytes());
+        if let Some(session) = &mut self.session {
+            session.vault.contact_key = key;
+        }
+        self.save_vault();
+        self.attach(now);
+        self.tell_presence_to_all(now);
+    }
+
+    /// The owner logs out: buddies see us gone, links are closed, the vault is shut.
+    pub(super) fn log_out(&mut self, now: Instant, ask: u64) {
+        if self.session.is_none() {
+            return self.fail(ask, Failure::NotLoggedIn);
+        }
+        self.end_session(now);
+        self.succeed(ask, Answer::Done);
+        self.tell(Notice::Session(None));
+    }
+
+    /// Says goodbye and forgets the session. The vault's last bytes open the next one.
+    pub(super) fn end_session(&mut self, now: Instant) {
+        self.end_calls(now);
+        let buddies: Vec<UserName> = self.buddies.buddies().cloned().collect();
+        buddies.iter().for_each(|user| self.show_gone_to(now, user));
+        if let Some(mut session) = self.session.take() {
+            let bytes = session.lock.seal(&session.vault, &mut self.entropy.secrets);
+            self.locked = LockedVault::read(&bytes).ok();
+            self.save(Record::Vault(bytes), OnSaved::Nothing);
+            self.save(Record::CloseHistory, OnSaved::Nothing);
+        }
+        self.leave_home();
+        self.close_roads();
+        self.forget_people();
+    }
+
+    /// Renews the certificate when it is time.
+    pub(super) fn renewal_due(&mut self, now: Instant) {
+        let due = self.session.as_ref().is_some_and(|s| s.renewing.is_none() && s.renew_at <= now);
+        let (true, Some(door)) = (due, self.authority_door) else { return };
+        let expect = Expect::Key(door.key);
+        let link = self.links.dial(now, door.address, Service::Authority, expect);
+        if let Some(session) = &mut self.session {
+            session.renewing = Some(link);
+            session.renew_at = now + RENEWAL_RETRY;
+        }
+    }
+
+    pub(super) fn renewal_timeout(&self) -> Option<Instant> {
+        let session = self.session.as_ref().filter(|_| self.authority_door.is_some());
+        session.filter(|session| session.renewing.is_none()).map(|session| session.renew_at)
+    }
+
+    /// Whether that link was dialled to renew the certificate.
+    pub(super) fn is_renewing(&self, link: LinkId) -> bool {
+        self.session.as_ref().is_some_and(|session| session.renewing == Some(link))
+    }
+
+    /// Takes the end of a renewal's link into account; false when it is another link.
+    pub(super) fn renewal_failed(&mut self, now: Instant, link: LinkId) -> bool {
+        let Some(session) = self.session.as_mut().filter(|s| s.renewing == Some(link)) else {
+            return false;
+        };
+        session.renewing = None;
+        session.renew_at = now + RENEWAL_RETRY;
+        self.authority_seen(now, false);
+        true
+    }
+}
+
+/// The contact key that every device of a user begins with: derived from what only they hold.
+pub(super) fn contact_key(vault: &Vault) -> ContactKey {
+    ContactKey(*SealKey::derive(vault.backup.secret(), "earshot-contact-key-v1").secret())
+}
