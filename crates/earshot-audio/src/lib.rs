@@ -1,7 +1,7 @@
 //! Sound in, sound out: everything between a microphone, packets, and a loudspeaker.
 //!
 //! ```text
-//! device ─ 10 ms blocks ─▶ sender ─ packets ─▶ (node: seal, path, open) ─▶ receiver ─ blocks ─▶ device
+//! device ─ 10 ms ─▶ sender ─ packets ─▶ (seal, path, open) ─▶ receiver ─ 10 ms ─▶ device
 //!           (frame, level)    (codec)                               (sequence, delay, jitter,
 //!                                                                    decoder, stretch, counts)
 //! ```

@@ -210,6 +210,7 @@ impl History {
             .query_map(params![with.as_str(), place], |row| row.get(0).map(MessageId))?
             .collect::<rusqlite::Result<_>>()
             .map(Some)
+            .map_err(HistoryFailure::from)
     }
 
     /// All conversations, the latest first.
@@ -226,7 +227,8 @@ impl History {
                 let last_at = UnixTime(row.get::<_, i64>(2)? as u64);
                 Ok(Summary { with: name(row, 0)?, unread: row.get(1)?, last_at })
             })?
-            .collect()
+            .collect::<rusqlite::Result<_>>()
+            .map_err(HistoryFailure::from)
     }
 
     fn place(&self, with: &UserName, id: MessageId) -> rusqlite::Result<Option<i64>> {

@@ -278,20 +278,12 @@ impl Peer {
         match (step, message) {
             (_, Login::Refused { reason, retry_after_ms }) => {
                 self.signing_in = Some(signing);
-                let failure = match reason {
-                    Refusal::WrongNameOrPassword => Failure::WrongNameOrPassword,
-                    Refusal::NameTaken
-                    | Refusal::NameLooksAlike
-                    | Refusal::NotAdmitted
-                    | Refusal::TooManyAttempts
-                    | Refusal::DevicesRefused
-                    | Refusal::CertificateRefused
-                    | Refusal::OutOfOrder
-                    | Refusal::Unavailable
-                    | Refusal::Malformed
-                    | Refusal::NoSuchUser => Failure::Refused(reason, retry_after_ms),
-                };
-                self.sign_in_failed(failure);
+                let failure = Failure::Refused(reason, retry_after_ms);
+                self.sign_in_failed(if reason == Refusal::WrongNameOrPassword {
+                    Failure::WrongNameOrPassword
+                } else {
+                    failure
+                });
             }
             (Step::RegisterOffer { start, .. }, Login::RegisterOffer { response }) => {
                 let (network, cost) = (self.network_id(), self.config.cost);

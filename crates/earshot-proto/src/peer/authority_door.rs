@@ -1,7 +1,7 @@
 //! Finding the login authority: a super-peer tells where it is. Lecture, slide 30.
 //!
-//! A device that signs in has no certificate yet, so it asks as a guest; what it is told is tried, and an old door that
-//! does not open is asked for anew.
+//! A device that signs in has no certificate yet, so it asks as a guest; what it is told is tried,
+//! and an old door that does not open is asked for anew.
 
 use std::time::Instant;
 

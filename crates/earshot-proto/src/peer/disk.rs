@@ -1,6 +1,8 @@
-//! What a peer keeps on disk, and what follows when it is there. DESIGN 3 (contract of every machine).
+//! What a peer keeps on disk, and what follows when it is there. DESIGN 3 (contract of every
+//! machine).
 //!
-//! Invariant: nothing is promised, neither to the owner nor to others, before the record that it rests on is safe.
+//! Invariant: nothing is promised, neither to the owner nor to others, before the record that it
+//! rests on is safe.
 
 use std::time::Instant;
 

@@ -1,7 +1,8 @@
-//! A session: somebody logged in on this device, from the first moment to a polite end. DESIGN 2.3, 2.7.
+//! A session: somebody logged in on this device, from the first moment to a polite end. DESIGN 2.3,
+//! 2.7.
 //!
-//! Invariant: a session's vault is on disk before it begins and whenever it changes; its certificate is renewed at half
-//! its life by the device's own key, without a password.
+//! Invariant: a session's vault is on disk before it begins and whenever it changes; its
+//! certificate is renewed at half its life by the device's own key, without a password.
 
 use std::time::{Duration, Instant};
 
