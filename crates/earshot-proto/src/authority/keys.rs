@@ -19,6 +19,7 @@ use crate::secure::password::AuthorityPasswords;
 use crate::time::UnixTime;
 use crate::wire::certificate::{HolderKeys, Signed, Statement, Subject, VerifyKey};
 use crate::wire::policy::Policy;
+use crate::wire::read_item;
 
 use super::state::Row;
 
@@ -104,7 +105,7 @@ impl AuthorityKeys {
     /// # Errors
     /// [`BadKeys`] when these are not their bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadKeys> {
-        let file: File = minicbor::decode(bytes).map_err(|_| BadKeys)?;
+        let file: File = read_item("authority.keys", bytes).map_err(|_| BadKeys)?;
         let root_secret = file.root_secret.as_ref().map(SignKey::from_secret);
         if root_secret.as_ref().is_some_and(|secret| secret.public() != file.root) {
             return Err(BadKeys);

@@ -18,6 +18,7 @@ use crate::wire::certificate::{DeviceList, HolderKeys, Signed, Statement, Verify
 use crate::wire::directory::NodeEntry;
 use crate::wire::login::SealedVault;
 use crate::wire::policy::Policy;
+use crate::wire::read_item;
 
 /// Accounts of one authority at most. Our choice: about 1.2 kB each, so 1.2 GB when full; beyond,
 /// PostgreSQL.
@@ -182,7 +183,7 @@ impl Row {
         if checksum(body) != *sum {
             return Err(RowDamaged);
         }
-        minicbor::decode(body).map_err(|_| RowDamaged)
+        read_item("authority.row", body).map_err(|_| RowDamaged)
     }
 }
 

@@ -12,9 +12,10 @@ use minicbor::{Decode, Encode};
 
 use crate::ids::UserName;
 use crate::time::UnixTime;
-use crate::wire::bounded::Text;
+use crate::wire::bounded::{List, Text};
 use crate::wire::certificate::VerifyKey;
 use crate::wire::login::DISPLAY_NAME_MAX;
+use crate::wire::read_item;
 use crate::wire::sealed::buddy::{Buddy, ContactKey, GREETING_MAX};
 use crate::wire::sealed::own::Own;
 
@@ -106,9 +107,9 @@ impl Buddies {
 
     /// Reads a list; none when the bytes are no list.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let rows: Vec<Row> = minicbor::decode(bytes).ok()?;
-        (rows.len() <= BUDDIES_MAX)
-            .then(|| Self { rows: rows.into_iter().map(|row| (row.user.clone(), row)).collect() })
+        let rows: List<Row, BUDDIES_MAX> = read_item("buddy_list", bytes).ok()?;
+        let rows = rows.into_vec().into_iter().map(|row| (row.user.clone(), row)).collect();
+        Some(Self { rows })
     }
 
     pub(super) fn trust(&self, user: &UserName, identity: &VerifyKey) -> Trust {

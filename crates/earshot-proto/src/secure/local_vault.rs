@@ -20,6 +20,7 @@ use crate::ids::{DeviceId, UserName};
 use crate::wire::bounded::Bytes;
 use crate::wire::certificate::{Chain, DeviceList, Signed, VerifyKey};
 use crate::wire::login::SealedVault;
+use crate::wire::read_item;
 use crate::wire::sealed::buddy::ContactKey;
 
 /// Longest file that is read, in bytes: the longest chain, device list and vault, with room to
@@ -190,8 +191,9 @@ impl LockedVault {
         if checksum(body) != *sum {
             return Err(damaged);
         }
-        let File { head: head_bytes, sealed } = minicbor::decode(body).map_err(|_| damaged)?;
-        let head: Head = minicbor::decode(&head_bytes).map_err(|_| damaged)?;
+        let File { head: head_bytes, sealed } =
+            read_item("local_vault", body).map_err(|_| damaged)?;
+        let head: Head = read_item("local_vault.head", &head_bytes).map_err(|_| damaged)?;
         if head.format != FORMAT {
             return Err(LocalVaultClosed::NewerFormat { got: head.format });
         }
@@ -233,7 +235,7 @@ impl LockedVault {
             .open(&self.head_bytes, &self.sealed)
             .map_err(|_| LocalVaultClosed::WrongPassword)?;
         let mut content: Content =
-            minicbor::decode(&plain).map_err(|_| LocalVaultClosed::Damaged)?;
+            read_item("local_vault.content", &plain).map_err(|_| LocalVaultClosed::Damaged)?;
         let Head { generation, salt, cost, .. } = self.head;
         if generation < generation_min {
             return Err(LocalVaultClosed::RolledBack { got: generation, expected: generation_min });

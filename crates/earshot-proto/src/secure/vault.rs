@@ -19,6 +19,7 @@ use crate::ids::UserName;
 use crate::wire::bounded::{Bytes, Text};
 use crate::wire::certificate::VerifyKey;
 use crate::wire::login::{DISPLAY_NAME_MAX, SealedVault};
+use crate::wire::read_item;
 
 /// What only its owner opens.
 pub struct Vault {
@@ -132,7 +133,7 @@ impl Vault {
             .0
             .open(&about(Part::Vault, user, &sealed.identity), &sealed.vault)
             .map_err(|_| VaultClosed::Damaged)?;
-        let content: Content = minicbor::decode(&plain).map_err(|_| VaultClosed::Damaged)?;
+        let content: Content = read_item("vault", &plain).map_err(|_| VaultClosed::Damaged)?;
         let identity = SignKey::from_secret(&content.identity);
         if identity.public() != sealed.identity {
             return Err(VaultClosed::Damaged);

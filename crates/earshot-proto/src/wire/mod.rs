@@ -1,9 +1,9 @@
 //! Every byte that travels: CBOR maps with integer keys (RFC 8949), one file a family.
 //!
-//! Unknown keys are skipped, so a family grows by optional fields; signatures are over bytes as
-//! received, so nothing is ever re-encoded to be checked. Decoding foreign bytes never panics and
-//! never allocates more than four times the input plus 4 KiB. `docs/protocol.md` is the normative
-//! text.
+//! Unknown keys are skipped, so a family grows by optional fields; items of unknown length are
+//! refused; signatures are over bytes as received, so nothing is ever re-encoded to be checked.
+//! Decoding foreign bytes never panics and never allocates more than four times the input plus
+//! 4 KiB. `docs/protocol.md` is the normative text.
 
 pub mod bounded;
 pub mod certificate;
@@ -17,6 +17,7 @@ pub mod login;
 pub mod nat;
 pub mod policy;
 pub mod sealed;
+mod shape;
 pub mod voice;
 
 use minicbor::{Decode, Encode};
@@ -41,15 +42,21 @@ pub trait Wire: Encode<()> + for<'b> Decode<'b, ()> {
         if bytes.len() > Self::MAX {
             return Err(DecodeError::TooLong { got: bytes.len(), max: Self::MAX });
         }
-        let mut decoder = minicbor::Decoder::new(bytes);
-        let message = decoder
-            .decode()
-            .map_err(|e| DecodeError::Malformed { family: Self::NAME, at: e.position() })?;
-        if decoder.position() != bytes.len() {
-            return Err(DecodeError::TrailingBytes { family: Self::NAME, at: decoder.position() });
-        }
-        Ok(message)
+        read_item(Self::NAME, bytes)
     }
+}
+
+/// Reads the one CBOR item that fills `bytes` exactly; also the door for what lies on disk.
+pub(crate) fn read_item<T>(family: &'static str, bytes: &[u8]) -> Result<T, DecodeError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    let end =
+        shape::end_of_item(bytes).map_err(|at| DecodeError::Malformed { family, at: Some(at) })?;
+    if end != bytes.len() {
+        return Err(DecodeError::TrailingBytes { family, at: end });
+    }
+    minicbor::decode(bytes).map_err(|e| DecodeError::Malformed { family, at: e.position() })
 }
 
 /// Why foreign bytes are no message.
@@ -96,7 +103,9 @@ pub struct Family {
     pub name: &'static str,
     /// [`Wire::MAX`].
     pub max: usize,
-    /// Reads the bytes and writes the message again: what the property table runs.
+    /// Reads the bytes and forgets the message: what the property table weighs.
+    pub read: fn(&[u8]) -> Result<(), DecodeError>,
+    /// Reads the bytes and writes the message again: what the property table compares.
     pub rewrite: fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
 }
 
@@ -105,6 +114,7 @@ pub(crate) const fn family<T: Wire>() -> Family {
     Family {
         name: T::NAME,
         max: T::MAX,
+        read: |bytes| T::from_bytes(bytes).map(drop),
         rewrite: |bytes| T::from_bytes(bytes).map(|m| m.to_bytes()),
     }
 }

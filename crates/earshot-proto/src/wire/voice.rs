@@ -76,13 +76,16 @@ impl RtpHeader {
 pub(super) const FAMILY: Family = Family {
     name: NAME,
     max: HEADER,
-    rewrite: |bytes| {
-        if bytes.len() > HEADER {
-            return Err(DecodeError::TooLong { got: bytes.len(), max: HEADER });
-        }
-        RtpHeader::from_bytes(bytes).map(|header| header.to_bytes().to_vec())
-    },
+    read: |bytes| alone(bytes).map(|_| ()),
+    rewrite: |bytes| alone(bytes).map(|header| header.to_bytes().to_vec()),
 };
+
+fn alone(bytes: &[u8]) -> Result<RtpHeader, DecodeError> {
+    if bytes.len() > HEADER {
+        return Err(DecodeError::TooLong { got: bytes.len(), max: HEADER });
+    }
+    RtpHeader::from_bytes(bytes)
+}
 
 #[cfg(test)]
 mod tests {
