@@ -35,6 +35,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("lint", "clippy over all targets, warnings are errors", &[Purpose::Build], Work::Lint),
     family("unit", "the tests beside the code, of all packages", &[Purpose::Build, Purpose::Speech, Purpose::SoundServer], Work::Cargo(&["--lib", "--bins"])),
     family("sound", "a voice through codec, jitter and cards; intelligibility measured", &[Purpose::Build, Purpose::Speech, Purpose::SoundServer], Work::Cargo(&["--test", "enhance", "--test", "receiver", "--test", "session", "--test", "sound"])),
+    family("foreign", "whatever bytes come: a message or an error, no panic, little memory", &[Purpose::Build], Work::Cargo(&["--test", "foreign"])),
     family("interop", "what nobody here wrote: coturn's clients against our relay", &[Purpose::Build, Purpose::Turn], Work::Cargo(&["--test", "interop"])),
 ];
 

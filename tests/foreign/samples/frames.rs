@@ -1,0 +1,183 @@
+//! What travels on links.
+
+use earshot_proto::ids::RingKey;
+use earshot_proto::wire::directory::{Directory, DirectoryRefusal, Entry};
+use earshot_proto::wire::enrolment::{Enrolment, EnrolmentRefusal};
+use earshot_proto::wire::forward::{Address, Forward, Undelivered};
+use earshot_proto::wire::login::{Login, Refusal, SealedVault};
+use earshot_proto::wire::nat::{Nat, NatRefusal};
+
+use super::Drawing;
+use super::standing::{chain, device, door, holder_keys, node, signed, verify_key};
+use crate::draw::Draw;
+
+pub(super) fn draw(all: &mut Drawing) {
+    let d = &mut all.draw;
+    let login = login(d);
+    let enrolment = enrolment(d);
+    let directory = directory(d);
+    let forward = forward(d);
+    let nat = nat(d);
+    all.variants(login);
+    all.variants(enrolment);
+    all.variants(directory);
+    all.variants(forward);
+    all.variants(nat);
+}
+
+fn login(d: &mut Draw) -> Vec<Login> {
+    let mut messages = vec![
+        Login::RegisterStart {
+            user: d.user(),
+            request: d.blob(64),
+            token: d.maybe(|d| d.blob(32)),
+        },
+        Login::RegisterOffer { response: d.blob(128) },
+        Login::RegisterFinish {
+            record: d.blob(256),
+            vault: sealed_vault(d),
+            devices: signed(d, 2048),
+            device: device(d),
+        },
+        Login::Certified { chain: chain(d), until: d.time(), policy: signed(d, 1024) },
+        Login::LoginStart { user: d.user(), request: d.blob(128) },
+        Login::LoginOffer { response: d.blob(384) },
+        Login::LoginFinish { finalization: d.blob(128) },
+        Login::Account { vault: sealed_vault(d), devices: signed(d, 2048) },
+        Login::CertifyDevice { devices: signed(d, 2048), device: device(d) },
+        Login::Renew,
+        Login::DevicesOf { user: d.user() },
+        Login::Devices { devices: signed(d, 4096) },
+    ];
+    let refusals = [
+        Refusal::NameTaken,
+        Refusal::NameLooksAlike,
+        Refusal::WrongNameOrPassword,
+        Refusal::NotAdmitted,
+        Refusal::TooManyAttempts,
+        Refusal::DevicesRefused,
+        Refusal::CertificateRefused,
+        Refusal::OutOfOrder,
+        Refusal::Unavailable,
+        Refusal::NoSuchUser,
+        Refusal::Malformed,
+    ];
+    messages.extend(
+        refusals.map(|reason| Login::Refused { reason, retry_after_ms: d.maybe(Draw::number) }),
+    );
+    messages
+}
+
+fn sealed_vault(d: &mut Draw) -> SealedVault {
+    SealedVault {
+        identity: verify_key(d),
+        vault: d.blob(1024),
+        by_password: d.blob(128),
+        by_recovery: d.blob(128),
+        display_name: d.text(),
+    }
+}
+
+fn enrolment(d: &mut Draw) -> Vec<Enrolment> {
+    let mut messages = vec![
+        Enrolment::Enrol {
+            token: d.maybe(|d| d.blob(32)),
+            keys: holder_keys(d),
+            address: d.address(),
+        },
+        Enrolment::Renew { address: d.address() },
+        Enrolment::Enrolled { chain: chain(d), policy: signed(d, 1024), nodes: d.list(node) },
+    ];
+    let refusals = [
+        EnrolmentRefusal::TokenRefused,
+        EnrolmentRefusal::AddressRefused,
+        EnrolmentRefusal::CertificateRefused,
+        EnrolmentRefusal::Unavailable,
+        EnrolmentRefusal::TooManyAttempts,
+    ];
+    messages.extend(refusals.map(|reason| Enrolment::Refused { reason }));
+    messages
+}
+
+fn directory(d: &mut Draw) -> Vec<Directory> {
+    let entry = |d: &mut Draw| Entry {
+        device: device(d),
+        registration: signed(d, 1024),
+        location: d.blob(512),
+        home: d.maybe(node),
+    };
+    let mut messages = vec![
+        Directory::Attach { registration: signed(d, 1024), location: d.blob(512) },
+        Directory::Attached { keepers: d.below(5) as u8, observed: d.address() },
+        Directory::Put {
+            registration: signed(d, 1024),
+            location: d.blob(512),
+            home: d.maybe(node),
+        },
+        Directory::Kept,
+        Directory::Nearest { key: RingKey(d.bytes()), width: d.pick(&[4, 8, 16]) },
+        Directory::Nodes { nodes: d.list(node) },
+        Directory::Find { user: d.user() },
+        Directory::FindForMe { user: d.user() },
+        Directory::Found { entries: d.list(entry), asked: d.number() as u8 },
+        Directory::NotHere { asked: d.number() as u8 },
+        Directory::ListSuperPeers,
+        Directory::SuperPeers { nodes: d.list(node), authority: d.maybe(door) },
+    ];
+    let refusals = [
+        DirectoryRefusal::RegistrationRefused,
+        DirectoryRefusal::Stale,
+        DirectoryRefusal::NotAllowed,
+        DirectoryRefusal::Busy,
+    ];
+    messages.extend(refusals.map(|reason| Directory::Refused { reason }));
+    messages
+}
+
+fn address(d: &mut Draw) -> Address {
+    Address { user: d.user(), device: device(d) }
+}
+
+fn forward(d: &mut Draw) -> Vec<Forward> {
+    let long = d.chance(8);
+    let len = if long { 71_680 } else { 1_200 };
+    let mut messages = vec![
+        Forward::Deliver { to: address(d), sealed: d.blob(len) },
+        Forward::ThroughYou { home: node(d), to: address(d), sealed: d.blob(len) },
+        Forward::Delivered,
+        Forward::Watch {
+            home: node(d),
+            grant: signed(d, 1024),
+            watcher: address(d),
+            watcher_home: d.maybe(node),
+        },
+        Forward::Gone { who: address(d), watcher: address(d) },
+        Forward::Watching,
+    ];
+    let reasons = [
+        Undelivered::NotHere,
+        Undelivered::HomeUnreachable,
+        Undelivered::TooMuch,
+        Undelivered::NotAllowed,
+    ];
+    messages.extend(reasons.map(|reason| Forward::Undelivered { reason }));
+    messages
+}
+
+fn nat(d: &mut Draw) -> Vec<Nat> {
+    let mut messages = vec![
+        Nat::DialBack { port: d.number() as u16 },
+        Nat::DialedBack { reached: d.chance(2), tried: d.address() },
+        Nat::RelayCredentials,
+        Nat::RelayGrant {
+            address: d.address(),
+            username: d.text(),
+            password: d.text(),
+            expires: d.time(),
+        },
+    ];
+    let refusals =
+        [NatRefusal::PortRefused, NatRefusal::TooSoon, NatRefusal::NoRelay, NatRefusal::NotAllowed];
+    messages.extend(refusals.map(|reason| Nat::Refused { reason }));
+    messages
+}

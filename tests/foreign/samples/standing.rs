@@ -1,0 +1,175 @@
+//! What is read on its own, and the parts that other families hold.
+
+use earshot_proto::ids::DeviceId;
+use earshot_proto::wire::bounded::Bytes;
+use earshot_proto::wire::certificate::{
+    AgreeKey, Chain, DeviceList, Hello, HolderKeys, ListedDevice, Signature, Signed, Statement,
+    Subject, VerifyKey,
+};
+use earshot_proto::wire::directory::{Location, NodeEntry, Reachability, Registration};
+use earshot_proto::wire::envelope::Letter;
+use earshot_proto::wire::forward::WatchGrant;
+use earshot_proto::wire::invite::{AuthorityPlace, Door, Invite};
+use earshot_proto::wire::policy::{Admission, Policy, Range};
+use earshot_proto::wire::voice::RtpHeader;
+
+use super::Drawing;
+use crate::draw::Draw;
+
+pub(super) const REACHABILITY: [Reachability; 3] =
+    [Reachability::Public, Reachability::Natted, Reachability::Restricted];
+
+pub(super) fn draw(all: &mut Drawing) {
+    let d = &mut all.draw;
+    let (chains, hellos) = ([chain(d), chain(d)], [hello(d), hello(d)]);
+    let statements = [0, 1, 2].map(|kind| statement(d, kind));
+    let devices = [device_list(d), device_list(d)];
+    let policies = [policy(d), policy(d)];
+    let invites = [invite(d), invite(d)];
+    let places = [AuthorityPlace { root: verify_key(d), door: door(d) }];
+    let registrations = [registration(d)];
+    let locations = REACHABILITY.map(|how| location(d, how));
+    let grants = [grant(d)];
+    let letters = [letter(d), letter(d)];
+    let header = RtpHeader {
+        marker: d.chance(2),
+        payload_type: d.pick(&[0, 111, 127]),
+        sequence: d.number() as u16,
+        timestamp: d.number() as u32,
+        ssrc: d.number() as u32,
+    };
+    all.shape(chains);
+    all.shape(hellos);
+    all.shape(statements);
+    all.shape(devices);
+    all.shape(policies);
+    all.shape(invites);
+    all.shape(places);
+    all.shape(registrations);
+    all.shape(locations);
+    all.shape(grants);
+    all.shape(letters);
+    all.raw("voice.rtp", header.to_bytes().to_vec());
+}
+
+pub(super) fn verify_key(d: &mut Draw) -> VerifyKey {
+    VerifyKey(d.bytes())
+}
+
+pub(super) fn agree_key(d: &mut Draw) -> AgreeKey {
+    AgreeKey(d.bytes())
+}
+
+pub(super) fn holder_keys(d: &mut Draw) -> HolderKeys {
+    HolderKeys { verify: verify_key(d), agree: agree_key(d) }
+}
+
+pub(super) fn device(d: &mut Draw) -> DeviceId {
+    DeviceId(d.bytes())
+}
+
+/// Its body is any bytes: what is under a signature is read later, as its own family.
+pub(super) fn signed<T>(d: &mut Draw, body_max: usize) -> Signed<T> {
+    let body: Bytes<4096> = d.blob(body_max);
+    Signed::new(body, Signature(d.bytes()))
+}
+
+pub(super) fn chain(d: &mut Draw) -> Chain {
+    Chain { authority: signed(d, 300), holder: d.maybe(|d| signed(d, 400)) }
+}
+
+pub(super) fn node(d: &mut Draw) -> NodeEntry {
+    NodeEntry {
+        node: earshot_proto::ids::NodeId(d.bytes()),
+        address: d.address(),
+        key: agree_key(d),
+    }
+}
+
+pub(super) fn door(d: &mut Draw) -> Door {
+    Door { address: d.address(), key: agree_key(d) }
+}
+
+fn statement(d: &mut Draw, kind: usize) -> Statement {
+    let subject = match kind {
+        0 => Subject::Authority { verify: verify_key(d), agree: agree_key(d) },
+        1 => Subject::Device {
+            user: d.user(),
+            identity: verify_key(d),
+            device: device(d),
+            keys: holder_keys(d),
+        },
+        _ => Subject::Node {
+            node: earshot_proto::ids::NodeId(d.bytes()),
+            address: d.address(),
+            keys: holder_keys(d),
+            owner: d.maybe(Draw::user),
+        },
+    };
+    Statement {
+        serial: d.number(),
+        subject,
+        not_before: d.time(),
+        not_after: d.time(),
+        policy_version: d.number(),
+    }
+}
+
+fn hello(d: &mut Draw) -> Hello {
+    Hello { features: d.number(), chain: d.maybe(chain), clock: d.time() }
+}
+
+fn device_list(d: &mut Draw) -> DeviceList {
+    let listed =
+        |d: &mut Draw| ListedDevice { device: device(d), keys: holder_keys(d), added: d.time() };
+    DeviceList { user: d.user(), version: d.number(), devices: d.list(listed) }
+}
+
+fn policy(d: &mut Draw) -> Policy {
+    Policy {
+        version: d.number(),
+        name: d.text(),
+        admission: d.pick(&[Admission::Open, Admission::Token]),
+        ranges: d.list(|d| Range { address: d.ip(), prefix: d.below(256) as u8 }),
+        ring_threshold: d.number() as u32,
+        keepers: d.number() as u8,
+        successors: d.number() as u8,
+    }
+}
+
+fn invite(d: &mut Draw) -> Invite {
+    Invite {
+        name: d.text(),
+        root: verify_key(d),
+        super_peers: d.list(door),
+        token: d.maybe(|d| d.blob(32)),
+        policy_version: d.number(),
+    }
+}
+
+pub(super) fn registration(d: &mut Draw) -> Registration {
+    Registration {
+        chain: chain(d),
+        devices_version: d.number(),
+        counter: d.number(),
+        expires: d.time(),
+    }
+}
+
+pub(super) fn location(d: &mut Draw, reachability: Reachability) -> Location {
+    Location { home: node(d), direct: d.maybe(Draw::address), reachability }
+}
+
+fn grant(d: &mut Draw) -> WatchGrant {
+    WatchGrant { chain: chain(d), watcher: d.user(), expires: d.time() }
+}
+
+fn letter(d: &mut Draw) -> Letter {
+    let long = d.chance(8);
+    Letter {
+        sender: chain(d),
+        sealed_at: d.time(),
+        content: d.blob(if long { 66_000 } else { 600 }),
+        home: d.maybe(node),
+    }
+}
