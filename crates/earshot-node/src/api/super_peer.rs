@@ -31,7 +31,7 @@ pub struct Service {
     /// Sealed envelopes that its own clients sent through it.
     #[schemars(example = 93)]
     pub through_us: u64,
-    /// Envelopes that devices brought which linked to it only to reach a client of its.
+    /// Envelopes that devices brought over links of their own for its clients.
     #[schemars(example = 12)]
     pub from_visitors: u64,
     /// Envelopes that its clients sent back to such devices.

@@ -39,10 +39,10 @@ impl SuperPeer {
             Forward::Deliver { to, sealed } => {
                 match who {
                     Who::Node(_) => self.counters.from_super_peers += 1,
-                    Who::Device { .. } if self.clients.has_link(link) => {
-                        self.counters.to_visitors += 1;
+                    Who::Device { .. } if self.clients.get(&to).is_some() => {
+                        self.counters.from_visitors += 1;
                     }
-                    Who::Device { .. } => self.counters.from_visitors += 1,
+                    Who::Device { .. } => self.counters.to_visitors += 1,
                     Who::Guest(_) | Who::Authority => return self.not_allowed(now, link, ask),
                 }
                 self.deliver(now, link, ask, to, sealed);

@@ -121,7 +121,7 @@ pub enum Notice {
 pub struct Counters {
     /// Envelopes that a client of ours sent through us.
     pub through_us: u64,
-    /// Envelopes delivered to clients of ours for devices that linked to us only to reach them.
+    /// Envelopes that devices brought over links of their own for clients of ours.
     pub from_visitors: u64,
     /// Envelopes that clients of ours sent back to such devices.
     pub to_visitors: u64,
