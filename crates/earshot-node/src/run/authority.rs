@@ -66,7 +66,9 @@ pub(super) async fn network(options: Options, setting: &mut Setting) -> Result<(
     let driver = open(&options, mine.public).await?;
     let authority = house(&driver, &data, mine).await?;
     let wanted = super_peer::Wanted {
-        place: authority.place,
+        root: authority.place.root,
+        authority: Some(authority.place.door),
+        doors: Vec::new(),
         token: Some(authority.token.clone()),
         address: told_address(&driver, mine.public),
         relay_allow: Vec::new(),

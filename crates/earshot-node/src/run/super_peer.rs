@@ -11,9 +11,10 @@ use earshot_proto::secure::identity::{Keys, LinkKey, SignKey};
 use earshot_proto::super_peer::enrolment::NotEnrolled;
 use earshot_proto::super_peer::{Config, EnrolmentRecord, Notice, Record, SuperPeer};
 use earshot_proto::wire::bounded::Bytes;
+use earshot_proto::wire::certificate::VerifyKey;
 use earshot_proto::wire::directory::NodeEntry;
 use earshot_proto::wire::enrolment::EnrolmentRefusal;
-use earshot_proto::wire::invite::{AuthorityPlace, Invite};
+use earshot_proto::wire::invite::{AuthorityPlace, Door, Invite};
 use earshot_proto::wire::policy::Range;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -41,8 +42,12 @@ const ENROL_PATIENCE: Duration = Duration::from_secs(4);
 
 /// A super-peer to be.
 pub(super) struct Wanted {
-    /// The network and its authority.
-    pub(super) place: AuthorityPlace,
+    /// The network.
+    pub(super) root: VerifyKey,
+    /// Its authority, if it is known.
+    pub(super) authority: Option<Door>,
+    /// Super-peers that can tell where the authority is.
+    pub(super) doors: Vec<Door>,
     /// The token to enrol with, if it is not enrolled.
     pub(super) token: Option<Bytes<32>>,
     /// Where others reach it.
@@ -66,10 +71,13 @@ pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), F
     };
     let mut end = EndSignal::listen()?;
     let usage = |problem: &str| ErrorCode::Usage { problem: problem.to_owned() };
-    let Joins::Authority(uri) = &mine.joins else {
-        return Err(usage("a headless super-peer enrols by --authority").into());
+    let (root, authority, doors) = match &mine.joins {
+        Joins::Authority(uri) => {
+            let AuthorityPlace { root, door } = AuthorityPlace::from_uri(uri)?;
+            (root, Some(door), Vec::new())
+        }
+        Joins::Invite(invite) => (invite.root, None, invite.super_peers.to_vec()),
     };
-    let place = AuthorityPlace::from_uri(uri)?;
     let token = mine.enrol.as_deref().map(|text| {
         let bytes = BASE64URL_NOPAD.decode(text.trim().as_bytes()).ok();
         bytes.and_then(|bytes| Bytes::new(bytes).ok()).ok_or_else(|| usage("--enrol is no token"))
@@ -78,7 +86,8 @@ pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), F
     let data = DataDir::open(&options.data_dir)?;
     let driver = open(&options, mine.public).await?;
     let address = told_address(&driver, mine.public);
-    let wanted = Wanted { place, token, address, relay_allow: mine.relay_allow.clone() };
+    let relay_allow = mine.relay_allow.clone();
+    let wanted = Wanted { root, authority, doors, token, address, relay_allow };
     let serving = house(&driver, &data, wanted).await?;
     let mut ready = Ready::new(Role::SuperPeer, driver.listening());
     ready.public = mine.public;
@@ -105,10 +114,11 @@ pub(super) async fn house(
         .transpose()
         .map_err(|_| ErrorCode::DamagedData { file: ENROLMENT.to_owned() })?;
     let config = Config {
-        root: wanted.place.root,
+        root: wanted.root,
         keys,
         address: wanted.address,
-        authority: wanted.place.door,
+        authority: wanted.authority,
+        doors: wanted.doors,
         enrolled,
         token: wanted.token,
         relay_allow: wanted.relay_allow,

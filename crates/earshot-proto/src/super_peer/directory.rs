@@ -88,7 +88,7 @@ impl SuperPeer {
 
     fn list_super_peers(&mut self, now: Instant, link: LinkId, ask: u32) {
         let nodes = List::first_of(self.members.live());
-        let authority = Some(self.config.authority);
+        let authority = self.config.authority;
         self.answer(now, link, ask, Directory::SuperPeers { nodes, authority });
     }
 
@@ -266,6 +266,11 @@ impl SuperPeer {
     }
 
     fn directory_answer(&mut self, now: Instant, link: LinkId, ask: u32, message: Directory) {
+        if let Directory::SuperPeers { authority, .. } = &message
+            && self.is_asking_door(link)
+        {
+            return self.door_answered(now, link, *authority);
+        }
         let Some(about) = self.asks.answered(link, ask) else { return };
         match (about, message) {
             (About::Put(client), message) => {

@@ -34,6 +34,8 @@ pub(super) enum Standing {
     /// Not enrolled and not trying: it has no token.
     #[default]
     Outside,
+    /// Asking a super-peer of the invite where the authority is.
+    Asking { link: LinkId, next: usize },
     /// Asking for a certificate.
     Enrolling { link: Option<LinkId>, retry: Option<Instant> },
     /// Enrolled.
@@ -67,13 +69,13 @@ impl Standing {
     pub(super) const fn keepers(&self) -> u8 {
         match self {
             Self::Serving { policy, .. } => policy.keepers,
-            Self::Outside | Self::Enrolling { .. } => KEEPERS_DEFAULT,
+            Self::Outside | Self::Asking { .. } | Self::Enrolling { .. } => KEEPERS_DEFAULT,
         }
     }
 
     pub(super) const fn next_due(&self) -> Option<Instant> {
         match self {
-            Self::Outside => None,
+            Self::Outside | Self::Asking { .. } => None,
             Self::Enrolling { retry, .. } => *retry,
             Self::Serving { renewal, .. } => match renewal.link {
                 None => Some(renewal.at),
@@ -90,18 +92,44 @@ impl SuperPeer {
         let believed = before.and_then(|record| self.believe(now, record).ok());
         match believed {
             Some((record, policy, entry, until)) => self.serve(now, record, policy, entry, until),
-            None if self.config.token.is_some() => self.dial_authority(now),
+            None if self.config.token.is_some() => self.find_authority(now, 0),
             None => self.out.push_back(Output::Notify(Notice::NotEnrolled(NotEnrolled::NoToken))),
         }
     }
 
+    /// Dials the authority, or asks the next super-peer of the invite where it is.
+    fn find_authority(&mut self, now: Instant, next: usize) {
+        if self.config.authority.is_some() || self.config.doors.is_empty() {
+            return self.dial_authority(now);
+        }
+        let Door { address, key } = self.config.doors[next % self.config.doors.len()];
+        let link = self.links.dial(now, address, Service::SuperPeer, Expect::Key(key));
+        self.links.send(now, link, 1, Directory::ListSuperPeers);
+        self.standing = Standing::Asking { link, next: next + 1 };
+    }
+
+    /// Whether that link was dialled to ask where the authority is.
+    pub(super) fn is_asking_door(&self, link: LinkId) -> bool {
+        matches!(self.standing, Standing::Asking { link: asking, .. } if asking == link)
+    }
+
+    /// A super-peer tells where the authority is, if it knows.
+    pub(super) fn door_answered(&mut self, now: Instant, link: LinkId, authority: Option<Door>) {
+        self.links.close(link);
+        self.config.authority = authority;
+        self.standing = Standing::Enrolling { link: None, retry: Some(now + RETRY) };
+        if authority.is_some() {
+            self.dial_authority(now);
+        }
+    }
+
     fn dial_authority(&mut self, now: Instant) {
-        let Door { address, key } = self.config.authority;
+        let Some(Door { address, key }) = self.config.authority else { return };
         let expect = Expect::Key(key);
         let link = self.links.dial(now, address, Service::Authority, expect);
         match &mut self.standing {
             Standing::Serving { renewal, .. } => renewal.link = Some(link),
-            Standing::Outside | Standing::Enrolling { .. } => {
+            Standing::Outside | Standing::Asking { .. } | Standing::Enrolling { .. } => {
                 self.standing = Standing::Enrolling { link: Some(link), retry: None };
             }
         }
@@ -111,7 +139,7 @@ impl SuperPeer {
         let address = self.config.address;
         let message: Enrolment = match &self.standing {
             Standing::Serving { .. } => Enrolment::Renew { address },
-            Standing::Outside | Standing::Enrolling { .. } => {
+            Standing::Outside | Standing::Asking { .. } | Standing::Enrolling { .. } => {
                 let Some(token) = self.config.token.clone() else { return };
                 Enrolment::Enrol { token: Some(token), keys: self.config.keys.public(), address }
             }
@@ -121,6 +149,14 @@ impl SuperPeer {
 
     pub(super) fn authority_gone(&mut self, now: Instant, gone: LinkId) {
         match &mut self.standing {
+            Standing::Asking { link, next } if *link == gone => {
+                let next = *next;
+                if next < self.config.doors.len() {
+                    self.find_authority(now, next);
+                } else {
+                    self.standing = Standing::Enrolling { link: None, retry: Some(now + RETRY) };
+                }
+            }
             Standing::Enrolling { link, retry } if *link == Some(gone) => {
                 *link = None;
                 *retry = Some(now + RETRY);
@@ -129,7 +165,10 @@ impl SuperPeer {
                 renewal.link = None;
                 renewal.at = renewal.at.max(now + RETRY);
             }
-            Standing::Outside | Standing::Enrolling { .. } | Standing::Serving { .. } => {}
+            Standing::Outside
+            | Standing::Asking { .. }
+            | Standing::Enrolling { .. }
+            | Standing::Serving { .. } => {}
         }
     }
 
@@ -268,7 +307,7 @@ impl SuperPeer {
     pub(super) fn renew_due(&mut self, now: Instant) {
         let due = self.standing.next_due().is_some_and(|at| at <= now);
         if due {
-            self.dial_authority(now);
+            self.find_authority(now, 0);
         }
     }
 
@@ -283,7 +322,7 @@ impl SuperPeer {
     pub fn network_name(&self) -> Option<&Text<NETWORK_NAME_MAX>> {
         match &self.standing {
             Standing::Serving { policy, .. } => Some(&policy.name),
-            Standing::Outside | Standing::Enrolling { .. } => None,
+            Standing::Outside | Standing::Asking { .. } | Standing::Enrolling { .. } => None,
         }
     }
 }

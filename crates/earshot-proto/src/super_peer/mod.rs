@@ -66,8 +66,10 @@ pub struct Config {
     pub keys: Keys,
     /// Where others reach us (TCP and UDP).
     pub address: SocketAddr,
-    /// Where the login authority is, and its link key.
-    pub authority: Door,
+    /// Where the login authority is, and its link key; unknown to whoever comes by an invite.
+    pub authority: Option<Door>,
+    /// Super-peers that can tell where it is.
+    pub doors: Vec<Door>,
     /// What was enrolled before, if anything.
     pub enrolled: Option<EnrolmentRecord>,
     /// The token to enrol with, if nothing was.
@@ -255,6 +257,7 @@ impl SuperPeer {
 
     fn link_opened(&mut self, now: Instant, link: LinkId, who: &Who) {
         match who {
+            Who::Node(_) if self.is_asking_door(link) => {}
             Who::Node(entry) => self.member_linked(now, *entry, link),
             Who::Authority => self.authority_linked(now, link),
             Who::Device { address, .. } => {
