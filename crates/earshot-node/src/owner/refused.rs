@@ -33,6 +33,7 @@ fn code(refused: Refused) -> ErrorCode {
         Refused::NotLoggedIn => ErrorCode::NotLoggedIn,
         Refused::LoggedInAlready => ErrorCode::AlreadyLoggedIn,
         Refused::NoSuperPeer { .. } => ErrorCode::NotConnected { since: None },
+        Refused::ClockWrong { off_by_ms } => ErrorCode::ClockWrong { off_by_ms },
         Refused::AuthorityUnreachable => ErrorCode::AuthorityUnreachable { since: None },
         Refused::Refused(reason, _) => refusal(reason),
         Refused::WrongNameOrPassword => ErrorCode::WrongNameOrPassword,

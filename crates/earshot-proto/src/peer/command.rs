@@ -180,6 +180,12 @@ pub enum Failure {
         /// How many were tried.
         tried: usize,
     },
+    /// Our clock, or everybody else's, is too far off for certificates to be judged.
+    #[error("the clock is off by {off_by_ms} ms")]
+    ClockWrong {
+        /// How far ours is ahead of theirs; negative when it is behind.
+        off_by_ms: i64,
+    },
     /// The login authority cannot be reached.
     #[error("the login authority cannot be reached")]
     AuthorityUnreachable,

@@ -35,9 +35,9 @@ pub const MAJOR: u8 = 1;
 pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// A side that was silent for this long sends a beat. DESIGN 2.4.
 pub const BEAT: Duration = Duration::from_secs(10);
-/// A link on which nothing was heard for this long is dead. Our choice: two beats may be lost in a
-/// stall, and TCP has then had 5 s more to repeat.
-pub const SILENCE_MAX: Duration = Duration::from_secs(25);
+/// A link on which nothing was heard for this long is dead. DESIGN 2.6 wants a death to be seen by
+/// buddies within 15 s, so a beat may be 4 s late, and the news of the death 1 s.
+pub const SILENCE_MAX: Duration = Duration::from_secs(14);
 /// Records under one key: Noise's rekey follows. Far below the 2^32 at which GCM's margin shrinks
 /// (NIST SP 800-38D).
 pub const RECORDS_PER_KEY: u64 = 1 << 20;
@@ -131,6 +131,10 @@ pub enum LinkError {
         /// The key that answered.
         got: AgreeKey,
     },
+    /// The other's certificate is not valid now by our clock, and the other's clock says another
+    /// time: one of the two is wrong.
+    #[error("the clocks disagree: {0}")]
+    ClocksDisagree(Disbelief, UnixTime),
     /// No certificate, where one is needed.
     #[error("no certificate shown")]
     NoCertificate,

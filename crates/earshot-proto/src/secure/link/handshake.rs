@@ -9,7 +9,7 @@ use super::{
 use crate::entropy::Stream;
 use crate::port::Service;
 use crate::secure::aes::TAG;
-use crate::secure::identity::{Disbelief, Use, network, verify_chain};
+use crate::secure::identity::{CLOCK_SLACK, Disbelief, Use, network, verify_chain};
 use crate::secure::noise::{self, HandshakeState, KEY, Start};
 use crate::secure::records::RECORD_MAX;
 use crate::time::UnixTime;
@@ -65,7 +65,7 @@ impl SecureLink {
         let hello = Hello::from_bytes(&payload[..len]).map_err(LinkError::Hello)?;
         let remote = match self.terms {
             Terms::Dialled(expect) => {
-                let remote = expected(expect, &self.root, wall, key, hello.chain.as_ref())?;
+                let remote = expected(expect, &self.root, wall, key, &hello)?;
                 let hello = self.hello(wall);
                 self.write_greeting(&hello)?;
                 remote
@@ -116,14 +116,26 @@ fn expected(
     root: &VerifyKey,
     wall: UnixTime,
     key: AgreeKey,
-    chain: Option<&Chain>,
+    hello: &Hello,
 ) -> Result<Remote, LinkError> {
     match expect {
         Expect::Key(wanted) if wanted != key => return Err(LinkError::WrongKey { got: key }),
         Expect::Key(_) | Expect::Anyone => {}
     }
-    let chain = chain.ok_or(LinkError::NoCertificate)?;
-    certified(chain, root, wall, key, Use::Present)
+    let chain = hello.chain.as_ref().ok_or(LinkError::NoCertificate)?;
+    certified(chain, root, wall, key, Use::Present).map_err(|e| disputed(e, wall, hello.clock))
+}
+
+/// A certificate out of its time, seen by clocks that are far apart, tells of a wrong clock.
+fn disputed(error: LinkError, ours: UnixTime, theirs: UnixTime) -> LinkError {
+    let apart = ours.since(theirs).max(theirs.since(ours));
+    if apart > CLOCK_SLACK
+        && let LinkError::Refused(why @ (Disbelief::NotYet { .. } | Disbelief::Expired { .. })) =
+            &error
+    {
+        return LinkError::ClocksDisagree(why.clone(), theirs);
+    }
+    error
 }
 
 fn welcomed(
