@@ -18,6 +18,7 @@ pub const ASKS_MAX: usize = 16_384;
 pub struct Asks<A> {
     open: BTreeMap<u32, Asked<A>>,
     last: u32,
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -29,11 +30,17 @@ struct Asked<A> {
 
 impl<A> Default for Asks<A> {
     fn default() -> Self {
-        Self { open: BTreeMap::new(), last: 0 }
+        Self::with_patience(PATIENCE)
     }
 }
 
 impl<A> Asks<A> {
+    /// No questions yet; answers are waited for this long.
+    #[must_use]
+    pub const fn with_patience(patience: Duration) -> Self {
+        Self { open: BTreeMap::new(), last: 0, patience }
+    }
+
     /// Opens a question on `link` and gives its number.
     ///
     /// # Errors
@@ -48,7 +55,7 @@ impl<A> Asks<A> {
                 break;
             }
         }
-        self.open.insert(self.last, Asked { link, deadline: now + PATIENCE, about });
+        self.open.insert(self.last, Asked { link, deadline: now + self.patience, about });
         Ok(self.last)
     }
 
@@ -69,6 +76,18 @@ impl<A> Asks<A> {
     /// The questions nobody answered in time.
     pub fn overdue(&mut self, now: Instant) -> Vec<A> {
         self.take(|asked| asked.deadline <= now)
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// When the next question is overdue.

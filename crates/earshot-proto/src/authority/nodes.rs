@@ -1,6 +1,6 @@
 //! Enrolling super-peers. DESIGN 2.5: nobody chooses its place on the ring.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use super::state::{Admits, NODES_MAX, Node, Row};
 use crate::ids::{NodeId, UserName};
 use crate::wire::bounded::{Bytes, List};
 use crate::wire::certificate::{HolderKeys, Subject};
+use crate::wire::directory::NodeEntry;
 use crate::wire::enrolment::{Enrolment, EnrolmentRefusal};
 use crate::wire::policy::Policy;
 
@@ -110,8 +111,12 @@ impl Registrar {
         let (chain, until, serial) = self.certify(subject, NODE_LIFE, at.wall);
         let mut rows = vec![Row::Node(Node { until, ..entry }), serial];
         rows.extend(token.and_then(|hash| self.spend(&hash)));
-        let others = self.state.nodes.values().filter(|n| n.node != node && n.until > at.wall);
-        let nodes = List::first_of(others.map(Node::entry));
+        // Those whose row is still being written count too: two who enrol at the same time would
+        // otherwise never hear of each other.
+        let known = self.state.nodes.values().chain(self.nodes_under_way());
+        let others = known.filter(|n| n.node != node && n.until > at.wall);
+        let others: BTreeMap<NodeId, NodeEntry> = others.map(|n| (n.node, n.entry())).collect();
+        let nodes = List::first_of(others.into_values());
         let policy = self.state.signed_policy.clone();
         let yes = Enrolment::Enrolled { chain, policy, nodes };
         let no = Enrolment::Refused { reason: EnrolmentRefusal::Unavailable };

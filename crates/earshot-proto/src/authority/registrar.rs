@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::keys::AuthorityKeys;
 use super::limits::{Attempts, Limits, Source};
 use super::orders::Notice;
-use super::state::{AuthorityState, Row};
+use super::state::{AuthorityState, Node, Row};
 use crate::entropy::Stream;
 use crate::ids::UserName;
 use crate::port::SaveId;
@@ -173,6 +173,18 @@ impl Registrar {
     pub(super) fn is_being_registered(&self, user: &UserName) -> bool {
         !self.state.accounts.contains_key(user)
             && self.busy.contains(&("account", user.as_str().as_bytes().to_vec()))
+    }
+
+    /// Nodes whose rows are being written.
+    pub(super) fn nodes_under_way(&self) -> impl Iterator<Item = &Node> {
+        self.waiting.values().flat_map(|waiting| &waiting.rows).filter_map(|row| match row {
+            Row::Node(node) => Some(node),
+            Row::Account(_)
+            | Row::Token(_)
+            | Row::Policy(_)
+            | Row::Certificate(_)
+            | Row::Serial(_) => None,
+        })
     }
 
     /// Begins a change: its rows are to be kept under the id.

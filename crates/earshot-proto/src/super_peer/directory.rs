@@ -39,6 +39,12 @@ struct Lookup {
     found: Vec<List<Entry, DEVICES_MAX>>,
 }
 
+impl Lookups {
+    pub(super) fn len(&self) -> usize {
+        self.running.len()
+    }
+}
+
 impl SuperPeer {
     pub(super) fn handle_directory(
         &mut self,

@@ -20,7 +20,7 @@ use crate::wire::invite::{Door, Invite};
 use crate::wire::policy::{NETWORK_NAME_MAX, Policy, Range};
 
 use super::relay::{Relay, RelayConfig};
-use super::{About, EnrolmentRecord, Notice, Record, SuperPeer};
+use super::{About, EnrolmentRecord, GOSSIP_EVERY, Notice, Record, SuperPeer};
 
 /// Pause before the authority is tried again. Our choice: an authority that restarts is missed for
 /// seconds.
@@ -240,12 +240,13 @@ impl SuperPeer {
     ) {
         let left = until.since(self.wall(now));
         let renewal = Renewal { at: now + left / 2, link: None };
-        self.links.certify(record.chain);
+        self.links.certify(record.chain.clone());
         self.open_relay(now, &policy);
         self.members.set_me(entry);
-        for node in record.nodes {
-            self.members.learn(node, now);
+        for node in &record.nodes {
+            self.members.learn(*node, now);
         }
+        self.config.enrolled = Some(record);
         let invite = self.invite(&policy, &entry);
         self.standing = Standing::Serving { policy, renewal };
         self.out.push_back(Output::Notify(Notice::Serving { invite, entry }));
@@ -273,6 +274,28 @@ impl SuperPeer {
             super_peers: List::first_of([Door { address: entry.address, key: entry.key }]),
             token: None,
             policy_version: policy.version,
+        }
+    }
+
+    /// Writes down whom we know, so that a restart finds them without the authority.
+    pub(super) fn keep_members(&mut self) {
+        let nodes = self.members.others();
+        let Some(record) = &mut self.config.enrolled else { return };
+        if record.nodes != nodes {
+            record.nodes = nodes;
+            let save = Record::Enrolment(record.clone());
+            self.saves += 1;
+            self.out.push_back(Output::Save(SaveId(self.saves), save));
+        }
+    }
+
+    /// Asks some member whom it knows. Members that enrolled at the same time, or while a part of the
+    /// network was cut off, hear of each other by this.
+    pub(super) fn gossip(&mut self, now: Instant) {
+        let jitter = self.entropy.jitter.below(GOSSIP_EVERY.as_millis() as u64);
+        self.gossip = Some(now + GOSSIP_EVERY / 2 + Duration::from_millis(jitter));
+        if let Some(link) = self.members.any_linked(&mut self.entropy.jitter) {
+            self.ask(now, link, About::Members, Directory::ListSuperPeers);
         }
     }
 

@@ -128,6 +128,12 @@ impl Keeper {
         (!entries.is_empty()).then_some(entries)
     }
 
+    /// Whether anything of a user is held that was not swept yet.
+    #[must_use]
+    pub fn holds(&self, user: &UserName) -> bool {
+        self.users.contains_key(user)
+    }
+
     /// Drops what has expired. To be called now and then; finding never shows expired entries
     /// anyway.
     pub fn sweep(&mut self, now: UnixTime) {

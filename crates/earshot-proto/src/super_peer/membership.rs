@@ -165,6 +165,28 @@ impl Membership {
         }
     }
 
+    /// The link to a member, open or opening.
+    #[must_use]
+    pub fn road(&self, node: &NodeId) -> Option<LinkId> {
+        match self.others.get(node)?.contact {
+            Contact::Open(link) | Contact::Dialling(link, _) => Some(link),
+            Contact::Heard { .. } | Contact::Unreachable { .. } => None,
+        }
+    }
+
+    /// A member that is linked now, by lot; none when we are alone.
+    pub fn any_linked(&self, jitter: &mut Stream) -> Option<LinkId> {
+        let linked: Vec<LinkId> = self.others.keys().filter_map(|node| self.link(node)).collect();
+        let lot = (!linked.is_empty()).then(|| jitter.below(linked.len() as u64))?;
+        linked.get(lot as usize).copied()
+    }
+
+    /// All other members, as they are kept on disk.
+    #[must_use]
+    pub fn others(&self) -> Vec<NodeEntry> {
+        self.others.values().map(|member| member.entry).collect()
+    }
+
     /// The live members nearest after `key`, ourselves among them, at most `width`.
     #[must_use]
     pub fn nearest(&self, key: &RingKey, width: usize) -> Vec<NodeEntry> {

@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use crate::asks::Asks;
 use crate::entropy::Entropy;
+use crate::ids::UserName;
 use crate::port::{Input, LinkId, Machine, Output, Service, WaitReason};
 use crate::secure::identity::{Keys, LinkKey};
 use crate::secure::link::{Expect, Welcome};
@@ -57,6 +58,14 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long after a change of membership registrations are put to their keepers anew. Our choice:
 /// several changes in a row (a restart, a split) cost one round.
 const SETTLE: Duration = Duration::from_millis(500);
+/// How long an answer from another super-peer is waited for: shorter than [`asks::PATIENCE`], so that
+/// a client for whom we ask hears of a failure while it still waits.
+///
+/// [`asks::PATIENCE`]: crate::asks::PATIENCE
+const ONWARD_PATIENCE: Duration = Duration::from_millis(2500);
+/// How often, on average, a member is asked whom it knows. Our choice: two halves of a network that
+/// have one member in common are one again within minutes, for a few kB.
+const GOSSIP_EVERY: Duration = Duration::from_secs(60);
 
 /// What a super-peer is started with.
 pub struct Config {
@@ -150,6 +159,19 @@ pub struct Status {
     pub relay: RelayCounters,
 }
 
+/// How much a super-peer holds at the moment: what a healthy one gets rid of again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Links, open or opening.
+    pub links: usize,
+    /// Questions that wait for an answer.
+    pub asks: usize,
+    /// Look-ups for clients.
+    pub lookups: usize,
+    /// Dial-backs.
+    pub dial_backs: usize,
+}
+
 /// What a question to another was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum About {
@@ -184,6 +206,8 @@ pub struct SuperPeer {
     counters: Counters,
     next_sweep: Instant,
     settle: Option<Instant>,
+    /// When a member is asked next whom it knows.
+    gossip: Option<Instant>,
     saves: u64,
     out: VecDeque<Output<Notice, Record>>,
 }
@@ -209,7 +233,7 @@ impl SuperPeer {
             members: Membership::new(me),
             keeper: Keeper::default(),
             clients: Clients::default(),
-            asks: Asks::default(),
+            asks: Asks::with_patience(ONWARD_PATIENCE),
             lookups: Lookups::default(),
             dial_backs: DialBacks::default(),
             relay: None,
@@ -218,6 +242,7 @@ impl SuperPeer {
             counters: Counters::default(),
             next_sweep: now + SWEEP_EVERY,
             settle: None,
+            gossip: None,
             saves: 0,
             out: VecDeque::new(),
             config,
@@ -236,6 +261,23 @@ impl SuperPeer {
             counters: self.counters,
             relay: self.relay.as_ref().map(|relay| *relay.counters()).unwrap_or_default(),
         }
+    }
+
+    /// How much it holds at the moment.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load {
+            links: self.links.len(),
+            asks: self.asks.len(),
+            lookups: self.lookups.len(),
+            dial_backs: self.dial_backs.len(),
+        }
+    }
+
+    /// Whether a registration of this user is held here.
+    #[must_use]
+    pub fn keeps(&self, user: &UserName) -> bool {
+        self.keeper.holds(user)
     }
 
     /// Says goodbye: links are closed, so that clients and members need not find out.
@@ -316,7 +358,7 @@ impl SuperPeer {
 
     /// A link to that member: the open one, or a new one (what is sent waits for it).
     fn link_to(&mut self, now: Instant, entry: &NodeEntry) -> LinkId {
-        if let Some(link) = self.members.link(&entry.node) {
+        if let Some(link) = self.members.road(&entry.node) {
             return link;
         }
         let expect = Expect::Key(entry.key);
@@ -346,6 +388,11 @@ impl SuperPeer {
         if self.settle.is_some_and(|at| at <= now) {
             self.settle = None;
             self.put_all(now);
+            self.keep_members();
+            self.gossip(now);
+        }
+        if self.gossip.is_some_and(|at| at <= now) {
+            self.gossip(now);
         }
     }
 
@@ -358,6 +405,7 @@ impl SuperPeer {
             self.standing.next_due(),
             serving.then(|| self.members.next_due()).flatten(),
             self.settle,
+            self.gossip,
             (!self.keeper.is_empty()).then_some(self.next_sweep),
         ]
         .into_iter()

@@ -31,6 +31,12 @@ struct DialBack {
     tried: SocketAddr,
 }
 
+impl DialBacks {
+    pub(super) fn len(&self) -> usize {
+        self.running.len()
+    }
+}
+
 impl SuperPeer {
     pub(super) fn handle_nat(
         &mut self,
