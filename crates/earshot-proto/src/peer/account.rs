@@ -44,6 +44,8 @@ pub(super) struct SigningIn {
     keys: Option<Keys>,
     device: DeviceId,
     pub(super) tried: usize,
+    /// How far our clock is ahead of somebody's who could not be believed because of it.
+    pub(super) clock_off_ms: Option<i64>,
     recovery: Option<RecoveryKey>,
     /// When the computation under way was handed out.
     computing_since: Instant,
@@ -126,7 +128,7 @@ impl SigningIn {
         }
     }
 
-    fn link(&self) -> Option<LinkId> {
+    pub(super) fn link(&self) -> Option<LinkId> {
         match &self.step {
             Step::FindAuthority { link }
             | Step::Dial { link }
@@ -208,6 +210,7 @@ impl Peer {
             keys: None,
             device,
             tried: 0,
+            clock_off_ms: None,
             recovery: None,
             computing_since: now,
             stretched: Duration::ZERO,
@@ -444,9 +447,10 @@ impl Peer {
                 let session = self.session_of(now, vault, lock, until);
                 self.keep_session(signing, session, None);
             }
+            // Away for too long: the device is certified anew, as on a new machine.
             Err(_) => {
-                self.signing_in = Some(signing);
-                self.sign_in_failed(Failure::Refused(Refusal::CertificateRefused, None));
+                let SigningIn { ask, user, password, purpose, .. } = signing;
+                self.sign_in_at_authority(now, ask, user, password, purpose);
             }
         }
     }
@@ -570,7 +574,7 @@ impl Peer {
             | Step::Account { .. }
             | Step::Certify { .. } => {
                 self.authority_seen(now, false);
-                self.sign_in_failed(Failure::AuthorityUnreachable);
+                self.unreachable(Failure::AuthorityUnreachable);
             }
             Step::Unlock(_) | Step::Lock { .. } | Step::Keep { .. } => {}
         }

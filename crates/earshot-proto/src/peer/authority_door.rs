@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use crate::port::{LinkId, Service};
 use crate::secure::link::Expect;
+use crate::time::UnixTime;
 use crate::wire::directory::Directory;
 
-use super::Peer;
 use super::account::Step;
 use super::command::Failure;
+use super::{OnSaved, Peer, Record};
 
 impl Peer {
     /// Asks the next super-peer where the authority is.
@@ -19,7 +20,7 @@ impl Peer {
         let Some(signing) = &mut self.signing_in else { return };
         let Some(door) = self.guest_doors.pop() else {
             let tried = signing.tried;
-            return self.sign_in_failed(Failure::NoSuperPeer { tried });
+            return self.unreachable(Failure::NoSuperPeer { tried });
         };
         signing.tried += 1;
         let expect = Expect::Key(door.key);
@@ -52,11 +53,31 @@ impl Peer {
         if let Directory::SuperPeers { nodes, authority } = answer {
             self.super_peers.heard(nodes);
             self.authority_door = authority.or(self.authority_door);
+            // It is needed again when the certificate is renewed, perhaps after a restart.
+            if let Some(record) = self.network_record() {
+                self.save(Record::Network(record), OnSaved::Nothing);
+            }
         }
         match self.authority_door {
             Some(_) => self.dial_authority(now),
             None => self.next_guest_door(now),
         }
         true
+    }
+
+    /// Nobody was there; or somebody was, and a wrong clock kept us from believing them.
+    pub(super) fn unreachable(&mut self, failure: Failure) {
+        let clock = self.signing_in.as_ref().and_then(|signing| signing.clock_off_ms);
+        let clock = clock.map(|off_by_ms| Failure::ClockWrong { off_by_ms });
+        self.sign_in_failed(clock.unwrap_or(failure));
+    }
+
+    /// The clock of whoever a login waits for says another time than ours.
+    pub(super) fn clocks_disagree(&mut self, now: Instant, link: LinkId, theirs: UnixTime) {
+        let ours = self.wall(now);
+        if let Some(signing) = self.signing_in.as_mut().filter(|s| s.link() == Some(link)) {
+            let off = i128::from(ours.0) - i128::from(theirs.0);
+            signing.clock_off_ms = i64::try_from(off).ok();
+        }
     }
 }

@@ -309,6 +309,7 @@ impl Peer {
         row.standing = RowStanding::Blocked;
         row.contact_key = None;
         self.save_buddies(Some(ask), &user);
+        self.hide(now, &user);
         self.call_partner_blocked(now, &user);
         if was_buddy {
             self.rotate_contact_key(now);
@@ -462,6 +463,9 @@ impl Peer {
         let (list, counter) = (self.buddies.to_bytes(), session.vault.counters.buddy_list);
         let (by, secrets) = (&session.vault.keys.sign, &mut self.entropy.secrets);
         let sealed = session.buddy_file.seal(&list, counter, by, secrets);
+        // What is opened at the next login of this process.
+        self.config.buddies.insert(0, sealed.clone());
+        self.config.buddies.truncate(2);
         self.save(Record::Buddies(sealed), then);
     }
 

@@ -37,7 +37,7 @@ impl Peer {
         };
         let network = self.network_id();
         let secrets = self.entropy.secrets.split();
-        self.calls = Some(Calls::new(me, network, self.surroundings(), secrets));
+        self.calls = Some(Calls::new(me, network, self.surroundings(), secrets, self.next_path));
     }
 
     /// The session ends: what is under way is hung up.
@@ -47,7 +47,9 @@ impl Peer {
             let _ = calls.map(|calls| calls.hang_up(now, call.id));
             self.drain_calls(now);
         }
-        self.calls = None;
+        if let Some(calls) = self.calls.take() {
+            self.next_path = calls.next_path();
+        }
     }
 
     fn surroundings(&self) -> Surroundings {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::ids::{MessageId, UserName};
+use crate::port::SaveFailure;
 use crate::wire::bounded::{List, Text};
 use crate::wire::forward::Address;
 use crate::wire::sealed::chat::{Chat, RECEIPT_MAX, TEXT_MAX};
@@ -26,6 +27,9 @@ pub const OUTBOX_MAX: usize = 2000;
 const SEEN_MAX: usize = 4096;
 /// Messages of ours remembered until they are read; of older ones only the history knows.
 const SENT_MAX: usize = 1000;
+/// The owner's own ids remembered beyond those of the outbox, so that a message asked for twice is
+/// sent once.
+const CLIENT_IDS_MAX: usize = 1000;
 /// When a message that was sent and not acknowledged is sent again, while the buddy is on line.
 const REPEAT: Duration = Duration::from_secs(10);
 
@@ -34,7 +38,11 @@ const REPEAT: Duration = Duration::from_secs(10);
 pub(super) struct Chats {
     outbox: BTreeMap<MessageId, Outgoing>,
     numbers: BTreeMap<UserName, u64>,
+    /// The owner's ids of the last messages.
     client_ids: BTreeMap<String, MessageId>,
+    client_ids_order: VecDeque<String>,
+    /// Messages of ours that are being written to disk, and who else asked for the same.
+    writing: BTreeMap<MessageId, Vec<u64>>,
     seen: BTreeSet<MessageId>,
     seen_order: VecDeque<MessageId>,
     /// Came, and are being written to disk.
@@ -76,6 +84,16 @@ impl Chats {
         }
     }
 
+    fn remember_own(&mut self, client_id: String, id: MessageId) {
+        self.client_ids_order.push_back(client_id.clone());
+        self.client_ids.insert(client_id, id);
+        if self.client_ids_order.len() > OUTBOX_MAX + CLIENT_IDS_MAX
+            && let Some(oldest) = self.client_ids_order.pop_front()
+        {
+            self.client_ids.remove(&oldest);
+        }
+    }
+
     fn keep_sent(&mut self, view: MessageView) {
         self.sent.retain(|known| known.id != view.id);
         if view.delivery == Delivery::Arrived {
@@ -84,6 +102,10 @@ impl Chats {
         if self.sent.len() > SENT_MAX {
             self.sent.pop_front();
         }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.outbox.len()
     }
 
     pub(super) const fn next_due(&self) -> Option<Instant> {
@@ -96,7 +118,7 @@ impl Peer {
     pub fn load_history(&mut self, now: Instant, history: History) {
         for outgoing in history.outbox {
             if let Some(client_id) = outgoing.view.client_id.clone() {
-                self.chats.client_ids.insert(client_id, outgoing.view.id);
+                self.chats.remember_own(client_id, outgoing.view.id);
             }
             self.chats.outbox.insert(outgoing.view.id, outgoing);
         }
@@ -123,9 +145,13 @@ impl Peer {
             return self.fail(ask, Failure::NotABuddy);
         }
         if let Some(id) = self.chats.client_ids.get(&client_id) {
-            let waiting = self.chats.outbox.contains_key(id);
+            let id = *id;
+            if let Some(also) = self.chats.writing.get_mut(&id) {
+                return also.push(ask);
+            }
+            let waiting = self.chats.outbox.contains_key(&id);
             let delivery = if waiting { Delivery::Waiting } else { Delivery::Arrived };
-            return self.succeed(ask, Answer::Sent(*id, delivery));
+            return self.succeed(ask, Answer::Sent(id, delivery));
         }
         if self.chats.outbox.len() >= OUTBOX_MAX {
             return self.fail(ask, Failure::TooMany { max: OUTBOX_MAX });
@@ -145,7 +171,8 @@ impl Peer {
                 client_id: Some(client_id.clone()),
             },
         };
-        self.chats.client_ids.insert(client_id, id);
+        self.chats.remember_own(client_id, id);
+        self.chats.writing.insert(id, Vec::new());
         let record = Record::Message(outgoing.clone());
         self.save(record, OnSaved::Outgoing(ask, Box::new(outgoing)));
     }
@@ -154,8 +181,15 @@ impl Peer {
     pub(super) fn outgoing_saved(&mut self, now: Instant, ask: u64, outgoing: Outgoing) {
         let view = outgoing.view.clone();
         let (id, to) = (view.id, view.with.clone());
+        if self.session.is_none() {
+            // Logged out meanwhile: it is on disk and leaves after the next login.
+            return self.succeed(ask, Answer::Sent(id, Delivery::Waiting));
+        }
         self.chats.outbox.insert(id, outgoing);
         self.succeed(ask, Answer::Sent(id, Delivery::Waiting));
+        for also in self.chats.writing.remove(&id).unwrap_or_default() {
+            self.succeed(also, Answer::Sent(id, Delivery::Waiting));
+        }
         self.tell(Notice::Message(view));
         self.copy_to_own_devices(now, id);
         self.send_outgoing(now, id);
@@ -165,10 +199,19 @@ impl Peer {
     }
 
     /// It could not be written: it is forgotten, and the owner is told.
-    pub(super) fn outgoing_lost(&mut self, outgoing: &Outgoing) {
+    pub(super) fn outgoing_lost(&mut self, outgoing: &Outgoing, why: SaveFailure) {
         if let Some(client_id) = &outgoing.view.client_id {
             self.chats.client_ids.remove(client_id);
         }
+        for also in self.chats.writing.remove(&outgoing.view.id).unwrap_or_default() {
+            self.fail(also, Failure::NotKept(why));
+        }
+    }
+
+    /// The session ends: who asked for a message that is still being written hears so at least.
+    pub(super) fn stop_writing(&mut self) {
+        let writing = std::mem::take(&mut self.chats.writing);
+        writing.into_values().flatten().for_each(|ask| self.fail(ask, Failure::NotLoggedIn));
     }
 
     fn copy_to_own_devices(&mut self, now: Instant, id: MessageId) {
@@ -271,6 +314,10 @@ impl Peer {
 
     /// A message that came is on disk: it is shown, and its sender may forget it.
     pub(super) fn incoming_saved(&mut self, now: Instant, from: &Address, view: MessageView) {
+        if self.session.is_none() {
+            // Logged out meanwhile: it is on disk, and acknowledged when it comes again.
+            return;
+        }
         let id = view.id;
         self.chats.arriving.remove(&id);
         self.chats.remember(id);

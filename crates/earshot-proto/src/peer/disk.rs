@@ -107,7 +107,7 @@ impl Peer {
                 self.fail(ask, Failure::NotKept(why));
             }
             Some(OnSaved::Outgoing(ask, outgoing)) => {
-                self.outgoing_lost(&outgoing);
+                self.outgoing_lost(&outgoing, why);
                 self.fail(ask, Failure::NotKept(why));
             }
             Some(OnSaved::Incoming(_, view)) => self.incoming_lost(&view),

@@ -28,6 +28,9 @@ const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How often the registration is refreshed. DESIGN 2.5: it lives 30 minutes, refreshed every 12.
 const REFRESH: Duration = Duration::from_secs(12 * 60);
+/// Pause before a registration that failed is tried again. Our choice: a keeper that is being given
+/// up by its neighbours is gone by then.
+const ATTACH_RETRY: Duration = Duration::from_secs(5);
 /// Life of a registration. DESIGN 2.5.
 const REGISTRATION_LIFE: Duration = Duration::from_secs(30 * 60);
 /// Relay credentials are asked for anew when they end within this time.
@@ -72,6 +75,8 @@ pub(super) struct Linked {
     /// Where others reach us directly, when they can.
     direct: Option<SocketAddr>,
     refresh: Instant,
+    /// Rounds in which no home was found, and this one has not taken us in yet.
+    rounds: u32,
     relay: Option<(RelayServer, UnixTime)>,
 }
 
@@ -127,16 +132,17 @@ impl Peer {
         let others: Vec<LinkId> =
             seeking.knocking.iter().map(|(id, _)| *id).filter(|id| *id != link).collect();
         others.into_iter().for_each(|id| self.links.close(id));
-        let wall = self.wall(now);
-        self.super_peers.met(Door { address: node.address, key: node.key }, wall);
+        let rounds = seeking.rounds;
+        let since = self.wall(now);
         self.home = Home::Linked(Linked {
             link,
             node,
-            since: wall,
+            since,
             keepers: None,
             reachability: self.config.pretend,
             direct: None,
             refresh: now + REFRESH,
+            rounds,
             relay: None,
         });
         self.settle_in(now, link);
@@ -224,7 +230,15 @@ impl Peer {
     pub(super) fn home_closed(&mut self, now: Instant, link: LinkId) {
         match &mut self.home {
             Home::Linked(home) if home.link == link => {
-                self.home = Home::Seeking(self.seeking(now, 0));
+                // A super-peer that lets us go before it took us in is as good as a shut door.
+                let rounds = match home.keepers {
+                    Some(_) => 0,
+                    None => {
+                        self.super_peers.missed(&door_of(&home.node));
+                        home.rounds.saturating_add(1)
+                    }
+                };
+                self.home = Home::Seeking(self.seeking(now, rounds));
                 self.homeless(now);
                 self.surroundings_changed(now);
                 self.tell_network();
@@ -257,10 +271,19 @@ impl Peer {
     }
 
     /// Our registration is kept by so many.
-    pub(super) fn attached(&mut self, keepers: u8) {
+    pub(super) fn attached(&mut self, now: Instant, keepers: u8) {
+        let wall = self.wall(now);
         if let Home::Linked(home) = &mut self.home {
             home.keepers = Some(keepers);
+            self.super_peers.met(door_of(&home.node), wall);
             self.tell_network();
+        }
+    }
+
+    /// The home did not register us: it is asked again soon.
+    pub(super) fn not_attached(&mut self, now: Instant) {
+        if let Home::Linked(home) = &mut self.home {
+            home.refresh = home.refresh.min(now + ATTACH_RETRY);
         }
     }
 
@@ -341,4 +364,8 @@ impl Peer {
             Home::Linked(home) => Some(home.refresh),
         }
     }
+}
+
+const fn door_of(node: &NodeEntry) -> Door {
+    Door { address: node.address, key: node.key }
 }

@@ -47,8 +47,8 @@ use crate::port::{
     Input, LinkId, Machine, Output, PathPolicy, SaveId, Service, WaitReason, WorkId,
 };
 use crate::secure::identity::{LinkKey, network};
-use crate::secure::link::Welcome;
-use crate::secure::links::{LinkNews, Links, Who};
+use crate::secure::link::{LinkError, Welcome};
+use crate::secure::links::{Closed, LinkNews, Links, Who};
 use crate::secure::local_vault::LockedVault;
 use crate::secure::password::{StretchCost, Work};
 use crate::time::{UnixTime, WallClock};
@@ -97,6 +97,21 @@ pub struct Config {
     pub seed: [u8; 32],
 }
 
+/// How much a peer holds at the moment: what a healthy one gets rid of again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Links, open or opening.
+    pub links: usize,
+    /// Questions that wait for an answer.
+    pub asks: usize,
+    /// Records being written on which something waits.
+    pub saves: usize,
+    /// Searches, and look-ups for its own purposes.
+    pub searches: usize,
+    /// Messages that no device of the buddy has acknowledged.
+    pub outbox: usize,
+}
+
 /// What a question to another was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum About {
@@ -143,6 +158,8 @@ pub struct Peer {
     presences: Presences,
     chats: Chats,
     calls: Option<Calls>,
+    /// Where the next session goes on numbering paths: no number is used twice.
+    next_path: u32,
     saves: BTreeMap<SaveId, OnSaved>,
     last_save: u64,
     last_work: u32,
@@ -182,6 +199,7 @@ impl Peer {
             presences: Presences::default(),
             chats: Chats::default(),
             calls: None,
+            next_path: 0,
             saves: BTreeMap::new(),
             last_save: 0,
             last_work: 0,
@@ -248,6 +266,18 @@ impl Peer {
             self.end_session(now);
         }
         self.links.close_all();
+    }
+
+    /// How much it holds at the moment.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load {
+            links: self.links.len(),
+            asks: self.asks.len(),
+            saves: self.saves.len(),
+            searches: self.searches.len(),
+            outbox: self.chats.waiting(),
+        }
     }
 
     /// Who is logged in.
@@ -347,6 +377,7 @@ impl Peer {
     }
 
     fn forget_people(&mut self) {
+        self.stop_writing();
         self.cards = Cards::default();
         self.buddies = Buddies::default();
         self.presences = Presences::default();
@@ -383,7 +414,7 @@ impl Peer {
     fn answered(&mut self, now: Instant, about: About, answer: Option<Message>) {
         match (about, answer) {
             (About::Attach, Some(Message::Directory(Directory::Attached { keepers, .. }))) => {
-                self.attached(keepers);
+                self.attached(now, keepers);
             }
             (About::DialBack, Some(Message::Nat(Nat::DialedBack { reached, tried }))) => {
                 self.dialled_back(now, reached, tried);
@@ -411,7 +442,8 @@ impl Peer {
                 self.letter_answered(now, about, Some(answer));
             }
             (about @ About::Letter(..), _) => self.letter_answered(now, about, None),
-            (About::Watch(_) | About::Attach | About::DialBack, _) => {}
+            (About::Attach, _) => self.not_attached(now),
+            (About::Watch(_) | About::DialBack, _) => {}
             (About::RelayCredentials | About::SuperPeers, _) => {}
         }
     }
@@ -420,7 +452,12 @@ impl Peer {
         match news {
             LinkNews::Opened(who, _clock) => self.link_opened(now, link, &who),
             LinkNews::Frame(frame) => self.handle_frame(now, link, frame),
-            LinkNews::Closed(_) => self.link_closed(now, link),
+            LinkNews::Closed(why) => {
+                if let Closed::Error(LinkError::ClocksDisagree(_, theirs)) = why {
+                    self.clocks_disagree(now, link, theirs);
+                }
+                self.link_closed(now, link);
+            }
         }
     }
 
@@ -485,6 +522,7 @@ impl Peer {
         self.account_due(now);
         self.home_due(now);
         self.lease_due(now);
+        self.lost_due(now);
         self.repeat_due(now);
         self.nat_due(now);
         self.requests_due(now);

@@ -250,7 +250,7 @@ impl Peer {
     fn letter_fate(&mut self, now: Instant, about: About, fate: Fate) {
         let About::Letter(to, letter) = about else { return };
         if fate == Fate::Failed(Undelivered::NotHere) {
-            self.cards.not_home(&to);
+            self.device_gone(now, &to);
         }
         match letter {
             Letter::Call(call, case) => self.call_letter_fate(now, call, &to, case, fate),

@@ -26,6 +26,11 @@ const GRANT_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How long buddies are still shown as they were when our home is lost. DESIGN 2.6: the lease of 15
 /// s.
 const LEASE: Duration = Duration::from_secs(15);
+/// First pause before somebody who went without a goodbye is looked for; it doubles. Our choice: a home
+/// that crashed is replaced and forgotten by its neighbours within it.
+const LOST_FIRST: Duration = Duration::from_secs(3);
+/// How often they are looked for: for about an hour, all told. Whoever comes back later tells us.
+const LOST_TRIES: u32 = 10;
 
 /// What we show, and what others show us.
 #[derive(Debug, Default)]
@@ -34,12 +39,23 @@ pub(super) struct Presences {
     mood: Text<MOOD_MAX>,
     /// Last told by each device.
     devices: BTreeMap<Address, Told>,
-    /// When everybody is taken for gone, unless we find a home before.
-    lease_ends: Option<Instant>,
+    /// We lost our home: since when, and until when buddies of whom nothing is heard since are still
+    /// shown as they were.
+    lease: Option<(Instant, Instant)>,
+    /// Buddies that went without a goodbye: they are looked for, in case only the way to them broke.
+    lost: BTreeMap<UserName, Lost>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    due: Instant,
+    tries: u32,
 }
 
 #[derive(Clone, Debug)]
 struct Told {
+    /// When we heard it.
+    heard: Instant,
     at: UnixTime,
     state: PresenceState,
     mood: Text<MOOD_MAX>,
@@ -68,8 +84,9 @@ impl Presences {
         self.of(user).state != PresenceState::Offline
     }
 
-    pub(super) const fn next_due(&self) -> Option<Instant> {
-        self.lease_ends
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let lease = self.lease.map(|(_, ends)| ends);
+        self.lost.values().map(|lost| lost.due).chain(lease).min()
     }
 }
 
@@ -101,7 +118,6 @@ impl Peer {
 
     /// We have a home: everybody is looked up.
     pub(super) fn at_home(&mut self, now: Instant) {
-        self.presences.lease_ends = None;
         let mut users: Vec<UserName> = self.buddies.buddies().cloned().collect();
         users.extend(self.buddies.undelivered().cloned());
         users.extend(self.session.as_ref().map(|s| s.address.user.clone()));
@@ -112,18 +128,53 @@ impl Peer {
 
     /// We have lost our home: buddies are shown as they were until the lease ends.
     pub(super) fn homeless(&mut self, now: Instant) {
-        self.presences.lease_ends.get_or_insert(now + LEASE);
+        self.presences.lease.get_or_insert((now, now + LEASE));
     }
 
     pub(super) fn lease_due(&mut self, now: Instant) {
-        if self.presences.lease_ends.is_none_or(|at| now < at) {
+        let Some((since, ends)) = self.presences.lease else { return };
+        if now < ends {
             return;
         }
-        self.presences.lease_ends = None;
-        let addresses: Vec<Address> = self.presences.devices.keys().cloned().collect();
-        for address in addresses {
+        self.presences.lease = None;
+        let silent = self.presences.devices.iter().filter(|(_, told)| told.heard < since);
+        let silent: Vec<Address> = silent.map(|(address, _)| address.clone()).collect();
+        for address in silent {
             self.device_gone(now, &address);
         }
+    }
+
+    /// Looks again for buddies that went without a goodbye.
+    pub(super) fn lost_due(&mut self, now: Instant) {
+        let mut due = Vec::new();
+        self.presences.lost.retain(|user, lost| {
+            if lost.due <= now {
+                due.push(user.clone());
+                lost.tries += 1;
+                lost.due = now + LOST_FIRST * (1 << lost.tries.min(16));
+            }
+            lost.tries < LOST_TRIES
+        });
+        due.iter().for_each(|user| self.look_up(now, user));
+    }
+
+    /// A look-up of a user has ended: devices that are at home nowhere are gone.
+    pub(super) fn homeless_devices_gone(&mut self, now: Instant, user: &UserName) {
+        let shown = self.presences.devices.iter().filter(|(address, told)| {
+            address.user == *user && told.state != PresenceState::Offline
+        });
+        let homeless = shown
+            .filter(|(address, _)| self.cards.get(address).is_none_or(|card| card.home.is_none()));
+        let homeless: Vec<Address> = homeless.map(|(address, _)| address.clone()).collect();
+        homeless.iter().for_each(|address| self.device_gone(now, address));
+    }
+
+    /// Nothing of that user is shown any more.
+    pub(super) fn hide(&mut self, now: Instant, user: &UserName) {
+        let theirs = self.presences.devices.keys().filter(|address| address.user == *user);
+        let theirs: Vec<Address> = theirs.cloned().collect();
+        theirs.iter().for_each(|address| self.device_gone(now, address));
+        self.presences.lost.remove(user);
     }
 
     /// A user was looked up: whoever concerns us is greeted.
@@ -219,7 +270,8 @@ impl Peer {
         let Presence { state, mood, at, location, grant, ask_back, contact_key } = presence;
         self.contact_key_told(&address.user, contact_key);
         self.cards.located(address, location.as_ref(), at);
-        self.device_told(address, Told { at, state, mood });
+        self.presences.lost.remove(&address.user);
+        self.device_told(address, Told { heard: now, at, state, mood });
         if ask_back {
             self.tell_presence(now, address, false);
         }
@@ -257,6 +309,15 @@ impl Peer {
         self.cards.not_home(address);
         let Some(told) = self.presences.devices.get(address).cloned() else { return };
         self.device_told(address, Told { state: PresenceState::Offline, ..told });
+        let user = &address.user;
+        if told.state != PresenceState::Offline
+            && self.buddies.is_buddy(user)
+            && !self.presences.is_online(user)
+        {
+            let jitter = self.entropy.jitter.below(LOST_FIRST.as_millis() as u64);
+            let due = now + LOST_FIRST + Duration::from_millis(jitter);
+            self.presences.lost.insert(user.clone(), Lost { due, tries: 0 });
+        }
         self.call_partner_gone(now, address);
     }
 }

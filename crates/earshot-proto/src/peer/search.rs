@@ -41,6 +41,10 @@ pub(super) struct Searches {
 }
 
 impl Searches {
+    pub(super) fn len(&self) -> usize {
+        self.running.len() + self.looking_up.len() + self.locating.len()
+    }
+
     pub(super) const fn next_due(&self) -> Option<Instant> {
         self.next_requests
     }
@@ -187,6 +191,7 @@ impl Peer {
         if found > 0 {
             self.user_found(now, user);
         }
+        self.homeless_devices_gone(now, user);
         if self.buddies.undelivered().next().is_some() {
             let jitter = self.entropy.jitter.below(REQUEST_EVERY.as_millis() as u64);
             let pause = REQUEST_EVERY / 2 + Duration::from_millis(jitter);

@@ -102,20 +102,33 @@ macro_rules! cx {
 }
 
 impl Calls {
-    /// No calls yet. `secrets` is a stream of its own, split off the peer's.
+    /// No calls yet. `secrets` is a stream of its own, split off the peer's; paths are numbered from
+    /// `first_path` on.
     #[must_use]
-    pub fn new(me: Me, network: NetworkId, around: Surroundings, secrets: Stream) -> Self {
+    pub fn new(
+        me: Me,
+        network: NetworkId,
+        around: Surroundings,
+        secrets: Stream,
+        first_path: u32,
+    ) -> Self {
         Self {
             me,
             network,
             around,
             secrets,
-            next_path: 0,
+            next_path: first_path,
             current: None,
             closed: Vec::new(),
             farewells: Farewells::default(),
             out: VecDeque::new(),
         }
+    }
+
+    /// The number of the next path.
+    #[must_use]
+    pub const fn next_path(&self) -> u32 {
+        self.next_path
     }
 
     /// The call under way, if there is one.

@@ -146,7 +146,7 @@ fn machine(name: &str, address: &Address, seed: u8, runs: u8, around: Surroundin
     let me = Me { address: address.clone(), identity: identity(name), link: link(seed) };
     let mut seed = [seed; 32];
     seed[0] = runs;
-    Calls::new(me, NetworkId([1; 32]), around, Entropy::new(seed).secrets)
+    Calls::new(me, NetworkId([1; 32]), around, Entropy::new(seed).secrets, 0)
 }
 
 impl World {
