@@ -4,6 +4,7 @@ pub mod align;
 pub mod demo;
 pub mod harness;
 pub mod report;
+pub mod sim;
 pub mod speech;
 pub mod stoi;
 #[cfg(test)]

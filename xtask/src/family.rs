@@ -36,6 +36,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("unit", "the tests beside the code, of all packages", &[Purpose::Build, Purpose::Speech, Purpose::SoundServer], Work::Cargo(&["--lib", "--bins"])),
     family("sound", "a voice through codec, jitter and cards; intelligibility measured", &[Purpose::Build, Purpose::Speech, Purpose::SoundServer], Work::Cargo(&["--test", "enhance", "--test", "receiver", "--test", "session", "--test", "sound"])),
     family("foreign", "whatever bytes come: a message or an error, no panic, little memory", &[Purpose::Build], Work::Cargo(&["--test", "foreign"])),
+    family("sim", "stories and crowds of the real machines in virtual time", &[Purpose::Build], Work::Cargo(&["--test", "sim"])),
     family("interop", "what nobody here wrote: coturn's clients against our relay", &[Purpose::Build, Purpose::Turn], Work::Cargo(&["--test", "interop"])),
 ];
 

@@ -1,0 +1,12 @@
+//! Stories of the whole network in virtual time. STYLE 14: each test is a sentence.
+
+mod calls;
+mod certificates;
+mod chat;
+mod devices;
+mod directory;
+mod login;
+mod presence;
+mod same_seed;
+mod secrecy;
+mod swarm;

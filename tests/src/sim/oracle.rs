@@ -1,0 +1,204 @@
+//! The oracle that stands for ICE: which paths come up between which kinds of NAT, when, and when
+//! they are lost. DESIGN 3: an oracle over NAT kinds.
+
+use std::time::Duration;
+
+use earshot_proto::port::{
+    PathDown, PathEvent, PathFacts, PathId, PathKind, PathOrder, PathPolicy, RelayServer,
+};
+
+use super::host::Nat;
+use super::world::{Event, MachineId, World};
+
+/// ICE gives a pair up after this.
+const NO_PAIR: Duration = Duration::from_secs(8);
+/// A path is noticed to be lost after this.
+const CONSENT: Duration = Duration::from_secs(3);
+/// Checks between two ends that know each other.
+const CHECKS: Duration = Duration::from_millis(60);
+
+/// What the oracle says of all paths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ice {
+    /// What the NATs allow.
+    #[default]
+    ByNat,
+    /// No pair is ever found.
+    NoPair,
+    /// Nothing is ever heard.
+    Silent,
+    /// No socket could be opened.
+    Unavailable,
+}
+
+/// One end of a media path.
+#[derive(Clone, Debug)]
+pub(super) struct PathEnd {
+    controlling: bool,
+    servers: Vec<RelayServer>,
+    policy: PathPolicy,
+    open: bool,
+    up: bool,
+    with: Option<(MachineId, PathId)>,
+}
+
+impl World {
+    /// All paths of this host go silent, for both sides.
+    pub fn cut_paths(&mut self, name: &str) {
+        let id = self.id(name);
+        let open: Vec<_> = self.machine(id).paths.iter().filter(|(_, p)| p.open && p.up).collect();
+        let ends: Vec<_> = open.into_iter().map(|(path, end)| (*path, end.with)).collect();
+        for (path, with) in ends {
+            self.lose(id, path);
+            if let Some((other, path)) = with {
+                self.lose(other, path);
+            }
+        }
+    }
+
+    pub(super) fn lose(&mut self, id: MachineId, path: PathId) {
+        let Some(end) = self.machine_mut(id).paths.get_mut(&path) else { return };
+        if std::mem::take(&mut end.up) && end.open {
+            self.later_path(CONSENT, id, path, PathEvent::Down(PathDown::Lost));
+        }
+    }
+
+    fn later_path(&mut self, after: Duration, id: MachineId, path: PathId, event: PathEvent) {
+        let life = self.machine(id).life;
+        self.later(after, Event::Path(id, life, path, Box::new(event)));
+    }
+
+    pub(super) fn path_order(&mut self, id: MachineId, path: PathId, order: PathOrder) {
+        match order {
+            PathOrder::Open { controlling, servers, policy } => {
+                let end =
+                    PathEnd { controlling, servers, policy, open: true, up: false, with: None };
+                let before = self.machine_mut(id).paths.insert(path, end);
+                assert!(before.is_none(), "a path is opened twice");
+                self.gather(id, path);
+            }
+            PathOrder::Remote { ufrag, .. } => {
+                let (machine, theirs) = ufrag.split_once('/').expect("the oracle made it");
+                let number = |text: &str| text.parse().expect("the oracle made it");
+                let with = (MachineId(number(machine) as usize), PathId(number(theirs)));
+                if let Some(end) = self.machine_mut(id).paths.get_mut(&path) {
+                    assert!(end.open && end.with.is_none(), "credentials come once, while open");
+                    end.with = Some(with);
+                    self.check_pair((id, path), with);
+                }
+            }
+            PathOrder::Candidate(_) => {}
+            PathOrder::Close => {
+                let Some(end) = self.machine_mut(id).paths.get_mut(&path) else { return };
+                end.open = false;
+                end.up = false;
+                if let Some((other, path)) = end.with {
+                    self.lose(other, path);
+                }
+            }
+        }
+    }
+
+    fn gather(&mut self, id: MachineId, path: PathId) {
+        let ms = Duration::from_millis;
+        if self.ice == Ice::Unavailable {
+            return self.later_path(ms(1), id, path, PathEvent::Down(PathDown::Unavailable));
+        }
+        let ufrag = format!("{}/{}", id.0, path.0);
+        let password = "password".to_owned();
+        self.later_path(ms(1), id, path, PathEvent::Local { ufrag, password });
+        let candidate = |n: u64, kind| format!("{n} 1 udp {n} 192.0.2.{} 50000 typ {kind}", id.0);
+        if self.machine(id).paths[&path].policy == PathPolicy::Any {
+            self.later_path(ms(2), id, path, PathEvent::Candidate(candidate(1, "host")));
+            self.later_path(ms(30), id, path, PathEvent::Candidate(candidate(2, "srflx")));
+        }
+        self.later_path(ms(40), id, path, PathEvent::Candidate(candidate(3, "relay")));
+        self.later_path(ms(41), id, path, PathEvent::EndOfCandidates);
+    }
+
+    /// Once both ends know each other the oracle decides.
+    fn check_pair(&mut self, here: (MachineId, PathId), there: (MachineId, PathId)) {
+        let ours = self.machine(here.0).paths[&here.1].clone();
+        let Some(theirs) = self.machine(there.0).paths.get(&there.1).cloned() else { return };
+        if theirs.with != Some(here) {
+            return;
+        }
+        assert_ne!(ours.controlling, theirs.controlling, "exactly one end controls");
+        let nats = (self.nat_of(here.0), self.nat_of(there.0));
+        let kind = match self.ice {
+            Ice::ByNat => kind_between(&ours, &theirs, nats),
+            Ice::NoPair => None,
+            Ice::Silent | Ice::Unavailable => return,
+        };
+        for ((id, path), other) in [(here, there.0), (there, here.0)] {
+            match kind {
+                Some(kind) => {
+                    let facts = self.facts(id, other, kind, &ours.servers);
+                    let after = CHECKS + self.one_way(id, other) * 2;
+                    self.later_path(after, id, path, PathEvent::Up(facts));
+                }
+                None => self.later_path(NO_PAIR, id, path, PathEvent::Down(PathDown::NoPair)),
+            }
+        }
+    }
+
+    fn facts(
+        &self,
+        id: MachineId,
+        other: MachineId,
+        kind: PathKind,
+        servers: &[RelayServer],
+    ) -> PathFacts {
+        let relay = match kind {
+            PathKind::RelayUdp | PathKind::RelayTcp => servers.first().map(|s| s.address),
+            PathKind::Host | PathKind::ServerReflexive | PathKind::PeerReflexive => None,
+        };
+        let (local, remote) = (self.address_of(id), self.address_of(other));
+        PathFacts { kind, local, remote, relay, rtt_ms: None }
+    }
+
+    /// A path event is about to be given: the oracle notes what it means.
+    pub(super) fn path_event_due(
+        &mut self,
+        id: MachineId,
+        path: PathId,
+        event: &PathEvent,
+    ) -> bool {
+        let Some(end) = self.machine_mut(id).paths.get_mut(&path).filter(|end| end.open) else {
+            return false;
+        };
+        match event {
+            PathEvent::Up(_) => end.up = true,
+            PathEvent::Down(_) => end.up = false,
+            PathEvent::Local { .. } | PathEvent::Candidate(_) | PathEvent::EndOfCandidates => {}
+        }
+        let lost_meanwhile = matches!(event, PathEvent::Up(_))
+            && end.with.is_some_and(|(other, path)| {
+                self.machine(other).paths.get(&path).is_none_or(|theirs| !theirs.open)
+            });
+        if lost_meanwhile {
+            self.lose(id, path);
+        }
+        true
+    }
+}
+
+fn kind_between(ours: &PathEnd, theirs: &PathEnd, nats: (Nat, Nat)) -> Option<PathKind> {
+    if nats.0 == Nat::UdpBlocked || nats.1 == Nat::UdpBlocked {
+        return None;
+    }
+    let hidden = [ours, theirs].iter().any(|end| end.policy == PathPolicy::RelayOnly);
+    let relays =
+        [ours, theirs].iter().any(|end| end.servers.iter().any(|s| !s.username.is_empty()));
+    let relayed = relays.then_some(PathKind::RelayUdp);
+    match nats {
+        _ if hidden => relayed,
+        (Nat::Open, Nat::Open) => Some(PathKind::Host),
+        (Nat::Symmetric, Nat::Symmetric | Nat::Cone) | (Nat::Cone, Nat::Symmetric) => relayed,
+        (Nat::Symmetric, Nat::Open) | (Nat::Open, Nat::Symmetric) => Some(PathKind::PeerReflexive),
+        (Nat::Open | Nat::Cone, Nat::Cone) | (Nat::Cone, Nat::Open) => {
+            Some(PathKind::ServerReflexive)
+        }
+        (Nat::UdpBlocked, _) | (_, Nat::UdpBlocked) => None,
+    }
+}
