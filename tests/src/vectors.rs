@@ -1,7 +1,7 @@
 //! What is written down in `tests/vectors/invite.json` is what our code reads and writes.
 //!
-//! The vectors were encoded from the words of `docs/protocol.md` by `tests/vectors/invite.py`, not by our code: so a
-//! change of the encoding that both our writer and our reader make is noticed.
+//! The vectors were encoded from the words of `docs/protocol.md` by `tests/vectors/invite.py`, not
+//! by our code: so a change of the encoding that both our writer and our reader make is noticed.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -236,6 +236,8 @@ impl<C> CborLen<C> for UserName {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
+
     use super::*;
 
     #[test]
@@ -259,6 +261,25 @@ mod tests {
         let latin = UserName::new("paypal").map(|n| n.skeleton());
         let cyrillic = UserName::new("раураl").map(|n| n.skeleton());
         assert_eq!(latin, cyrillic);
+    }
+
+    /// The expected ids were made by Python's `hashlib`.
+    #[test]
+    fn a_user_lies_at_the_sha_1_of_the_prepared_name() {
+        let key = |typed| UserName::new(typed).map(|n| HEXLOWER.encode(&n.ring_key().0));
+        assert_eq!(key("Alice"), Ok("522b276a356bdf39013dfabea2cd43e141ecc9e8".into()));
+        assert_eq!(key("ÄIJÄ"), Ok("5e99beda97e482fac3e7668e16cc9f9c25cd1267".into()));
+    }
+
+    #[test]
+    fn a_super_peer_lies_at_the_sha_1_of_address_port_and_salt() {
+        let id = |address: &str| {
+            let address = address.parse().expect("an address");
+            HEXLOWER.encode(&NodeId::of(address, &[7; 16]).0)
+        };
+        assert_eq!(id("192.0.2.7:37373"), "b07549b293d235da282704b4488dc17fd9e20828");
+        assert_eq!(id("[::ffff:192.0.2.7]:37373"), "b07549b293d235da282704b4488dc17fd9e20828");
+        assert_eq!(id("[2001:db8::7]:443"), "e8b5a39a2a01a12c0a8c11788c50512ab5dc1788");
     }
 
     #[test]
