@@ -192,7 +192,8 @@ impl Serving {
     }
 }
 
-/// Keeps the enrolment: one small file, written seldom, so at once.
+/// Keeps the enrolment: one small file, written seldom, so at once. A node that says that it serves
+/// has spent its token and must find its certificate again, however soon it ends.
 struct NodeDisk {
     enrolment: PathBuf,
 }
@@ -201,11 +202,10 @@ impl Keep<Record> for NodeDisk {
     fn save(&mut self, record: Record, receipt: Receipt) {
         let Record::Enrolment(record) = record;
         let bytes = minicbor::to_vec(record).expect("a Vec takes all");
-        let path = self.enrolment.clone();
-        tokio::task::spawn_blocking(move || match files::replace(&path, &bytes) {
+        match files::replace(&self.enrolment, &bytes) {
             Ok(()) => receipt.saved(),
             Err(error) => receipt.failed(files::failure(&error)),
-        });
+        }
     }
 }
 
