@@ -27,7 +27,9 @@ pub struct Evidence {
     pub stats: [Option<Value>; 2],
     /// The last `callChanged.call` of each end after it.
     pub ended: [Option<Value>; 2],
-    /// Of each super-peer, first Alice's home: what it had done before the call, once both talked,
+    /// Which super-peers are their homes.
+    pub homes: Option<[usize; 2]>,
+    /// Of each super-peer: what it had done before the call, once both talked,
     /// and when the call was over.
     pub services: Vec<[Value; 3]>,
     /// What was found where.
@@ -43,8 +45,8 @@ pub struct Evidence {
 /// Which kinds of secrets are in which memories.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// In the super-peers and the authority.
-    pub outside: BTreeSet<&'static str>,
+    /// In the super-peers and the authority, with the process.
+    pub outside: BTreeSet<(String, &'static str)>,
     /// In Alice's and Bob's processes: the proof that the search finds.
     pub inside: BTreeSet<&'static str>,
 }
@@ -126,10 +128,10 @@ mod tests {
 
     #[test]
     fn counters_grow_between_two_moments() {
-        let status = |forwarded: u64| json!({ "forwarded": forwarded });
+        let status = |carried: u64| json!({ "throughUs": carried });
         let evidence =
             Evidence { services: vec![[status(3), status(5), status(9)]], ..Evidence::default() };
-        assert_eq!(evidence.grown(0, "forwarded", 0, 1), Some(2));
-        assert_eq!(evidence.grown(1, "forwarded", 0, 1), None);
+        assert_eq!(evidence.grown(0, "throughUs", 0, 1), Some(2));
+        assert_eq!(evidence.grown(1, "throughUs", 0, 1), None);
     }
 }

@@ -89,10 +89,6 @@ fn directory(asked: Option<&Path>) -> std::io::Result<PathBuf> {
     let out = asked.map_or_else(fresh, Path::to_owned);
     std::fs::create_dir_all(&out)?;
     let out = out.canonicalize()?;
-    let data = out.join(stage::DATA);
-    if data.exists() {
-        std::fs::remove_dir_all(data)?;
-    }
     for person in PEOPLE {
         for file in ["in.json", "out.json", "out.wav"] {
             drop(std::fs::remove_file(out.join(format!("{person}-{file}"))));

@@ -16,6 +16,7 @@ use earshot_audio::sender::{Sender, StreamStart};
 use super::PEOPLE;
 use super::evidence::Found;
 use super::stage::Stage;
+use crate::harness::Daemon;
 use crate::harness::memory::{Memory, Secrets};
 
 /// Kinds of secrets, as they are named when found.
@@ -28,8 +29,8 @@ pub const PASSWORD: &str = "password";
 /// Copies of the memories of all processes.
 #[derive(Debug)]
 pub struct Memories {
-    outside: Vec<Memory>,
-    inside: Vec<Memory>,
+    outside: Vec<(String, Memory)>,
+    inside: Vec<(String, Memory)>,
 }
 
 impl Memories {
@@ -38,21 +39,26 @@ impl Memories {
     /// # Errors
     /// Where the system does not let us look.
     pub fn copy(stage: &Stage) -> std::io::Result<Self> {
-        let outside = stage.outsiders().map(|daemon| Memory::of(daemon.pid()));
-        let inside = stage.peers.iter().map(|daemon| Memory::of(daemon.pid()));
+        let copy = |daemon: &Daemon| Ok((daemon.name().to_owned(), Memory::of(daemon.pid())?));
+        let outside = stage.outsiders().map(copy);
+        let inside = stage.peers.iter().map(copy);
         Ok(Self {
-            outside: outside.collect::<Result<_, _>>()?,
-            inside: inside.collect::<Result<_, _>>()?,
+            outside: outside.collect::<std::io::Result<_>>()?,
+            inside: inside.collect::<std::io::Result<_>>()?,
         })
     }
 
     /// Searches all of them.
     #[must_use]
     pub fn search(&self, secrets: &Secrets) -> Found {
-        let kinds = |memories: &[Memory]| {
-            memories.iter().flat_map(|memory| secrets.kinds_in(memory)).collect()
+        let found = |(name, memory): &(String, Memory)| {
+            let kinds = secrets.kinds_in(memory);
+            kinds.into_iter().map(|kind| (name.clone(), kind)).collect::<Vec<_>>()
         };
-        Found { outside: kinds(&self.outside), inside: kinds(&self.inside) }
+        Found {
+            outside: self.outside.iter().flat_map(found).collect(),
+            inside: self.inside.iter().flat_map(found).map(|(_, kind)| kind).collect(),
+        }
     }
 }
 

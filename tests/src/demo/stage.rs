@@ -1,7 +1,7 @@
 //! The processes of the demo: an authority, a super-peer or two, and two peers, on loopback and on
 //! ports that the system chooses.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::options::{Case, Options};
 use crate::harness::{Daemon, Launch, Role, Trouble};
 
 /// Where the processes keep their data, under `--out`.
-pub(super) const DATA: &str = "data";
+const DATA: &str = "data";
 /// Any port of the loopback.
 const ANYWHERE: &str = "127.0.0.1:0";
 /// The relay reaches only where its owner lets it: here, the loopback.
@@ -21,20 +21,28 @@ const LOOPBACK: &str = "127.0.0.0/8";
 pub struct Stage {
     /// The login authority.
     pub authority: Daemon,
-    /// Alice's home, and Bob's if that is another one.
+    /// One, or two where it matters whose home does what.
     pub super_peers: Vec<Daemon>,
     /// In the order of [`PEOPLE`].
     pub peers: [Daemon; 2],
+    builder: Builder,
 }
 
 impl Stage {
-    /// Starts everything. Where the way of signaling matters each of the two has a super-peer of
-    /// their own, so that its counters tell whose was used.
+    /// Starts everything. Where the way of signaling matters there are two super-peers, so that
+    /// each of the two can have a home of their own and its counters tell whose was used.
     ///
     /// # Errors
     /// The first process that does not come up.
     pub fn set(options: &Options, program: &Path, out: &Path) -> Result<Self, Trouble> {
-        let builder = Builder { program, out };
+        let data = out.join(DATA);
+        if data.exists() {
+            let name = "demo".to_owned();
+            let failed = |source| Trouble::Io { name, doing: "removing old data", source };
+            std::fs::remove_dir_all(&data).map_err(failed)?;
+        }
+        let (program, out) = (program.to_owned(), out.to_owned());
+        let builder = Builder { program, out, case: options.case };
         let mut authority = builder.authority(ANYWHERE)?;
         let mut super_peers = vec![builder.super_peer("super-peer", &authority)?];
         if options.case.is_some() {
@@ -45,10 +53,21 @@ impl Stage {
             authority = builder.authority(&address)?;
             super_peers.push(builder.super_peer("super-peer-2", &authority)?);
         }
-        let home = |person: usize| super_peers.get(person).unwrap_or(&super_peers[0]);
-        let peer = |person: usize| builder.peer(person, home(person), options.case);
-        let peers = [peer(0)?, peer(1)?];
-        Ok(Self { authority, super_peers, peers })
+        let peers = builder.peers(&super_peers, "-before")?;
+        Ok(Self { authority, super_peers, peers, builder })
+    }
+
+    /// Both leave their computers and sit down at new ones, where nothing of theirs is: their names
+    /// and passwords must do.
+    ///
+    /// # Errors
+    /// Who does not leave, or does not come up.
+    pub fn change_computers(&mut self) -> Result<(), Trouble> {
+        for peer in &self.peers {
+            peer.stop()?;
+        }
+        self.peers = self.builder.peers(&self.super_peers, "")?;
+        Ok(())
     }
 
     /// Who carries, and must not understand: the super-peers and the authority.
@@ -61,6 +80,20 @@ impl Stage {
         self.peers.iter().chain(self.outsiders())
     }
 
+    /// Which super-peer is a person's home.
+    ///
+    /// # Errors
+    /// Where it is none of them.
+    pub fn home(&self, person: usize) -> Result<usize, Trouble> {
+        let peer = &self.peers[person];
+        let home = peer.rpc("network.status", json!({}))?["home"].clone();
+        let is_it = |super_peer: &Daemon| super_peer.ready()["nodeKey"] == home["nodeKey"];
+        self.super_peers.iter().position(is_it).ok_or_else(|| Trouble::Unexpected {
+            name: peer.name().to_owned(),
+            what: format!("a home of nobody: {home}"),
+        })
+    }
+
     /// What each super-peer has done so far.
     ///
     /// # Errors
@@ -71,20 +104,22 @@ impl Stage {
     }
 }
 
-struct Builder<'a> {
-    program: &'a Path,
-    out: &'a Path,
+#[derive(Debug)]
+struct Builder {
+    program: PathBuf,
+    out: PathBuf,
+    case: Option<Case>,
 }
 
-impl Builder<'_> {
+impl Builder {
     fn launch(&self, name: &str, role: Role) -> Launch {
         let data = self.out.join(DATA).join(name);
-        Launch::earshotd(name, self.program, role).arg("--data-dir").arg(data)
+        Launch::earshotd(name, &self.program, role).arg("--data-dir").arg(data)
     }
 
     fn authority(&self, listen: &str) -> Result<Daemon, Trouble> {
         let launch = self.launch("authority", Role::Authority);
-        Daemon::spawn(&launch.args(["--name", "demo", "--listen", listen]), self.out)
+        Daemon::spawn(&launch.args(["--name", "demo", "--listen", listen]), &self.out)
     }
 
     fn super_peer(&self, name: &str, authority: &Daemon) -> Result<Daemon, Trouble> {
@@ -93,21 +128,27 @@ impl Builder<'_> {
             .launch(name, Role::SuperPeer)
             .args(["--authority", uri, "--enrol", token, "--listen", ANYWHERE])
             .args(["--relay-allow", LOOPBACK]);
-        Daemon::spawn(&launch, self.out)
+        Daemon::spawn(&launch, &self.out)
     }
 
-    fn peer(&self, person: usize, home: &Daemon, case: Option<Case>) -> Result<Daemon, Trouble> {
-        let launch = self.launch(PEOPLE[person], Role::Peer).args([
-            "--invite",
-            home.told("invite")?,
-            "--listen",
-            ANYWHERE,
-            "--ice-loopback",
-        ]);
-        let launch = match case {
-            Some(case) => launch.args(["--pretend-reachability", case.reachability()[person]]),
-            None => launch,
+    /// Each knows one super-peer, which is not to say that it becomes the home.
+    fn peers(&self, super_peers: &[Daemon], suffix: &str) -> Result<[Daemon; 2], Trouble> {
+        let knows = |person: usize| super_peers.get(person).unwrap_or(&super_peers[0]);
+        let peer = |person: usize| {
+            let name = format!("{}{suffix}", PEOPLE[person]);
+            let launch = self.launch(&name, Role::Peer).args([
+                "--invite",
+                knows(person).told("invite")?,
+                "--listen",
+                ANYWHERE,
+                "--ice-loopback",
+            ]);
+            let launch = match self.case {
+                Some(case) => launch.args(["--pretend-reachability", case.reachability()[person]]),
+                None => launch,
+            };
+            Daemon::spawn(&launch, &self.out)
         };
-        Daemon::spawn(&launch, self.out)
+        Ok([peer(0)?, peer(1)?])
     }
 }

@@ -85,7 +85,7 @@ pub fn dropped() -> Result<u64, NoNetwork> {
 fn add(rules: &[String]) -> Result<(), NoNetwork> {
     let rules = rules.join("\n");
     let table = format!(
-        "table inet earshot {{ chain input {{ type filter hook input priority 0\n{rules}\n}} }}\n"
+        "table inet earshot {{\nchain input {{\ntype filter hook input priority 0\n{rules}\n}}\n}}\n"
     );
     run("nft", &["-f", "-"], &table).map(drop)
 }

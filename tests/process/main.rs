@@ -1,0 +1,10 @@
+//! Real `earshotd` processes: how they start, answer, refuse, survive and leave.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod leaving;
+mod people;
+mod rpc;
+mod starting;
+mod strangers;
+mod world;
