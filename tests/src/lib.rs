@@ -1,6 +1,7 @@
 //! The proving ground.
 
 pub mod align;
+pub mod bench;
 pub mod demo;
 pub mod harness;
 pub mod report;

@@ -42,6 +42,8 @@ pub(crate) enum Probe {
     File(&'static str),
     /// A Python module.
     Python(&'static str),
+    /// What extensions of Python are compiled with.
+    PythonHeaders,
 }
 
 /// Something needed, and the package that has it for each of [`MANAGERS`].
@@ -96,11 +98,16 @@ pub(crate) const NEEDS: &[Need] = &[
     need(Purpose::Netlab, Probe::Program("unshare"), ["util-linux", "util-linux", "util-linux", "util-linux", "util-linux"]),
     need(Purpose::Python, Probe::Program("python3"), ["python3", "python3", "python", "python3", "python3"]),
     need(Purpose::Python, Probe::Python("ensurepip"), ["python3-venv", "python3", "python", "python3", "python3"]),
+    need(Purpose::Python, Probe::PythonHeaders, ["python3-dev", "python3-devel", "python", "python3-devel", "python3-dev"]),
 ];
 
 const fn need(purpose: Purpose, probe: Probe, packages: [&'static str; 5]) -> Need {
     Need { purpose, probe, packages }
 }
+
+/// Ends well where the header is that every extension includes.
+const PYTHON_HEADERS: &str = "import os, sys, sysconfig; \
+    sys.exit(not os.path.isfile(os.path.join(sysconfig.get_path('include'), 'Python.h')))";
 
 impl Probe {
     pub(crate) fn holds(&self) -> bool {
@@ -109,6 +116,7 @@ impl Probe {
             Self::PkgConfig(module) => succeeds("pkg-config", &["--exists", module]),
             Self::File(path) => Path::new(path).exists(),
             Self::Python(module) => succeeds("python3", &["-c", &format!("import {module}")]),
+            Self::PythonHeaders => succeeds("python3", &["-c", PYTHON_HEADERS]),
         }
     }
 }

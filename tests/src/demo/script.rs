@@ -53,7 +53,8 @@ fn halves(mut samples: Vec<f32>) -> Vec<Vec<f32>> {
     vec![samples, second]
 }
 
-fn recorded() -> Result<Vec<Vec<f32>>, String> {
+/// The phrases of the system, in the order of their names.
+pub(crate) fn recorded() -> Result<Vec<Vec<f32>>, String> {
     let missing = |error: &dyn std::fmt::Display| format!("{PHRASES}: {error}");
     let listed = std::fs::read_dir(PHRASES).map_err(|error| missing(&error))?;
     let mut paths: Vec<PathBuf> = listed

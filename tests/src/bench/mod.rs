@@ -1,0 +1,109 @@
+//! The benches: figures that say how good and how cheap Earshot is, measured on the product itself.
+//!
+//! Source: INTERFACES 1. Invariant: what was not measured has no figure but a failed check. What
+//! each figure means is said in `docs/figures.md`.
+
+mod idle;
+mod judge;
+mod limit;
+mod line;
+pub mod options;
+mod proc;
+mod sound;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::demo::Ending;
+use crate::harness::Trouble;
+use crate::report::{Outcome, Report};
+use limit::Limit;
+use options::{Name, Options};
+
+/// Where the judges of sound live, in the directory of everything built.
+const VENV: &str = "bench-venv";
+
+/// Why a bench has no figures.
+#[derive(Debug)]
+enum Stop {
+    /// The machine lacks something; what to type.
+    CannotBegin(String),
+    /// It broke off.
+    Failed(String),
+}
+
+impl Stop {
+    fn failed(why: impl std::fmt::Display) -> Self {
+        Self::Failed(why.to_string())
+    }
+}
+
+impl From<Trouble> for Stop {
+    fn from(trouble: Trouble) -> Self {
+        Self::failed(trouble)
+    }
+}
+
+/// Runs the benches that are named and reports them.
+pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
+    let out = match directory(options.out.as_deref()) {
+        Ok(out) => out,
+        Err(error) => return Ending::CannotBegin(format!("--out: {error}")),
+    };
+    report.fact("bench.out", &out.display().to_string());
+    for name in &options.names {
+        let ended = match name {
+            Name::Sound => sound::run(&venv(), &out, report),
+            Name::Idle => idle::run(&out, report),
+        };
+        match ended {
+            Ok(()) => {}
+            Err(Stop::CannotBegin(why)) => return Ending::CannotBegin(why),
+            Err(Stop::Failed(why)) => {
+                eprintln!("{} broke off: {why}", name.text());
+                limits(*name).iter().for_each(|limit| limit.check(report, None));
+            }
+        }
+    }
+    report.failed().first().cloned().map_or(Ending::Held, Ending::Failed)
+}
+
+/// What a bench checks, all of it once everything is measured.
+const fn limits(name: Name) -> &'static [Limit] {
+    match name {
+        Name::Sound => &sound::LIMITS,
+        Name::Idle => &idle::LIMITS,
+    }
+}
+
+fn step<W: Write, T>(
+    report: &mut Report<W>,
+    name: &str,
+    how: impl FnOnce() -> Result<T, Stop>,
+) -> Result<T, Stop> {
+    let begun = Instant::now();
+    let result = how();
+    report.step(name, Outcome::of(result.is_ok()), begun.elapsed());
+    result
+}
+
+/// Absolute, since processes are told of it.
+fn directory(asked: Option<&Path>) -> std::io::Result<PathBuf> {
+    let fresh = || std::env::temp_dir().join(format!("earshot-bench-{}", std::process::id()));
+    let out = asked.map_or_else(fresh, Path::to_owned);
+    std::fs::create_dir_all(&out)?;
+    out.canonicalize()
+}
+
+/// Beside the profiles, so that it outlives a change of either.
+fn venv() -> PathBuf {
+    let own = std::env::current_exe().ok();
+    let target = own.and_then(|own| own.ancestors().nth(2).map(Path::to_owned));
+    target.unwrap_or_else(std::env::temp_dir).join(VENV)
+}
+
+fn mean(numbers: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = numbers.len().max(1) as f64;
+    numbers.sum::<f64>() / count
+}
