@@ -497,16 +497,15 @@ impl Peer {
         self.keep_session(signing, session, Some(bytes));
     }
 
-    /// Writes the vault (if it is new) and opens the history; then the session begins.
+    /// Writes the vault (if it is new) and opens the history; then the session begins. One after
+    /// the other: a history whose key is in no vault could never be opened again.
     fn keep_session(&mut self, signing: SigningIn, session: Session, vault: Option<Vec<u8>>) {
         let history = session.vault.files.history();
         let waiting = 1 + u8::from(vault.is_some());
         let step = Step::Keep { session: Box::new(session), waiting };
         self.signing_in = Some(SigningIn { step, ..signing });
-        if let Some(vault) = vault {
-            self.save(Record::Vault(vault), OnSaved::SignIn);
-        }
-        self.save(Record::OpenHistory(history), OnSaved::SignIn);
+        let first = vault.map_or(Record::OpenHistory(history), Record::Vault);
+        self.save(first, OnSaved::SignIn);
     }
 
     /// One of the writes of a login is done.
@@ -519,8 +518,10 @@ impl Peer {
                 self.session_begins(now, signing.ask, *session, recovery, stretched);
             }
             Step::Keep { session, waiting } => {
+                let history = session.vault.files.history();
                 signing.step = Step::Keep { session, waiting: waiting - 1 };
                 self.signing_in = Some(signing);
+                self.save(Record::OpenHistory(history), OnSaved::SignIn);
             }
             Step::Unlock(_)
             | Step::FindAuthority { .. }
