@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod full_disk;
+mod inside;
+mod killing;
 mod leaving;
 mod people;
 mod rpc;
+mod secrecy;
 mod starting;
 mod strangers;
 mod world;

@@ -38,7 +38,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("foreign", "whatever bytes come: a message or an error, no panic, little memory", &[Purpose::Build], Work::Cargo(&["--test", "foreign"])),
     family("sim", "stories and crowds of the real machines in virtual time", &[Purpose::Build], Work::Cargo(&["--test", "sim"])),
     family("interop", "what nobody here wrote: coturn's clients against our relay", &[Purpose::Build, Purpose::Turn], Work::Cargo(&["--test", "interop"])),
-    family("process", "real earshotd processes: starting, RPC, people, strangers, leaving", &[Purpose::Build], Work::Cargo(&["--test", "process"])),
+    family("process", "real earshotd processes: starting, RPC, people, strangers, leaving, secrecy, 200 kills, a full disk", &[Purpose::Build, Purpose::Netlab], Work::Cargo(&["--test", "process"])),
     family("demo", "the demo in every case, and every sabotage caught by the check meant for it", &[Purpose::Build, Purpose::Speech, Purpose::Netlab], Work::Cargo(&["--test", "demo"])),
 ];
 

@@ -71,7 +71,11 @@ impl Daemon {
         Ok(daemon)
     }
 
-    fn start(launch: &Launch, out: &Path) -> Result<Self, Trouble> {
+    /// Starts it without waiting for its first line.
+    ///
+    /// # Errors
+    /// [`Trouble::Io`] where the system does not start it.
+    pub fn start(launch: &Launch, out: &Path) -> Result<Self, Trouble> {
         let name = launch.name.clone();
         let io = |doing| {
             let name = name.clone();
