@@ -78,18 +78,15 @@ impl Ears {
 
     /// Takes a notice of the machine; called on the loop.
     pub fn hear(&self, notice: Notice) {
-        let event = match notice {
-            Notice::Answer(ask, result) => {
-                let waiting = self.lock().waiting.remove(&ask);
-                if let Some(waiting) = waiting {
-                    waiting(*result);
-                }
-                return;
+        let Notice::Answer(ask, result) = notice else {
+            if let Some(event) = shown::event(notice) {
+                self.tell(event);
             }
-            notice => shown::event(notice),
+            return;
         };
-        if let Some(event) = event {
-            self.tell(event);
+        let waiting = self.lock().waiting.remove(&ask);
+        if let Some(waiting) = waiting {
+            waiting(*result);
         }
     }
 
@@ -160,9 +157,9 @@ impl Owner {
             Command::PresenceSet(set, reply) => self.done(presence(set), reply).await,
             Command::Search(search, reply) => {
                 let command = search.user.read().map(command::Command::Search);
-                self.ask(command, reply, |answer| match answer {
-                    Answer::Searching(id) => Some(Searching { search_id: id.to_string() }),
-                    other => none_of(&other),
+                self.ask(command, reply, |answer| {
+                    let Answer::Searching(id) = answer else { return none_of(&answer) };
+                    Some(Searching { search_id: id.to_string() })
                 })
                 .await;
             }
@@ -204,9 +201,9 @@ impl Owner {
                     PathChoice::Relay => PathPolicy::RelayOnly,
                 };
                 let command = start.to.read().map(|to| command::Command::Call { to, path });
-                self.ask(command, reply, |answer| match answer {
-                    Answer::Calling(call) => Some(CallStarted { call_id: call.into() }),
-                    other => none_of(&other),
+                self.ask(command, reply, |answer| {
+                    let Answer::Calling(call) = answer else { return none_of(&answer) };
+                    Some(CallStarted { call_id: call.into() })
                 })
                 .await;
             }
@@ -268,9 +265,9 @@ impl Owner {
     async fn join(&self, invite: Invite, reply: Reply<Joined>) {
         let network = shown::network(&invite);
         let command = Ok(command::Command::Join(Box::new(invite)));
-        self.ask(command, reply, move |answer| match answer {
-            Answer::Joined(_) => Some(Joined { network }),
-            other => none_of(&other),
+        self.ask(command, reply, move |answer| {
+            let Answer::Joined(_) = answer else { return none_of(&answer) };
+            Some(Joined { network })
         })
         .await;
     }
@@ -282,9 +279,9 @@ impl Owner {
             let display_name = bounded("displayName", display_name)?;
             Ok(command::Command::Register { user, password, display_name })
         });
-        self.ask(command, reply, |answer| match answer {
-            Answer::LoggedIn(session, _) => Some(shown::registered(&session)),
-            other => none_of(&other),
+        self.ask(command, reply, |answer| {
+            let Answer::LoggedIn(session, _) = answer else { return none_of(&answer) };
+            Some(shown::registered(&session))
         })
         .await;
     }
@@ -296,9 +293,9 @@ impl Owner {
             let password = read_password(given).map_err(|_| ErrorCode::WrongNameOrPassword)?;
             Ok(command::Command::Login { user, password })
         });
-        self.ask(command, reply, |answer| match answer {
-            Answer::LoggedIn(session, stretched) => Some(shown::logged_in(&session, stretched)),
-            other => none_of(&other),
+        self.ask(command, reply, |answer| {
+            let Answer::LoggedIn(session, stretched) = answer else { return none_of(&answer) };
+            Some(shown::logged_in(&session, stretched))
         })
         .await;
     }
@@ -322,11 +319,9 @@ impl Owner {
             let client_id = client_id.as_str().to_owned();
             Ok(command::Command::Send { to, text, client_id })
         });
-        self.ask(command, reply, |answer| match answer {
-            Answer::Sent(id, delivery) => {
-                Some(ChatSent { message_id: id.into(), state: shown::message_state(delivery) })
-            }
-            other => none_of(&other),
+        self.ask(command, reply, |answer| {
+            let Answer::Sent(id, delivery) = answer else { return none_of(&answer) };
+            Some(ChatSent { message_id: id.into(), state: shown::message_state(delivery) })
         })
         .await;
     }

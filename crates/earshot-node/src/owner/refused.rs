@@ -15,11 +15,8 @@ use crate::api::errors::{ErrorCode, Limited};
 use crate::api::failure::Failure;
 
 pub(super) fn failure(refused: Refused) -> Failure {
-    let (code, retry_after_ms) = match refused {
-        Refused::Refused(reason, retry) => (refusal(reason), retry),
-        other => (code(other), None),
-    };
-    let failure = Failure::from(code);
+    let retry_after_ms = if let Refused::Refused(_, retry) = &refused { *retry } else { None };
+    let failure = Failure::from(code(refused));
     match retry_after_ms {
         Some(ms) => failure.retry_after(ms),
         None => failure,

@@ -126,13 +126,14 @@ async fn house(
         services: vec![Service::Authority],
         mail: Mail::None,
         keep: Box::new(keeper),
-        notices: Box::new(move |notice| match notice {
-            Notice::TokenMade { token, .. } => {
-                if let Some(told) = told.take() {
-                    let _ = told.send(token.bytes());
-                }
+        notices: Box::new(move |notice| {
+            let Notice::TokenMade { token, .. } = notice else {
+                tracing::info!(?notice, "Authority");
+                return;
+            };
+            if let Some(told) = told.take() {
+                let _ = told.send(token.bytes());
             }
-            notice => tracing::info!(?notice, "Authority"),
         }),
         voice: None,
     };

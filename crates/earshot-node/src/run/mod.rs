@@ -35,7 +35,7 @@ async fn open(options: &Options, public: Option<SocketAddr>) -> Result<Driver, F
     let everywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT);
     let mut settings = Settings::new(options.listen.unwrap_or(everywhere));
     settings.public = public;
-    settings.ice = IceGround { include_loopback: options.ice_loopback, ..IceGround::default() };
+    settings.ice = IceGround { include_loopback: options.ice_loopback };
     if let crate::cli::RoleOptions::SuperPeer(options) = &options.role {
         settings.relay_ports.clone_from(&options.relay_ports);
     }

@@ -160,6 +160,10 @@ impl Serving {
         ready.node_key = Some(self.entry.key.into());
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a super-peer knows its own methods, however many more others learn"
+    )]
     pub(super) async fn execute(&self, command: Command) {
         match command {
             Command::NetworkInvite(_, reply) => {

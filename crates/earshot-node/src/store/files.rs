@@ -104,10 +104,8 @@ fn flush_directory(_: &Path) -> io::Result<()> {
 /// What a failed write means to a machine.
 #[must_use]
 pub fn failure(error: &io::Error) -> SaveFailure {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SaveFailure::DiskFull,
-        _ => SaveFailure::Broken,
-    }
+    let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    if is_full { SaveFailure::DiskFull } else { SaveFailure::Broken }
 }
 
 fn refused(path: &Path, error: &io::Error) -> ErrorCode {

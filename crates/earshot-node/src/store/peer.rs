@@ -78,7 +78,7 @@ pub struct DiskDesk {
 }
 
 enum Job {
-    Keep(Record, Receipt),
+    Keep(Box<Record>, Receipt),
     Ask(Question),
 }
 
@@ -106,7 +106,7 @@ impl Keep<Record> for PeerDisk {
     fn save(&mut self, record: Record, receipt: Receipt) {
         // What cannot be handed over is dropped, and a dropped receipt says that the record is
         // lost.
-        let _ = self.jobs.send(Job::Keep(record, receipt));
+        let _ = self.jobs.send(Job::Keep(Box::new(record), receipt));
     }
 }
 
@@ -182,7 +182,7 @@ impl Disk {
                         Ok(entry) => entries.push((entry, receipt)),
                         Err(record) => {
                             self.flush(&mut entries);
-                            self.keep(record, receipt);
+                            self.keep(*record, receipt);
                         }
                     },
                     Job::Ask(question) => {
@@ -297,8 +297,8 @@ impl Disk {
 }
 
 /// The history's entry of a record, or the record back if it belongs elsewhere.
-fn entry(record: Record) -> Result<Entry, Record> {
-    match record {
+fn entry(record: Box<Record>) -> Result<Entry, Box<Record>> {
+    match *record {
         Record::Message(message) => Ok(Entry::Message(message)),
         Record::Delivered { id, delivery, .. } => Ok(Entry::Delivered(id, delivery)),
         Record::Call(log) => {
@@ -309,7 +309,7 @@ fn entry(record: Record) -> Result<Entry, Record> {
         | Record::Vault(_)
         | Record::Buddies(_)
         | Record::OpenHistory(_)
-        | Record::CloseHistory) => Err(record),
+        | Record::CloseHistory) => Err(Box::new(record)),
     }
 }
 
