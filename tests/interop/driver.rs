@@ -44,7 +44,7 @@ struct Port {
 impl RunningRelay {
     pub(crate) fn start(config: RelayConfig) -> Self {
         let (events, inbox) = channel();
-        let main = Port::open(&events, Event::Main);
+        let main = Port::open(&events, false, Event::Main);
         let address = main.address();
         let relay = Relay::new(Instant::now(), &config, Entropy::new([42; 32]).secrets);
         let to_self = events.clone();
@@ -69,9 +69,14 @@ impl RunningRelay {
 impl Port {
     fn open(
         events: &Sender<Event>,
+        even: bool,
         to_event: impl Fn(SocketAddr, Vec<u8>) -> Event + Send + 'static,
     ) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port on loopback");
+        let draw = || UdpSocket::bind("127.0.0.1:0").expect("a port on loopback");
+        let is_right = |socket: &UdpSocket| {
+            !even || socket.local_addr().is_ok_and(|address| address.port() % 2 == 0)
+        };
+        let socket = std::iter::repeat_with(draw).find(is_right).expect("half of them are even");
         let closed = Arc::new(AtomicBool::new(false));
         let (reader, is_closed) = (socket.try_clone().expect("a second handle"), closed.clone());
         let events = events.clone();
@@ -134,9 +139,9 @@ fn run(
         while let Some(output) = relay.poll_output() {
             match output {
                 RelayOutput::Send(transmit) => main.send(transmit.to, &transmit.bytes),
-                RelayOutput::RelayPort(id, RelayPortOrder::Open { .. }) => {
+                RelayOutput::RelayPort(id, RelayPortOrder::Open { even, .. }) => {
                     let to_event = move |from, bytes| Event::Port(id, from, bytes);
-                    let port = Port::open(events, to_event);
+                    let port = Port::open(events, even, to_event);
                     let opened = RelayPortEvent::Opened(port.address());
                     ports.insert(id, port);
                     relay.handle_relay_port(now, id, opened);

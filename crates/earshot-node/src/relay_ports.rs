@@ -30,6 +30,10 @@ pub(crate) struct RelayGround {
     pub(crate) public: Option<IpAddr>,
 }
 
+/// Numbers drawn for an even port. Our choice: with half of all ports taken, one in 10^9 that ask
+/// gets none.
+const EVEN_TRIES: u8 = 15;
+
 /// All relay ports of the process.
 pub(crate) struct RelayPorts {
     ground: RelayGround,
@@ -58,7 +62,7 @@ impl RelayPorts {
 
     pub(crate) fn order(&mut self, who: ResidentId, id: RelayPortId, order: RelayPortOrder) {
         match order {
-            RelayPortOrder::Open { ipv6 } => self.open(who, id, ipv6),
+            RelayPortOrder::Open { ipv6, even } => self.open(who, id, ipv6, even),
             RelayPortOrder::Send(transmit) => self.send(who, id, &transmit),
             RelayPortOrder::Close => {
                 self.open.remove(&(who, id));
@@ -76,10 +80,10 @@ impl RelayPorts {
         self.open.retain(|(owner, _), _| *owner != who);
     }
 
-    fn open(&mut self, who: ResidentId, id: RelayPortId, ipv6: bool) {
+    fn open(&mut self, who: ResidentId, id: RelayPortId, ipv6: bool, even: bool) {
         let to_loop = self.to_loop.clone();
         let tell = move |news| News::RelayPort(who, id, news);
-        let (socket, task) = match self.bind(ipv6) {
+        let (socket, task) = match self.bind(ipv6, even) {
             Ok((socket, seen)) => {
                 let socket = Arc::new(socket);
                 let task = tokio::spawn(serve(Arc::clone(&socket), seen, to_loop, tell));
@@ -103,14 +107,14 @@ impl RelayPorts {
     }
 
     /// A socket and the address that others see it at.
-    fn bind(&mut self, ipv6: bool) -> io::Result<(UdpSocket, SocketAddr)> {
+    fn bind(&mut self, ipv6: bool, even: bool) -> io::Result<(UdpSocket, SocketAddr)> {
         let ip = match self.ground.listen {
             ip if ip.is_unspecified() && ipv6 => Ipv6Addr::UNSPECIFIED.into(),
             ip if ip.is_unspecified() => Ipv4Addr::UNSPECIFIED.into(),
             ip if ip.is_ipv6() == ipv6 => ip,
             _ => return Err(io::ErrorKind::AddrNotAvailable.into()),
         };
-        let socket = self.bind_to(ip)?;
+        let socket = self.bind_to(ip, even)?;
         let port = socket.local_addr()?.port();
         let seen = match self.ground.public.filter(|public| public.is_ipv6() == ipv6) {
             Some(public) => public,
@@ -120,9 +124,9 @@ impl RelayPorts {
         Ok((socket, SocketAddr::new(seen, port)))
     }
 
-    fn bind_to(&mut self, ip: IpAddr) -> io::Result<UdpSocket> {
+    fn bind_to(&mut self, ip: IpAddr, even: bool) -> io::Result<UdpSocket> {
         let Some(ports) = self.ground.ports.clone() else {
-            return udp(SocketAddr::new(ip, 0));
+            return if even { bind_to_even(ip) } else { udp(SocketAddr::new(ip, 0)) };
         };
         let count = u32::from(ports.end().saturating_sub(*ports.start())) + 1;
         let mut last = io::ErrorKind::AddrInUse.into();
@@ -131,6 +135,9 @@ impl RelayPorts {
             self.turn = self.turn.wrapping_add(1);
             let port = u16::try_from(u32::from(*ports.start()) + offset)
                 .expect("start + offset stays within the range, and its end is a u16");
+            if even && port % 2 == 1 {
+                continue;
+            }
             match udp(SocketAddr::new(ip, port)) {
                 Ok(socket) => return Ok(socket),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
@@ -139,6 +146,23 @@ impl RelayPorts {
         }
         Err(last)
     }
+}
+
+/// The system draws a number; of an odd one the even neighbour is tried.
+fn bind_to_even(ip: IpAddr) -> io::Result<UdpSocket> {
+    let mut last = io::ErrorKind::AddrInUse.into();
+    for _ in 0..EVEN_TRIES {
+        let drawn = udp(SocketAddr::new(ip, 0))?;
+        let port = drawn.local_addr()?.port();
+        if port.is_multiple_of(2) {
+            return Ok(drawn);
+        }
+        match udp(SocketAddr::new(ip, port - 1)) {
+            Ok(neighbour) => return Ok(neighbour),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 async fn serve(

@@ -304,6 +304,8 @@ pub enum RelayPortOrder {
     Open {
         /// IPv6 instead of IPv4.
         ipv6: bool,
+        /// Its number must be even (EVEN-PORT, RFC 8656).
+        even: bool,
     },
     /// Send from it.
     Send(Transmit),

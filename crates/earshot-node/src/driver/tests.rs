@@ -247,7 +247,7 @@ async fn a_relay_port_sends_receives_and_closes() {
     let peer = UdpSocket::bind("127.0.0.1:0").await.expect("loopback has a free port");
     let peer_address = peer.local_addr().expect("it is bound");
     let id = RelayPortId(3);
-    relay.order([Output::RelayPort(id, RelayPortOrder::Open { ipv6: false })]).await;
+    relay.order([Output::RelayPort(id, RelayPortOrder::Open { ipv6: false, even: false })]).await;
     let Heard::Opened(opened, address) = relay.hears().await else { panic!("not opened") };
     assert_eq!(opened, id);
     let transmit = Transmit { to: peer_address, bytes: b"there".to_vec() };
@@ -278,7 +278,8 @@ async fn relay_ports_stay_within_their_range() {
     settings.relay_ports = Some(range.clone());
     settings.public = Some(([203, 0, 113, 9], 4).into());
     let mut relay = Stage::with(settings, &[]).await;
-    let open = |id| Output::RelayPort(RelayPortId(id), RelayPortOrder::Open { ipv6: false });
+    let order = RelayPortOrder::Open { ipv6: false, even: false };
+    let open = |id| Output::RelayPort(RelayPortId(id), order.clone());
     relay.order([open(0), open(1), open(2)]).await;
     let mut seen = Vec::<SocketAddr>::new();
     let mut refused = 0;
@@ -297,6 +298,22 @@ async fn relay_ports_stay_within_their_range() {
         seen.iter().all(|address| address.ip() == std::net::Ipv4Addr::new(203, 0, 113, 9)),
         "as others see it"
     );
+}
+
+#[tokio::test]
+async fn a_relay_port_that_must_be_even_is() {
+    let range = 40_001..=40_400;
+    for ports in [None, Some(range)] {
+        let mut settings = on_loopback();
+        settings.relay_ports = ports;
+        let mut relay = Stage::with(settings, &[]).await;
+        for id in 0..64 {
+            let order = RelayPortOrder::Open { ipv6: false, even: true };
+            relay.order([Output::RelayPort(RelayPortId(id), order)]).await;
+            let Heard::Opened(_, address) = relay.hears().await else { panic!("not opened") };
+            assert_eq!(address.port() % 2, 0);
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Making an allocation: Allocate, the relay port that it waits for, and its answer.
 //!
-//! Source: RFC 8656, section 7. An even port (EVEN-PORT, for RTP of old) is had by drawing until
-//! one is even.
+//! Source: RFC 8656, section 7. Whoever opens ports knows how to find an even one (EVEN-PORT, for
+//! RTP of old); an odd one is not taken for it.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -23,8 +23,6 @@ use crate::time::UnixTime;
 
 /// How long opening a relay port may take. Our choice: it is one system call.
 const OPEN_PATIENCE: Duration = Duration::from_secs(5);
-/// Ports drawn again for one that must be even: one in 512 that ask so gets none.
-const EVEN_TRIES: u8 = 8;
 
 impl Relay {
     /// Allocate, RFC 8656 section 7.2. The answer comes when the port is open: [`None`].
@@ -73,7 +71,7 @@ impl Relay {
         self.by_client.insert(from, key);
         self.deadlines.insert((now + OPEN_PATIENCE, key));
         self.counters.allocations = self.allocations.len() as u32;
-        let order = RelayPortOrder::Open { ipv6: wish.ipv6 };
+        let order = RelayPortOrder::Open { ipv6: wish.ipv6, even: wish.even };
         self.out.push_back(RelayOutput::RelayPort(RelayPortId(key.0), order));
         Ok(None)
     }
@@ -111,8 +109,7 @@ impl Relay {
         if !is_served {
             return Err(Problem::FamilyNotSupported);
         }
-        let tries = if even.is_some() { EVEN_TRIES } else { 0 };
-        Ok(Wish { ipv6, both: both.is_some(), even: even.is_some(), tries })
+        Ok(Wish { ipv6, both: both.is_some(), even: even.is_some() })
     }
 
     /// The relay port is open: the allocation lives, and the client is told.
@@ -123,20 +120,10 @@ impl Relay {
         if allocation.relayed.is_some() {
             return;
         }
-        let wish = &mut allocation.wish;
-        if is_taken || address.is_ipv6() != wish.ipv6 {
+        let wish = allocation.wish;
+        let is_odd = address.port() % 2 == 1;
+        if is_taken || address.is_ipv6() != wish.ipv6 || (wish.even && is_odd) {
             return self.not_opened(key);
-        }
-        if wish.even && address.port() % 2 == 1 {
-            if wish.tries == 0 {
-                return self.not_opened(key);
-            }
-            wish.tries -= 1;
-            let again = RelayPortOrder::Open { ipv6: wish.ipv6 };
-            for order in [RelayPortOrder::Close, again] {
-                self.out.push_back(RelayOutput::RelayPort(RelayPortId(key.0), order));
-            }
-            return;
         }
         self.deadlines.remove(&(allocation.expires, key));
         allocation.relayed = Some(address);

@@ -60,8 +60,6 @@ pub(super) struct Wish {
     /// Also an IPv6 one, which it does not get: RFC 8656, section 7.2.
     pub(super) both: bool,
     pub(super) even: bool,
-    /// How often one may still be drawn again because it is not even.
-    pub(super) tries: u8,
 }
 
 /// Whom an allocation may talk to.

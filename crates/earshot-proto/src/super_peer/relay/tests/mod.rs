@@ -128,8 +128,9 @@ impl Stage {
                     self.relayed.push(transmit);
                 }
                 RelayOutput::RelayPort(port, RelayPortOrder::Close) => self.closed.push(port),
-                RelayOutput::RelayPort(port, RelayPortOrder::Open { ipv6 }) => {
+                RelayOutput::RelayPort(port, RelayPortOrder::Open { ipv6, even }) => {
                     if self.opens_by_itself {
+                        self.next_port += u16::from(even) * (self.next_port % 2);
                         self.open(port, ipv6);
                     } else {
                         self.orders.push(port);

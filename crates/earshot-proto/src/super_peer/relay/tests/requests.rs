@@ -170,27 +170,25 @@ fn what_cannot_be_had_is_refused_by_its_own_code() {
 }
 
 #[test]
-fn an_even_port_is_drawn_for_until_it_is_had_or_given_up() {
+fn an_even_port_is_asked_for_and_an_odd_one_not_taken_for_it() {
     let mut stage = Stage::new();
     let even: StunAttribute = EvenPort::new(false).into();
     let mut alice = stage.client("alice", "203.0.113.5:4000");
     stage.next_port = 49_153;
     let answer = stage.ask(&mut alice, methods::ALLOCATE, &[udp(), even.clone()]);
     assert_eq!(relayed_address(&answer).port(), 49_154);
-    assert_eq!(stage.closed.len(), 1);
 
     stage.opens_by_itself = false;
     let mut bob = stage.client("bob", "203.0.113.6:4000");
     let first = stage.ask_once(&mut bob, methods::ALLOCATE, &[udp()]).unwrap();
     bob.nonce = first.get::<Nonce>().unwrap().as_nonce().unwrap().as_str().to_owned();
     assert!(stage.ask_once(&mut bob, methods::ALLOCATE, &[udp(), even]).is_none());
-    while let Some(port) = stage.orders.pop() {
-        stage.next_port = 49_155;
-        stage.open(port, false);
-        stage.drain();
-    }
+    let port = stage.orders.pop().unwrap();
+    stage.next_port = 49_155;
+    stage.open(port, false);
+    stage.drain();
     assert_eq!(code(&decode(&stage.sent.pop().unwrap().bytes)), Some(508));
-    assert_eq!((stage.closed.len(), stage.relay.counters().allocations), (1 + 9, 1));
+    assert_eq!((stage.closed.len(), stage.relay.counters().allocations), (1, 1));
 }
 
 #[test]
