@@ -13,7 +13,7 @@ use earshot_audio::codec::EncoderSettings;
 use earshot_audio::device::{DeviceError, Microphone, Speaker, sidecar_path};
 use earshot_audio::enhance::EnhanceSettings;
 use earshot_audio::frame::FrameLength;
-use earshot_audio::sender::StreamStart;
+use earshot_audio::sender::{StreamStart, VoicePacket};
 use earshot_audio::session::{OpenError, VoiceSession, VoiceSettings, VoiceStats};
 use support::{Scratch, voice};
 
@@ -158,11 +158,28 @@ fn before_the_start_and_while_held_nothing_is_sent() {
     let first = packets.recv_timeout(PATIENCE).unwrap();
     assert_eq!((first.sequence, first.timestamp), (65_530, 4_294_900_000));
     session.set_held(true);
-    while packets.recv_timeout(Duration::from_millis(100)).is_ok() {}
+    // What the voice thread hears of, it hears of after it obeyed.
+    has_heard(&session, &first, 1);
+    let sent_before = packets.try_iter().count();
+    let quiet = Duration::from_millis(100);
+    assert_eq!(packets.recv_timeout(quiet), Err(mpsc::RecvTimeoutError::Timeout));
+    has_heard(&session, &first, 2);
     session.set_held(false);
     let again = packets.recv_timeout(PATIENCE).unwrap();
     assert!(again.marker);
+    assert_eq!(again.sequence, first.sequence.wrapping_add(sent_before as u16 + 1));
     assert!(again.timestamp.wrapping_sub(first.timestamp) > 4_800, "time ran on");
+}
+
+/// Gives the session its `nth` packet and waits until it was taken.
+fn has_heard(session: &VoiceSession, packet: &VoicePacket, nth: u16) {
+    let sequence = packet.sequence.wrapping_add(nth);
+    session.push(Instant::now(), VoicePacket { sequence, ..packet.clone() });
+    let began = Instant::now();
+    while session.stats().received.received < u64::from(nth) {
+        assert!(began.elapsed() < PATIENCE, "packet {nth} was not taken");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
