@@ -73,8 +73,8 @@ pub(super) fn files(tree: &Tree) -> Result<Vec<Finding>, String> {
         });
         let paths: Vec<&str> = named.map(|file| file.path.as_str()).collect();
         if paths.len() > most {
-            let what = format!("{} is named in more than {most} files: {}", root, paths.join(", "));
-            findings.push(Finding::in_file(paths[0], what));
+            let what = format!("{root} is named in {} files, {most} are enough", paths.len());
+            findings.extend(paths.iter().map(|path| Finding::in_file(*path, &what)));
         }
     }
     Ok(findings)
