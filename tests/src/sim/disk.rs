@@ -1,7 +1,7 @@
 //! The disk of a host: in memory, with crash points.
 //!
-//! A record is safe when its `Saved` was answered. A crash before that keeps or loses it by lot, file
-//! by file: what was written to one file survives in order, of several files any may be ahead.
+//! A record is safe when its `Saved` was answered. A crash before that keeps or loses it by lot,
+//! file by file: what was written to one file survives in order, of several files any may be ahead.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

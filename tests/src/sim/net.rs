@@ -1,4 +1,5 @@
-//! Connections in memory: bytes in order, cut anywhere, late, or lost with the host at the other end.
+//! Connections in memory: bytes in order, cut anywhere, late, or lost with the host at the other
+//! end.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

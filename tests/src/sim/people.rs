@@ -304,8 +304,8 @@ impl World {
         self.spy.look_for(text);
     }
 
-    /// Where blind machines showed what they may not see; how many of their bytes were searched; how
-    /// often it was seen where it may be.
+    /// Where blind machines showed what they may not see; how many of their bytes were searched;
+    /// how often it was seen where it may be.
     #[must_use]
     pub fn watched(&self) -> (&[String], u64, u64) {
         (&self.spy.leaks, self.spy.searched, self.spy.seen)

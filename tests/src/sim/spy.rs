@@ -1,5 +1,5 @@
-//! The spy: looks at everything that leaves a super-peer or an authority for what nobody but the two
-//! who talk may read.
+//! The spy: looks at everything that leaves a super-peer or an authority for what nobody but the
+//! two who talk may read.
 //!
 //! Control: the sender's own disk must hold it, or the search itself is broken.
 

@@ -19,7 +19,8 @@ use super::world::World;
 /// How long the crowd may take to find itself again once everything is repaired. Our choice: the
 /// longest pause between two tries to find a home, and a refresh of presence.
 const RECOVERY: Duration = Duration::from_secs(240);
-/// Links of an ordinary peer in the end, at most: its home, the super-peers it visited, and devices.
+/// Links of an ordinary peer in the end, at most: its home, the super-peers it visited, and
+/// devices.
 const PEER_LINKS_MAX: usize = 1 + 32 + 32;
 
 /// What is to be run.

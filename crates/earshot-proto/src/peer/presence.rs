@@ -26,8 +26,8 @@ const GRANT_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How long buddies are still shown as they were when our home is lost. DESIGN 2.6: the lease of 15
 /// s.
 const LEASE: Duration = Duration::from_secs(15);
-/// First pause before somebody who went without a goodbye is looked for; it doubles. Our choice: a home
-/// that crashed is replaced and forgotten by its neighbours within it.
+/// First pause before somebody who went without a goodbye is looked for; it doubles. Our choice: a
+/// home that crashed is replaced and forgotten by its neighbours within it.
 const LOST_FIRST: Duration = Duration::from_secs(3);
 /// How often they are looked for: for about an hour, all told. Whoever comes back later tells us.
 const LOST_TRIES: u32 = 10;
@@ -39,10 +39,11 @@ pub(super) struct Presences {
     mood: Text<MOOD_MAX>,
     /// Last told by each device.
     devices: BTreeMap<Address, Told>,
-    /// We lost our home: since when, and until when buddies of whom nothing is heard since are still
-    /// shown as they were.
+    /// We lost our home: since when, and until when buddies of whom nothing is heard since are
+    /// still shown as they were.
     lease: Option<(Instant, Instant)>,
-    /// Buddies that went without a goodbye: they are looked for, in case only the way to them broke.
+    /// Buddies that went without a goodbye: they are looked for, in case only the way to them
+    /// broke.
     lost: BTreeMap<UserName, Lost>,
 }
 

@@ -289,8 +289,8 @@ impl SuperPeer {
         }
     }
 
-    /// Asks some member whom it knows. Members that enrolled at the same time, or while a part of the
-    /// network was cut off, hear of each other by this.
+    /// Asks some member whom it knows. Members that enrolled at the same time, or while a part of
+    /// the network was cut off, hear of each other by this.
     pub(super) fn gossip(&mut self, now: Instant) {
         let jitter = self.entropy.jitter.below(GOSSIP_EVERY.as_millis() as u64);
         self.gossip = Some(now + GOSSIP_EVERY / 2 + Duration::from_millis(jitter));

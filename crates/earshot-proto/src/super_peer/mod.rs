@@ -58,8 +58,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long after a change of membership registrations are put to their keepers anew. Our choice:
 /// several changes in a row (a restart, a split) cost one round.
 const SETTLE: Duration = Duration::from_millis(500);
-/// How long an answer from another super-peer is waited for: shorter than [`asks::PATIENCE`], so that
-/// a client for whom we ask hears of a failure while it still waits.
+/// How long an answer from another super-peer is waited for: shorter than [`asks::PATIENCE`], so
+/// that a client for whom we ask hears of a failure while it still waits.
 ///
 /// [`asks::PATIENCE`]: crate::asks::PATIENCE
 const ONWARD_PATIENCE: Duration = Duration::from_millis(2500);

@@ -102,8 +102,8 @@ macro_rules! cx {
 }
 
 impl Calls {
-    /// No calls yet. `secrets` is a stream of its own, split off the peer's; paths are numbered from
-    /// `first_path` on.
+    /// No calls yet. `secrets` is a stream of its own, split off the peer's; paths are numbered
+    /// from `first_path` on.
     #[must_use]
     pub fn new(
         me: Me,
