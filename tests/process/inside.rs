@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -55,11 +55,25 @@ fn remember(last: &mut VecDeque<Vec<u8>>, packet: &[u8]) {
     last.push_back(packet.to_vec());
 }
 
-type Shared = Arc<Mutex<Known>>;
-
-fn locked(known: &Shared) -> MutexGuard<'_, Known> {
-    known.lock().unwrap_or_else(PoisonError::into_inner)
+/// What the voice knows, and a bell for whoever waits until it knows more.
+#[derive(Default)]
+struct Ledger {
+    known: Mutex<Known>,
+    more: Condvar,
 }
+
+impl Ledger {
+    fn locked(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Known)) {
+        note(&mut self.locked());
+        self.more.notify_all();
+    }
+}
+
+type Shared = Arc<Ledger>;
 
 /// The voice of the test: speech through the product's encoder and seal.
 struct KnownVoice {
@@ -98,7 +112,7 @@ impl Voice for KnownVoice {
 impl KnownVoice {
     fn start(&mut self, path: PathHandle, keys: VoiceKeys) {
         for stream in [&keys.send, &keys.receive] {
-            locked(&self.known).keys.push(stream.key.to_vec());
+            self.known.note(|known| known.keys.push(stream.key.to_vec()));
         }
         let (sealer, mut opener) = keys.into_seals();
         let known = Arc::clone(&self.known);
@@ -113,10 +127,11 @@ impl KnownVoice {
 fn hear(known: &Shared, opener: &mut Opener, packet: &[u8]) {
     let mut opened = packet.to_vec();
     if let Ok(voice) = opener.open(&mut opened) {
-        let mut known = locked(known);
-        known.packets_heard += 1;
-        remember(&mut known.heard, voice.payload);
-        remember(&mut known.heard_sealed, packet);
+        known.note(|known| {
+            known.packets_heard += 1;
+            remember(&mut known.heard, voice.payload);
+            remember(&mut known.heard_sealed, packet);
+        });
     }
 }
 
@@ -131,12 +146,11 @@ fn speak(known: &Shared, path: &PathHandle, mut sealer: Sealer, closed: &Receive
         let stamp = Stamp { marker: packet.marker, timestamp: packet.timestamp };
         let mut sealed = Vec::new();
         sealer.seal(stamp, &packet.payload, &mut sealed).unwrap();
-        {
-            let mut known = locked(known);
+        known.note(|known| {
             known.packets_said += 1;
             remember(&mut known.said, &packet.payload);
             remember(&mut known.said_sealed, &sealed);
-        }
+        });
         next += FRAME;
         let over = closed.recv_timeout(next.saturating_duration_since(Instant::now()));
         let is_open = over == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
@@ -207,7 +221,7 @@ impl Inside {
 
     /// What its voice knows now.
     pub(crate) fn known(&self) -> Known {
-        locked(&self.known).clone()
+        self.known.locked().clone()
     }
 
     /// Asks and waits for the answer.
@@ -253,16 +267,11 @@ impl Inside {
 
     /// Waits until so many packets went each way.
     pub(crate) fn has_talked(&self, packets: usize) {
-        let deadline = Instant::now() + SOON;
-        loop {
-            let known = self.known();
-            if known.packets_said >= packets && known.packets_heard >= packets {
-                return;
-            }
-            let (said, heard) = (known.packets_said, known.packets_heard);
-            assert!(Instant::now() < deadline, "{said} packets said, {heard} heard");
-            std::thread::sleep(FRAME);
-        }
+        let too_few = |known: &mut Known| known.packets_said.min(known.packets_heard) < packets;
+        let waited = self.known.more.wait_timeout_while(self.known.locked(), SOON, too_few);
+        let (known, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (said, heard) = (known.packets_said, known.packets_heard);
+        assert!(said.min(heard) >= packets, "{said} packets said, {heard} heard");
     }
 }
 

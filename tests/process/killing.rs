@@ -42,7 +42,8 @@ impl Fate {
 fn doomed<T>(daemon: &Daemon, after: Duration, work: impl FnOnce() -> T) -> T {
     let done = std::thread::scope(|scope| {
         scope.spawn(|| {
-            std::thread::sleep(after);
+            // Its end is waited for, and so nobody is killed twice; mostly the time is up first.
+            let _ = daemon.wait_exit(after);
             daemon.kill();
         });
         work()
@@ -196,13 +197,15 @@ fn a_peer_that_is_killed_loses_nothing_that_it_acknowledged() {
     ledger.work(&alice, ledger.unsure.len());
     let deadline = Instant::now() + SOON;
     let arrived = loop {
+        let mark = bob.mark();
         let arrived = conversation(&bob, "alice", "text");
-        if ledger.written.iter().all(|text| arrived.contains_key(text)) {
+        let missing = ledger.written.iter().filter(|text| !arrived.contains_key(*text)).count();
+        if missing == 0 {
             break arrived;
         }
-        let missing = ledger.written.iter().filter(|text| !arrived.contains_key(*text)).count();
-        assert!(Instant::now() < deadline, "{missing} messages are still on their way");
-        std::thread::sleep(Duration::from_millis(100));
+        let left = deadline.saturating_duration_since(Instant::now());
+        let more = bob.wait_event(mark, left, "message", |event| event["type"] == "messageChanged");
+        assert!(more.is_ok(), "{missing} messages are still on their way");
     };
     assert!(arrived.values().all(|times| *times == 1), "{arrived:?}");
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod certificates;
 mod full_disk;
 mod inside;
 mod killing;
@@ -9,6 +10,7 @@ mod leaving;
 mod people;
 mod rpc;
 mod secrecy;
+mod sound;
 mod starting;
 mod strangers;
 mod world;

@@ -12,6 +12,7 @@ mod launch;
 pub mod memory;
 pub mod own_network;
 mod scratch;
+mod sound_server;
 mod transcript;
 mod trouble;
 
@@ -22,6 +23,7 @@ pub use daemon::{Answer, Daemon};
 pub use inbox::{Heard, Mark};
 pub use launch::{Launch, Role};
 pub use scratch::Scratch;
+pub use sound_server::{Cards, SoundServer};
 pub use trouble::{Refusal, Trouble};
 
 /// The variable that names the `earshotd` to try.

@@ -1,9 +1,9 @@
-//! A machine of a test: it knocks at a super-peer with a certificate of its choice.
+//! A machine of a test: it knocks at a super-peer with a certificate of its choice, in the
+//! simulated world or over real links.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use earshot_proto::entropy::Entropy;
 use earshot_proto::port::{Input, LinkId, Machine, Output, Service, WaitReason};
@@ -15,23 +15,24 @@ use earshot_proto::wire::certificate::{Chain, VerifyKey};
 use earshot_proto::wire::directory::Directory;
 use earshot_proto::wire::invite::Door;
 
-use super::world::DAWN;
-
 /// How an intruder was received.
 #[derive(Clone, Default)]
-pub struct Reception(Rc<RefCell<Option<bool>>>);
+pub struct Reception(Arc<(Mutex<Option<bool>>, Condvar)>);
 
 impl Reception {
-    /// Whether it is known by now.
+    /// Whether a question over the link was answered, if that is known within `patience` of real
+    /// time; the simulated world needs none.
     #[must_use]
-    pub fn is_known(&self) -> bool {
-        self.0.borrow().is_some()
+    pub fn was_welcome(&self, patience: Duration) -> Option<bool> {
+        let (known, told) = &*self.0;
+        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = told.wait_timeout_while(known, patience, |known| known.is_none());
+        *known.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Whether a question over the link was answered.
-    #[must_use]
-    pub fn was_welcome(&self) -> bool {
-        *self.0.borrow() == Some(true)
+    fn tell(&self, welcome: bool) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(welcome);
+        self.0.1.notify_all();
     }
 }
 
@@ -40,19 +41,19 @@ pub struct Intruder {
     links: Links,
     link: LinkId,
     reception: Reception,
-    started: Instant,
+    started: (Instant, UnixTime),
     out: VecDeque<LinkNews>,
 }
 
 impl Intruder {
-    /// Knocks at `door` as the holder of `key`, showing `chain`.
+    /// Knocks at `door` as the holder of `key`, showing `chain`; `now` is both of its clocks.
     #[must_use]
     pub fn new(
         root: VerifyKey,
         key: &LinkKey,
         chain: Option<Chain>,
         door: Door,
-        now: Instant,
+        now: (Instant, UnixTime),
     ) -> (Self, Reception) {
         let secrets = Entropy::new([77; 32]).secrets;
         let mut links =
@@ -60,15 +61,15 @@ impl Intruder {
         if let Some(chain) = chain {
             links.certify(chain);
         }
-        let link = links.dial(now, door.address, Service::SuperPeer, Expect::Key(door.key));
-        links.send(now, link, 1, Directory::ListSuperPeers);
+        let link = links.dial(now.0, door.address, Service::SuperPeer, Expect::Key(door.key));
+        links.send(now.0, link, 1, Directory::ListSuperPeers);
         let reception = Reception::default();
         let out = VecDeque::new();
         (Self { links, link, reception: reception.clone(), started: now, out }, reception)
     }
 
     fn wall(&self, now: Instant) -> UnixTime {
-        DAWN.plus(now.saturating_duration_since(self.started))
+        self.started.1.plus(now.saturating_duration_since(self.started.0))
     }
 }
 
@@ -101,7 +102,7 @@ impl Machine for Intruder {
                 LinkNews::Frame(_) => true,
                 LinkNews::Closed(_) => false,
             };
-            self.reception.0.borrow_mut().get_or_insert(answered);
+            self.reception.tell(answered);
         }
     }
 
