@@ -87,9 +87,16 @@ fn an_expired_certificate_opens_nothing_until_it_is_renewed() {
 fn after_a_very_long_absence_the_password_logs_in_at_the_authority() {
     let mut world = World::new(35).network(1);
     world.person("alice");
+    world.person("bob");
+    world.befriend("alice", "bob");
+    world.say("alice", "bob", "I shall be away for a while.");
     world.crash("alice");
     world.run_for(70 * DAY);
     world.comes_back("alice", "alice");
+    // The same device, with its own files.
+    let buddies: Vec<_> = world.peer("alice").buddies().map(|view| view.user).collect();
+    assert_eq!(buddies, [user("bob")]);
+    assert_eq!(world.times_shown("alice", "I shall be away for a while."), 1);
 }
 
 #[test]

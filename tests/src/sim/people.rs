@@ -368,6 +368,18 @@ impl World {
         locked.open(&key, 0).map(|(vault, _)| vault).expect("the password is right")
     }
 
+    /// The buddy list files on a person's disk, newest first.
+    #[must_use]
+    pub fn lists_on_disk(&self, name: &str) -> Vec<Vec<u8>> {
+        self.machine(self.id(name)).disk.buddies.clone()
+    }
+
+    /// Puts other buddy list files there, as a thief or a failing disk would.
+    pub fn replace_lists(&mut self, name: &str, files: Vec<Vec<u8>>) {
+        let id = self.id(name);
+        self.machine_mut(id).disk.buddies = files;
+    }
+
     /// Whether that super-peer keeps a registration of that user.
     #[must_use]
     pub fn holds(&self, node: &str, name: &str) -> bool {

@@ -115,6 +115,19 @@ pub struct Session {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = "in the garden")]
     pub mood: Option<String>,
+    /// What was wrong with the buddy list on disk; absent when nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buddy_list: Option<ListFault>,
+}
+
+/// What was wrong with the buddy list on disk when its user logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ListFault {
+    /// The newest file is damaged: the one before it is used, and the last change may be missing.
+    LastGood,
+    /// No file was whole, signed here and new enough: it begins empty.
+    Refused,
 }
 
 /// How far a session is.

@@ -8,8 +8,8 @@ use earshot_proto::peer::call::reason::{By, End, EndReason};
 use earshot_proto::peer::call::signaling::SignalingCase;
 use earshot_proto::peer::call::view::{CallState, CallView, Direction};
 use earshot_proto::peer::command::{
-    BuddyView, Delivery, MessageView, NetworkView, Notice, PresenceView, SearchEnd, Shown,
-    SignedIn, Standing,
+    BuddyView, Delivery, ListFound, MessageView, NetworkView, Notice, PresenceView, SearchEnd,
+    Shown, SignedIn, Standing,
 };
 use earshot_proto::port::{PathFacts, PathKind, Service};
 use earshot_proto::time::UnixTime;
@@ -23,7 +23,7 @@ use crate::api::buddies::{
 };
 use crate::api::chat::{Conversation, Message, MessageState};
 use crate::api::events::Event;
-use crate::api::session::{LoggedIn, OwnPresence, Registered, Session, SessionState};
+use crate::api::session::{ListFault, LoggedIn, OwnPresence, Registered, Session, SessionState};
 use crate::api::{buddies, call as told, chat, network as net};
 use crate::calls;
 use crate::clock;
@@ -164,6 +164,11 @@ fn session_of(session: Option<&SignedIn>, more: Option<(bool, (Shown, &str))>) -
             Shown::Invisible => OwnPresence::Invisible,
         }),
         mood: shown.and_then(|(_, mood)| some(mood.to_owned())),
+        buddy_list: session.and_then(|s| match s.buddy_list {
+            ListFound::Whole => None,
+            ListFound::LastGood => Some(ListFault::LastGood),
+            ListFound::Refused => Some(ListFault::Refused),
+        }),
     }
 }
 

@@ -12,136 +12,25 @@ use crate::port::{LinkId, SaveFailure};
 use crate::secure::identity::{Keys, Use, open_signed, verify_chain};
 use crate::secure::links::Who;
 use crate::secure::local_vault::{
-    Counters, FilesKey, LocalVault, LocalVaultClosed, LockedVault, NewLock, VaultLock,
+    Counters, FilesKey, LocalVault, LocalVaultClosed, NewLock, VaultLock,
 };
 use crate::secure::password::{
     ExportKey, LoginStart, Password, PasswordFailure, RegistrationStart, Work, Worked,
 };
 use crate::secure::recovery_key::RecoveryKey;
 use crate::secure::vault::Vault;
-use crate::time::UnixTime;
 use crate::wire::bounded::{List, Text};
-use crate::wire::certificate::{Chain, DeviceList, ListedDevice, Signed, Subject};
+use crate::wire::certificate::{DeviceList, ListedDevice, Signed, Subject};
 use crate::wire::login::{DISPLAY_NAME_MAX, Login, Refusal, SealedVault};
-use crate::wire::sealed::buddy::ContactKey;
 
 use super::command::Failure;
 use super::session::{Session, contact_key};
+use super::signing::{Certified, Kept, Purpose, SigningIn, Step};
 use super::{OnSaved, Peer, Record};
 
 /// How long registering or logging in may take before it is given up, the stretching aside. Our
 /// choice: three slow handshakes.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A registration or a login under way.
-pub(super) struct SigningIn {
-    ask: u64,
-    user: UserName,
-    password: Password,
-    purpose: Purpose,
-    pub(super) step: Step,
-    deadline: Instant,
-    keys: Option<Keys>,
-    device: DeviceId,
-    pub(super) tried: usize,
-    /// How far our clock is ahead of somebody's who could not be believed because of it.
-    pub(super) clock_off_ms: Option<i64>,
-    recovery: Option<RecoveryKey>,
-    /// When the computation under way was handed out.
-    computing_since: Instant,
-    /// Time spent computing so far.
-    stretched: Duration,
-}
-
-enum Purpose {
-    Register { display_name: Text<DISPLAY_NAME_MAX> },
-    Login,
-}
-
-pub(super) enum Step {
-    /// The vault on disk: the password is being stretched.
-    Unlock(Box<LockedVault>),
-    /// Asking super-peers where the authority is.
-    FindAuthority {
-        link: LinkId,
-    },
-    /// Dialling it.
-    Dial {
-        link: LinkId,
-    },
-    RegisterOffer {
-        link: LinkId,
-        start: Box<RegistrationStart>,
-    },
-    Register {
-        link: LinkId,
-    },
-    LoginOffer {
-        link: LinkId,
-        start: Box<LoginStart>,
-    },
-    Login {
-        link: LinkId,
-    },
-    Account {
-        link: LinkId,
-        export: ExportKey,
-    },
-    Certify {
-        link: LinkId,
-        vault: Box<SealedVault>,
-        devices: Signed<DeviceList>,
-        seed: ContactKey,
-    },
-    /// Certified; the password is being stretched for the vault on disk.
-    Lock {
-        certified: Box<Certified>,
-        lock: NewLock,
-    },
-    /// Vault and history are being written.
-    Keep {
-        session: Box<Session>,
-        waiting: u8,
-    },
-}
-
-pub(super) struct Certified {
-    chain: Chain,
-    until: UnixTime,
-    vault: SealedVault,
-    devices: Signed<DeviceList>,
-    contact_key: ContactKey,
-}
-
-impl SigningIn {
-    /// When it is given up; stretching and writing take the time they take.
-    pub(super) const fn next_due(&self) -> Option<Instant> {
-        match self.step {
-            Step::Unlock(_) | Step::Register { .. } | Step::Login { .. } => None,
-            Step::Lock { .. } | Step::Keep { .. } => None,
-            Step::FindAuthority { .. }
-            | Step::Dial { .. }
-            | Step::RegisterOffer { .. }
-            | Step::LoginOffer { .. }
-            | Step::Account { .. }
-            | Step::Certify { .. } => Some(self.deadline),
-        }
-    }
-
-    pub(super) fn link(&self) -> Option<LinkId> {
-        match &self.step {
-            Step::FindAuthority { link }
-            | Step::Dial { link }
-            | Step::RegisterOffer { link, .. }
-            | Step::Register { link }
-            | Step::LoginOffer { link, .. }
-            | Step::Login { link }
-            | Step::Account { link, .. }
-            | Step::Certify { link, .. } => Some(*link),
-            Step::Unlock(_) | Step::Lock { .. } | Step::Keep { .. } => None,
-        }
-    }
-}
 
 impl Peer {
     /// The owner registers.
@@ -208,6 +97,7 @@ impl Peer {
             step,
             deadline,
             keys: None,
+            kept: None,
             device,
             tried: 0,
             clock_off_ms: None,
@@ -225,12 +115,16 @@ impl Peer {
         password: Password,
         purpose: Purpose,
     ) {
-        let keys = Keys::draw(&mut self.entropy.secrets);
-        self.links.become_holder(&keys.link, None);
-        let link = self.links.spare_id();
-        let step = Step::FindAuthority { link };
+        let step = Step::FindAuthority { link: self.links.spare_id() };
         let mut signing = self.signing(now, ask, user, password, purpose, step);
-        signing.keys = Some(keys);
+        signing.keys = Some(Keys::draw(&mut self.entropy.secrets));
+        self.ask_authority(now, signing);
+    }
+
+    fn ask_authority(&mut self, now: Instant, signing: SigningIn) {
+        if let Some(keys) = &signing.keys {
+            self.links.become_holder(&keys.link, None);
+        }
         self.signing_in = Some(signing);
         self.guest_doors = self.super_peers.by_hope(&mut self.entropy.jitter);
         self.guest_doors.reverse();
@@ -345,19 +239,21 @@ impl Peer {
             return self.disbelieved(signing);
         };
         let Some(keys) = &signing.keys else { return self.disbelieved(signing) };
-        let added = self.wall(now);
-        let new = ListedDevice { device: signing.device, keys: keys.public(), added };
-        let mut all = list.devices.into_vec();
-        all.push(new);
-        let Ok(devices) = List::new(all) else {
-            self.signing_in = Some(signing);
-            let max = crate::wire::certificate::DEVICES_MAX;
-            return self.sign_in_failed(Failure::TooMany { max });
+        let (device, keys) = (signing.device, keys.public());
+        let devices = if list.devices.iter().any(|d| d.device == device && d.keys == keys) {
+            devices.clone()
+        } else {
+            let mut all = list.devices.into_vec();
+            all.push(ListedDevice { device, keys, added: self.wall(now) });
+            let Ok(devices) = List::new(all) else {
+                self.signing_in = Some(signing);
+                let max = crate::wire::certificate::DEVICES_MAX;
+                return self.sign_in_failed(Failure::TooMany { max });
+            };
+            list = DeviceList { user: list.user, version: list.version + 1, devices };
+            secret.identity.sign(&list)
         };
-        list = DeviceList { user: list.user, version: list.version + 1, devices };
-        let devices = secret.identity.sign(&list);
         let seed = contact_key(&secret);
-        let device = signing.device;
         self.links.send(now, link, 1, Login::CertifyDevice { devices: devices.clone(), device });
         let step = Step::Certify { link, vault: Box::new(vault), devices, seed };
         self.signing_in = Some(SigningIn { step, ..signing });
@@ -447,10 +343,14 @@ impl Peer {
                 let session = self.session_of(now, vault, lock, until);
                 self.keep_session(signing, session, None);
             }
-            // Away for too long: the device is certified anew, as on a new machine.
+            // Away for too long: the authority certifies the device anew, after the password. It
+            // stays the same device, which opens its own files.
             Err(_) => {
-                let SigningIn { ask, user, password, purpose, .. } = signing;
-                self.sign_in_at_authority(now, ask, user, password, purpose);
+                let LocalVault { device, keys, contact_key, files, counters, .. } = vault;
+                let step = Step::FindAuthority { link: self.links.spare_id() };
+                let kept = Some(Kept { contact_key, files, counters });
+                let keys = Some(keys);
+                self.ask_authority(now, SigningIn { step, device, keys, kept, ..signing });
             }
         }
     }
@@ -480,6 +380,11 @@ impl Peer {
         if !ours {
             return self.disbelieved(signing);
         }
+        let kept = signing.kept.take().unwrap_or_else(|| Kept {
+            contact_key,
+            files: FilesKey::draw(&mut self.entropy.secrets),
+            counters: Counters::default(),
+        });
         let vault = LocalVault {
             root,
             user: signing.user.clone(),
@@ -488,9 +393,9 @@ impl Peer {
             chain,
             devices,
             vault,
-            contact_key,
-            files: FilesKey::draw(&mut self.entropy.secrets),
-            counters: Counters::default(),
+            contact_key: kept.contact_key,
+            files: kept.files,
+            counters: kept.counters,
         };
         let bytes = lock.seal(&vault, &mut self.entropy.secrets);
         let session = self.session_of(now, vault, lock, until);

@@ -10,8 +10,8 @@ use crate::secure::link::Expect;
 use crate::time::UnixTime;
 use crate::wire::directory::Directory;
 
-use super::account::Step;
 use super::command::Failure;
+use super::signing::Step;
 use super::{OnSaved, Peer, Record};
 
 impl Peer {

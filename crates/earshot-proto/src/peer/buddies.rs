@@ -19,7 +19,7 @@ use crate::wire::read_item;
 use crate::wire::sealed::buddy::{Buddy, ContactKey, GREETING_MAX};
 use crate::wire::sealed::own::Own;
 
-use super::command::{Answer, BuddyView, Failure, Notice, Standing};
+use super::command::{Answer, BuddyView, Failure, ListFound, Notice, Standing};
 use super::post::{Letter, Sender};
 use super::session::Session;
 use super::{OnSaved, Peer, Record};
@@ -459,31 +459,49 @@ impl Peer {
 
     fn save_list(&mut self, then: OnSaved) {
         let Some(session) = &mut self.session else { return };
-        session.vault.counters.buddy_list += 1;
-        let (list, counter) = (self.buddies.to_bytes(), session.vault.counters.buddy_list);
+        session.list_counter += 1;
+        let (list, counter) = (self.buddies.to_bytes(), session.list_counter);
         let (by, secrets) = (&session.vault.keys.sign, &mut self.entropy.secrets);
         let sealed = session.buddy_file.seal(&list, counter, by, secrets);
         // What is opened at the next login of this process.
         self.config.buddies.insert(0, sealed.clone());
         self.config.buddies.truncate(2);
-        self.save(Record::Buddies(sealed), then);
+        self.save(Record::Buddies(sealed), OnSaved::List(counter, Box::new(then)));
     }
 
-    /// Opens the newest buddy list file that is whole and ours.
+    /// The vault remembers how new the list must be at the next start; after the list, since a
+    /// crash between the two must not make the list look old.
+    pub(super) fn list_saved(&mut self, counter: u64) {
+        let Some(session) = &mut self.session else { return };
+        if counter > session.vault.counters.buddy_list {
+            session.vault.counters.buddy_list = counter;
+            self.save_vault();
+        }
+    }
+
+    /// Opens the newest buddy list file, or where that is damaged or gone the one before it. An
+    /// older one that was put back is refused: it might bring a blocked user back.
     pub(super) fn open_buddies(&mut self, session: &mut Session) {
         let by = session.vault.keys.sign.public();
+        let newest = session.vault.counters.buddy_list;
         for file in &self.config.buddies {
-            match session.buddy_file.open(file, 0, &by) {
-                Ok(opened) => {
-                    let counters = &mut session.vault.counters;
-                    counters.buddy_list = counters.buddy_list.max(opened.counter);
-                    if let Some(list) = Buddies::from_bytes(&opened.list) {
-                        self.buddies = list;
-                        return;
-                    }
+            let opened = session.buddy_file.open(file, newest.saturating_sub(1), &by);
+            let list = opened.as_ref().ok().and_then(|file| Buddies::from_bytes(&file.list));
+            match (opened, list) {
+                (Ok(opened), Some(list)) => {
+                    session.list_counter = newest.max(opened.counter);
+                    let is_newest = opened.counter >= newest;
+                    session.list_found =
+                        if is_newest { ListFound::Whole } else { ListFound::LastGood };
+                    self.buddies = list;
+                    return;
                 }
-                Err(why) => tracing::warn!(%why, "A buddy list file was passed over"),
+                (Ok(_), None) => tracing::warn!("A buddy list file is of a newer program"),
+                (Err(why), _) => tracing::warn!(%why, "A buddy list file was passed over"),
             }
+        }
+        if newest > 0 {
+            session.list_found = ListFound::Refused;
         }
     }
 

@@ -157,6 +157,19 @@ pub struct SignedIn {
     pub certificate_until: UnixTime,
     /// Set once, at registration: the recovery key, to be printed.
     pub recovery_key: Option<String>,
+    /// How the buddy list was found on disk.
+    pub buddy_list: ListFound,
+}
+
+/// How the buddy list was found on disk when its user logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListFound {
+    /// As it was left; or there was none yet.
+    Whole,
+    /// The newest file is damaged: the one before it is used, and the last change may be missing.
+    LastGood,
+    /// No file was whole, ours and new enough: it begins empty, and other devices may know it.
+    Refused,
 }
 
 /// The bad answer to a command.

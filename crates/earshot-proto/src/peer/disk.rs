@@ -64,6 +64,8 @@ pub enum Record {
 /// What follows when a record is on disk.
 pub(super) enum OnSaved {
     Nothing,
+    /// The buddy list of this counter is safe, and what follows of that.
+    List(u64, Box<OnSaved>),
     Answer(u64, Answer),
     Tell(u64, Answer, Box<Notice>),
     Outgoing(u64, Box<Outgoing>),
@@ -88,31 +90,47 @@ impl Peer {
     }
 
     pub(super) fn saved(&mut self, now: Instant, id: SaveId) {
-        match self.saves.remove(&id) {
-            Some(OnSaved::Answer(ask, answer)) => self.succeed(ask, answer),
-            Some(OnSaved::Tell(ask, answer, notice)) => {
+        if let Some(then) = self.saves.remove(&id) {
+            self.is_safe(now, then);
+        }
+    }
+
+    fn is_safe(&mut self, now: Instant, then: OnSaved) {
+        match then {
+            OnSaved::List(counter, then) => {
+                self.list_saved(counter);
+                self.is_safe(now, *then);
+            }
+            OnSaved::Answer(ask, answer) => self.succeed(ask, answer),
+            OnSaved::Tell(ask, answer, notice) => {
                 self.succeed(ask, answer);
                 self.tell(*notice);
             }
-            Some(OnSaved::Outgoing(ask, outgoing)) => self.outgoing_saved(now, ask, *outgoing),
-            Some(OnSaved::Incoming(from, view)) => self.incoming_saved(now, &from, *view),
-            Some(OnSaved::SignIn) => self.sign_in_saved(now),
-            Some(OnSaved::Nothing) | None => {}
+            OnSaved::Outgoing(ask, outgoing) => self.outgoing_saved(now, ask, *outgoing),
+            OnSaved::Incoming(from, view) => self.incoming_saved(now, &from, *view),
+            OnSaved::SignIn => self.sign_in_saved(now),
+            OnSaved::Nothing => {}
         }
     }
 
     pub(super) fn not_saved(&mut self, id: SaveId, why: SaveFailure) {
-        match self.saves.remove(&id) {
-            Some(OnSaved::Answer(ask, _) | OnSaved::Tell(ask, ..)) => {
+        let then = self.saves.remove(&id).unwrap_or(OnSaved::Nothing);
+        self.is_lost(then, why);
+    }
+
+    fn is_lost(&mut self, then: OnSaved, why: SaveFailure) {
+        match then {
+            OnSaved::List(_, then) => self.is_lost(*then, why),
+            OnSaved::Answer(ask, _) | OnSaved::Tell(ask, ..) => {
                 self.fail(ask, Failure::NotKept(why));
             }
-            Some(OnSaved::Outgoing(ask, outgoing)) => {
+            OnSaved::Outgoing(ask, outgoing) => {
                 self.outgoing_lost(&outgoing, why);
                 self.fail(ask, Failure::NotKept(why));
             }
-            Some(OnSaved::Incoming(_, view)) => self.incoming_lost(&view),
-            Some(OnSaved::SignIn) => self.sign_in_not_saved(why),
-            Some(OnSaved::Nothing) | None => {
+            OnSaved::Incoming(_, view) => self.incoming_lost(&view),
+            OnSaved::SignIn => self.sign_in_not_saved(why),
+            OnSaved::Nothing => {
                 tracing::warn!(?why, "A record could not be written to disk");
             }
         }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`command`] | the contract with the owner |
 //! | `account`, `authority_door` | registering and logging in |
+//! | `signing` | how far a registration or a login is |
 //! | `session` | somebody logged in: certificate, vault, leave |
 //! | `disk` | what is kept, and what follows when it is safe |
 //! | [`super_peers`] | the list of super-peers to knock at |
@@ -35,6 +36,7 @@ mod post;
 mod presence;
 pub mod search;
 mod session;
+mod signing;
 pub mod super_peers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -59,7 +61,6 @@ use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::{Door, Invite};
 use crate::wire::nat::Nat;
 
-use account::SigningIn;
 use buddies::Buddies;
 use call::Calls;
 use cards::Cards;
@@ -73,6 +74,7 @@ use post::{Letter, Post};
 use presence::Presences;
 use search::Searches;
 use session::Session;
+use signing::SigningIn;
 use super_peers::SuperPeers;
 
 /// What a peer is started with.

@@ -19,7 +19,7 @@ use crate::wire::forward::Address;
 use crate::wire::login::Login;
 use crate::wire::sealed::buddy::ContactKey;
 
-use super::command::{Answer, Failure, Notice, SignedIn};
+use super::command::{Answer, Failure, ListFound, Notice, SignedIn};
 use super::{OnSaved, Peer, Record};
 
 /// Pause before a failed renewal is tried again.
@@ -36,6 +36,10 @@ pub(super) struct Session {
     pub(super) until: UnixTime,
     /// Seals the buddy list.
     pub(super) buddy_file: BuddyFile,
+    /// Counter of the last buddy list sealed; the vault holds that of the last that is safe.
+    pub(super) list_counter: u64,
+    /// How the list was found.
+    pub(super) list_found: ListFound,
     renew_at: Instant,
     renewing: Option<LinkId>,
     last_word: UnixTime,
@@ -69,6 +73,7 @@ impl Session {
             display_name: self.vault.vault.display_name.as_str().to_owned(),
             certificate_until: self.until,
             recovery_key: None,
+            buddy_list: self.list_found,
         }
     }
 }
@@ -85,6 +90,8 @@ impl Peer {
         Session {
             address: Address { user: vault.user.clone(), device: vault.device },
             buddy_file: BuddyFile::new(vault.user.clone(), vault.files.buddy_list()),
+            list_counter: vault.counters.buddy_list,
+            list_found: ListFound::Whole,
             vault,
             lock,
             until,
@@ -103,8 +110,8 @@ impl Peer {
         stretched: Duration,
     ) {
         self.links.become_holder(&session.vault.keys.link, Some(session.vault.chain.clone()));
-        let signed_in = SignedIn { recovery_key: recovery, ..session.signed_in() };
         self.open_buddies(&mut session);
+        let signed_in = SignedIn { recovery_key: recovery, ..session.signed_in() };
         self.start_calls(&session);
         self.session = Some(session);
         self.succeed(ask, Answer::LoggedIn(signed_in.clone(), stretched));

@@ -61,7 +61,7 @@ pub struct Counters {
     /// Of the last registration at the keepers.
     #[n(0)]
     pub registration: u64,
-    /// Of the last buddy list sealed.
+    /// Of the last buddy list that is safe on disk.
     #[n(1)]
     pub buddy_list: u64,
 }
