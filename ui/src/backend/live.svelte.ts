@@ -101,6 +101,18 @@ export class Live {
     }
   }
 
+  /** Lists the sound devices of this computer; from then on the node tells when one comes or goes. */
+  async readDevices(): Promise<void> {
+    const devices = await this.#backend.call("audio.devices", {});
+    this.#change((world) => ({ ...world, devices, audio: devices.chosen }));
+  }
+
+  /** Chooses sound devices. No event tells of it, so the answer is what counts. */
+  async chooseDevices(set: Params<"audio.set">): Promise<void> {
+    const audio = await this.#backend.call("audio.set", set);
+    this.#change((world) => ({ ...world, audio }));
+  }
+
   #change(change: (world: World) => World): void {
     const { world } = this.#stream;
     if (world) this.#stream = { ...this.#stream, world: change(world) };

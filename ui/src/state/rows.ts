@@ -5,7 +5,15 @@ import type { Message } from "../backend/generated";
 export type Row =
   | { kind: "day"; id: string; at: number }
   | { kind: "unread"; id: string }
-  | { kind: "message"; id: string; message: Message; first: boolean; last: boolean };
+  | {
+      kind: "message";
+      id: string;
+      message: Message;
+      first: boolean;
+      last: boolean;
+      /** Whether its delivery is told: where it is another than that of the next. */
+      tells: boolean;
+    };
 
 /** Our choice: about as long as one thought takes. */
 const GROUP_MS = 3 * 60_000;
@@ -27,7 +35,8 @@ export function rows(messages: readonly Message[], unreadFrom?: string): Row[] {
     if (message.id === unreadFrom) out.push({ kind: "unread", id: "unread" });
     const first = !before || message.id === unreadFrom || !together(before, message);
     const last = !after || after.id === unreadFrom || !together(message, after);
-    out.push({ kind: "message", id: message.id, message, first, last });
+    const tells = last || after.state !== message.state;
+    out.push({ kind: "message", id: message.id, message, first, last, tells });
   });
   return out;
 }

@@ -9,11 +9,11 @@ import type {
   Conversation,
   Devices,
   Session,
-  Settings,
   Snapshot,
   Standing,
 } from "../backend/generated";
 import { type Search, searchEnded, searchFound } from "./searches";
+import { type Settings, whole } from "./settings";
 import { messageInThread, type Thread } from "./threads";
 
 export interface Levels {
@@ -28,6 +28,8 @@ export interface World {
   session: Session;
   network: Standing;
   settings: Settings;
+  /** What the file of the settings is called now, when it was found damaged. */
+  settingsSetAside?: string;
   audio: ChosenDevices;
   devices?: Devices;
   buddies: Readonly<Record<string, Buddy>>;
@@ -65,7 +67,8 @@ export function fromSnapshot(snapshot: Snapshot, before?: World): World {
     seq: snapshot.seq,
     session: snapshot.session,
     network: snapshot.network,
-    settings: snapshot.settings,
+    settings: whole(snapshot.settings),
+    settingsSetAside: snapshot.settingsSetAside,
     audio: snapshot.audio,
     devices: before?.devices,
     buddies: by(snapshot.buddies, (b) => b.user),
@@ -162,7 +165,7 @@ function change(world: World, event: BackendEvent): World {
     case "audioProblem":
       return problemChanged(world, event);
     case "settingsChanged":
-      return { ...world, settings: event.settings };
+      return { ...world, settings: whole(event.settings) };
     case "audioDevicesChanged":
       return { ...world, devices: event.devices, audio: event.devices.chosen };
   }

@@ -20,7 +20,7 @@ const RELAYED = {
 
 /** Who ends a call for each reason, and the facts that come with it. */
 export function endOf(reason: EndReason): End {
-  const by = (["declined", "busy"] as EndReason[]).includes(reason) ? "them" : reason === "cancelled" ? "me" : "network";
+  const by = (["declined", "busy", "cancelled"] as EndReason[]).includes(reason) ? "them" : "network";
   const facts: End["facts"] = {
     ...(["noAnswer", "notFound", "offline", "noPath", "signalingLost"].includes(reason) && { waitedMs: 45_000 }),
     ...(reason === "noPath" && { candidatesHere: 4, candidatesThere: 3 }),

@@ -41,7 +41,7 @@ export class MockBackend implements Backend {
   #searches = 0;
   #testing: (() => void) | undefined;
   #chosen = { microphone: "device:default", speaker: "device:default", ringer: "device:default" };
-  #settings: Settings = {
+  #settings: Required<Settings> = {
     appearance: "system",
     language: "system",
     notifyMessages: true,
