@@ -30,7 +30,7 @@ export class Desk {
   link = $state.raw<Link>();
   sheet = $state(false);
   width = $state(window.innerWidth);
-  listWidth = $state(remembered("listWidth", 320));
+  listWidth = $state(remembered("listWidth", 344));
   singleKeys = $state(remembered("singleKeys", true));
   toasts = $state.raw<{ id: number; text: string }[]>([]);
   /** The recovery key, from signing up until it was kept. */
