@@ -12,6 +12,8 @@ export default {
     "color-named": "never",
     "function-disallowed-list": colours,
     "selector-pseudo-class-no-unknown": [true, { ignorePseudoClasses: ["global"] }],
+    "import-notation": "string",
+    "selector-class-pattern": null,
     "no-descending-specificity": null,
     "declaration-empty-line-before": null,
     "custom-property-empty-line-before": null,

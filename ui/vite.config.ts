@@ -1,4 +1,3 @@
-/// <reference types="vitest/config" />
 // How the window is built: the product from index.html, the same window on the mock from mock.html.
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { svelteTesting } from "@testing-library/svelte/vite";

@@ -71,7 +71,7 @@ export const VIEWS = {
   "search-list": ["normal", search("ä")],
   "search-ask": ["normal", search("aino")],
   "search-found": ["normal", steps(search("aino"), contact("Look for"), see("Found in round"))],
-  "search-found-2": ["normal", steps(search("eino"), contact("Look for"), see("Found in round"))],
+  "search-found-2": ["normal", steps(search("eerik"), contact("Look for"), see("Found in round"))],
   "search-none": ["normal", steps(search("nobody-here"), contact("Look for"), see("Nobody in this network"))],
   "search-offline": ["offline", search("aino")],
   found: ["normal", steps(search("aino"), contact("Look for"), see("Found in round"), contact("Aino Mäkelä"))],
@@ -123,7 +123,14 @@ export async function settle(page) {
     await document.fonts.ready;
     const ends = document.getAnimations().filter((a) => a.effect?.getComputedTiming().iterations !== Infinity);
     await Promise.allSettled(ends.map((a) => a.finished));
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    // Quiet: for a few frames nothing is added, taken away or shown.
+    for (let quiet = 0, before = ""; quiet < 4; ) {
+      await new Promise((done) => requestAnimationFrame(done));
+      const hidden = document.querySelectorAll('[role="log"] [style*="visibility: hidden"]').length;
+      const now = `${document.querySelectorAll("*").length} ${document.querySelector('[role="log"]')?.scrollTop}`;
+      quiet = now === before && hidden === 0 ? quiet + 1 : 0;
+      before = now;
+    }
   });
 }
 

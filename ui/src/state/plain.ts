@@ -11,7 +11,7 @@ const LONG_LINES = 40;
 const STACKED = new RegExp(`(\\p{M}{${MARKS_MAX}})\\p{M}+`, "gu");
 const TURNING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 // Zero-width joiners stay: emoji families and several scripts are written with them.
-// eslint-disable-next-line no-control-regex
+ 
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u115f\u1160\u180e\u200b\u2028\u2029\u2060-\u2064\u3164\ufeff\uffa0]/g;
 
 export const clipMarks = (text: string): string => text.replace(STACKED, "$1");

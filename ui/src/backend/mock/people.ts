@@ -90,7 +90,7 @@ export const FAMILY: Person[] = [
 
 /** People who can be found in the network and are no buddies yet. */
 export const STRANGERS: Person[] = [
-  { user: "eino", displayName: "Eino Mäkelä", presence: "online" },
+  { user: "eerik", displayName: "Eerik Mäkelä", presence: "online" },
   { user: "aino", displayName: "Aino Mäkelä", presence: "offline" },
 ];
 
