@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod founding;
 mod full_disk;
 mod inside;
 mod killing;

@@ -1,6 +1,15 @@
 // What a node answers and tells: generated from the types in crates/earshot-node/src/api/ by
 // ./x bindings; do not edit. What is absent is omitted; `…Ms` are milliseconds.
 
+/** Light or dark. */
+export type Appearance =
+  /** As the system. */
+  | "system"
+  /** Light. */
+  | "light"
+  /** Dark. */
+  | "dark";
+
 /** Lists the sound devices of this computer. */
 export type AudioDevices = Record<string, never>;
 
@@ -182,6 +191,14 @@ export interface CallHangUp {
   callId: string;
 }
 
+/** Reads past calls again: the newest, or those before a call. */
+export interface CallHistory {
+  /** Only what is older than this call. */
+  before?: string;
+  /** How many at most; more than 500 are never given. */
+  limit: number;
+}
+
 /** Holds a call: neither side is heard. */
 export interface CallHold {
   /** The call. */
@@ -329,6 +346,8 @@ export interface ChosenDevices {
 
 /** A conversation in one line. */
 export interface Conversation {
+  /** The last message, its text cut to 200 characters. */
+  last?: Message;
   /** When the last message was written. */
   lastAt: number;
   /** Messages of theirs that were not marked as read. */
@@ -477,10 +496,21 @@ export type InviteProblem =
   /** Whole, but made by a program that this one does not understand. */
   | "unreadable";
 
+/** Whom an invite will serve, by the addresses of the super-peers in it. */
+export type InviteReach =
+  /** Programs on the same computer. */
+  | "thisComputer"
+  /** Computers on the same local network. */
+  | "localNetwork"
+  /** Whoever has the Internet, unless a firewall is before the super-peer. */
+  | "everywhere";
+
 /** An invite. */
 export interface Invited {
   /** As a link; short enough for a QR code. */
   invite: string;
+  /** Whom it will serve. */
+  reach: InviteReach;
 }
 
 /** The network that was joined. */
@@ -488,6 +518,15 @@ export interface Joined {
   /** The network. */
   network: Network;
 }
+
+/** A language of the window. */
+export type Language =
+  /** As the system, if we speak that; else English. */
+  | "system"
+  /** English. */
+  | "en"
+  /** Finnish. */
+  | "fi";
 
 /** What there is a limit of. */
 export type Limited =
@@ -606,6 +645,15 @@ export interface NetworkJoin {
   invite: string;
 }
 
+/**
+ * Founds a network and joins it. This process is its login authority and its first super-peer, now
+ * and whenever it runs again on this data directory.
+ */
+export interface NetworkStart {
+  /** The network's name, for people: at least one byte, at most 64 of UTF-8. */
+  name: string;
+}
+
 /** Tells how this node stands in its network. */
 export type NetworkStatus = Record<string, never>;
 
@@ -619,6 +667,32 @@ export type OwnPresence =
   | "doNotDisturb"
   /** There, but shown as offline. */
   | "invisible";
+
+/** A call that is over. */
+export interface PastCall {
+  /** Who or what ended it. */
+  by: EndedBy;
+  /** Whether it came or went. */
+  direction: Direction;
+  /** Its id. */
+  id: string;
+  /** The other one. */
+  peer: string;
+  /** Why it is over. */
+  reason: EndReason;
+  /** When it began to be made or to ring. */
+  startedAt: number;
+  /** How long they talked; absent when they did not. */
+  talkedMs?: number;
+}
+
+/** A page of past calls. */
+export interface PastCalls {
+  /** Newest first. */
+  calls: PastCall[];
+  /** Whether there are older ones. */
+  more: boolean;
+}
 
 /** How the sound of a call travels. */
 export interface Path {
@@ -706,6 +780,11 @@ export interface Register {
 export interface Registered {
   /** When this device's certificate ends. */
   certificateUntil: number;
+  /**
+   * The recovery key: the second way to the account when the password is forgotten. To be printed
+   * or written down; it is told this once and kept nowhere.
+   */
+  recoveryKey: string;
   /** The prepared name. */
   user: string;
 }
@@ -812,6 +891,53 @@ export type SessionState =
   /** Logged in, linked to a super-peer and findable. */
   | "online";
 
+/** What a person has set. */
+export interface Settings {
+  /** Light or dark. */
+  appearance?: Appearance;
+  /** Whether closing the window leaves Earshot in the tray. */
+  closeToTray?: boolean;
+  /** The language of the window. */
+  language?: Language;
+  /** Whether calls are notified. */
+  notifyCalls?: boolean;
+  /** Whether messages are notified. */
+  notifyMessages?: boolean;
+  /** Whether requests are notified. */
+  notifyRequests?: boolean;
+  /** How loud it rings, in percent. */
+  ringVolume?: number;
+  /** Whether notifications show the text of a message. */
+  showPreview?: boolean;
+  /** Whether there are sounds besides the voices. */
+  sounds?: boolean;
+}
+
+/** Tells the settings. */
+export type SettingsGet = Record<string, never>;
+
+/** Changes settings; what is absent stays as it is. */
+export interface SettingsSet {
+  /** Light or dark. */
+  appearance?: Appearance;
+  /** Whether closing the window leaves Earshot in the tray. */
+  closeToTray?: boolean;
+  /** The language of the window. */
+  language?: Language;
+  /** Whether calls are notified. */
+  notifyCalls?: boolean;
+  /** Whether messages are notified. */
+  notifyMessages?: boolean;
+  /** Whether requests are notified. */
+  notifyRequests?: boolean;
+  /** How loud it rings, in percent. */
+  ringVolume?: number;
+  /** Whether notifications show the text of a message. */
+  showPreview?: boolean;
+  /** Whether there are sounds besides the voices. */
+  sounds?: boolean;
+}
+
 /** One of the two sides of a call. */
 export type Side =
   /** We. */
@@ -846,6 +972,13 @@ export interface Snapshot {
   seq: number;
   /** Who is logged in. */
   session: Session;
+  /** What a person has set. */
+  settings: Settings;
+  /**
+   * The name that the file of the settings has now, where it was damaged when the process started:
+   * the settings are the usual ones then.
+   */
+  settingsSetAside?: string;
 }
 
 /** How this node stands in its network. */
@@ -871,6 +1004,11 @@ export type StateGet = Record<string, never>;
 
 /** What is asked and what answers it, by method. */
 export interface Methods {
+  /**
+   * Founds a network and joins it. This process is its login authority and its first super-peer,
+   * now and whenever it runs again on this data directory.
+   */
+  "network.start": { params: NetworkStart; result: Invited };
   /**
    * Joins the network of an invite. Whoever is in it already is told so again; a node joins one
    * network only.
@@ -941,10 +1079,16 @@ export interface Methods {
   "call.unmute": { params: CallUnmute; result: Done };
   /** Tells how well a call is heard. */
   "call.stats": { params: CallStatsOf; result: CallStats };
+  /** Reads past calls again: the newest, or those before a call. */
+  "call.history": { params: CallHistory; result: PastCalls };
   /** Lists the sound devices of this computer. */
   "audio.devices": { params: AudioDevices; result: Devices };
   /** Chooses sound devices; what is absent stays as it is. A running call goes over to them. */
   "audio.set": { params: AudioSet; result: ChosenDevices };
+  /** Tells the settings. */
+  "settings.get": { params: SettingsGet; result: Settings };
+  /** Changes settings; what is absent stays as it is. */
+  "settings.set": { params: SettingsSet; result: Settings };
 }
 
 /** What each event tells, by its type. */
@@ -985,6 +1129,11 @@ export interface Events {
   audioLevel: AudioLevel;
   /** Something is wrong with the sound, or right again. */
   audioProblem: AudioProblem;
+  /** The settings are others. */
+  settingsChanged: {
+    /** The settings now. */
+    settings: Settings;
+  };
 }
 
 /** What is known of each kind of failure, by its code. */

@@ -73,7 +73,10 @@ impl Contract {
     pub(super) fn uses(&self, name: &str) -> (usize, usize) {
         let rows = self.0["methods"].as_object().into_iter().flatten();
         let rows = rows.flat_map(|(_, row)| [&row["params"], &row["result"]]);
-        let whole = rows.chain(self.variants("Numbered")).filter(|schema| name_of(schema) == Some(name)).count();
+        let whole = rows
+            .chain(self.variants("Numbered"))
+            .filter(|schema| name_of(schema) == Some(name))
+            .count();
         (whole, self.0.to_string().matches(&format!("\"#/$defs/{name}\"")).count())
     }
 
