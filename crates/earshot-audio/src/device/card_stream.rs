@@ -22,7 +22,7 @@ use cpal::{BufferSize, Device, ErrorKind, Stream, StreamConfig};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::pace::Wake;
-use super::{DeviceError, Direction, list};
+use super::{DEFAULT_DEVICE, DeviceError, Direction, list};
 use crate::frame::SAMPLE_RATE_HZ;
 
 /// Frames per callback that we ask for when capturing. PulseAudio's record queue holds one such
@@ -115,10 +115,11 @@ impl<End: Send + 'static> Supervised<End> {
         let watched = Arc::clone(&signs);
         let attempt = move || {
             let device = list::find(&id, direction)?;
-            let shape = shape_of(&device, direction).map_err(|error| told(&id, &error))?;
+            let shape =
+                shape_of(&device, direction).map_err(|error| told(&id, direction, &error))?;
             let (stream, ring) =
-                build(device, shape, &watched).map_err(|error| told(&id, &error))?;
-            stream.play().map_err(|error| told(&id, &error))?;
+                build(device, shape, &watched).map_err(|error| told(&id, direction, &error))?;
+            stream.play().map_err(|error| told(&id, direction, &error))?;
             let _voice_thread_gone = line_to.send(Line { ring, shape });
             Ok(stream)
         };
@@ -314,12 +315,16 @@ fn note(signs: &Signs, error: &cpal::Error) {
     }
 }
 
-fn told(id: &str, error: &cpal::Error) -> DeviceError {
+fn told(id: &str, direction: Direction, error: &cpal::Error) -> DeviceError {
     let id = id.to_owned();
     let reason = error.to_string();
     #[expect(clippy::wildcard_enum_match_arm, reason = "cpal may add kinds at any time")]
     match error.kind() {
         ErrorKind::DeviceBusy => DeviceError::DeviceBusy { id },
+        // ALSA names a default where there is no card at all.
+        ErrorKind::DeviceNotAvailable if id == DEFAULT_DEVICE => {
+            DeviceError::NoDevice { direction }
+        }
         ErrorKind::DeviceNotAvailable => DeviceError::NoSuchDevice { id },
         ErrorKind::PermissionDenied => DeviceError::Forbidden { id },
         ErrorKind::HostUnavailable | ErrorKind::StreamInvalidated => {

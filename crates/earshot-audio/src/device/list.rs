@@ -48,7 +48,7 @@ pub fn devices() -> Devices {
             name: description.name().replace('_', " "),
             is_default: default.as_ref() == Some(&id),
         };
-        if description.supports_input() && !id.id().ends_with(".monitor") {
+        if description.supports_input() && is_microphone(&device) {
             found.microphones.push(entry(&default_input));
         }
         if description.supports_output() {
@@ -63,7 +63,7 @@ pub(crate) fn find(id: &str, direction: Direction) -> Result<Device, DeviceError
     if id == DEFAULT_DEVICE {
         let host = host()?;
         let device = match direction {
-            Direction::Capture => host.default_input_device(),
+            Direction::Capture => default_microphone(&host),
             Direction::Playback => host.default_output_device(),
         };
         return device.ok_or(DeviceError::NoDevice { direction });
@@ -72,6 +72,18 @@ pub(crate) fn find(id: &str, direction: Direction) -> Result<Device, DeviceError
     let device_id = DeviceId::from_str(id).map_err(|_| unknown())?;
     let host = open(device_id.host())?;
     host.device_by_id(&device_id).ok_or_else(unknown)
+}
+
+/// A server without microphones names the monitor of a loudspeaker as the default; then it is any
+/// microphone that there is.
+fn default_microphone(host: &Host) -> Option<Device> {
+    host.default_input_device()
+        .filter(is_microphone)
+        .or_else(|| host.input_devices().ok()?.find(is_microphone))
+}
+
+fn is_microphone(device: &Device) -> bool {
+    device.id().is_ok_and(|id| !id.id().ends_with(".monitor"))
 }
 
 fn host() -> Result<Host, DeviceError> {
