@@ -15,6 +15,7 @@ Element.prototype.scrollIntoView ??= () => {};
 Element.prototype.animate ??= (() => ({ finished: Promise.resolve(), cancel() {}, onfinish: null })) as never;
 Element.prototype.getAnimations ??= () => [];
 Element.prototype.hasPointerCapture ??= () => false;
+HTMLCanvasElement.prototype.getContext = () => null;
 window.matchMedia ??= ((query: string) => ({
   matches: false,
   media: query,
