@@ -242,10 +242,12 @@ impl Inside {
     /// The answer to what was asked last, if it comes before `deadline`.
     pub(crate) fn answer_until(&mut self, deadline: Instant) -> Option<Result<Answer, Failure>> {
         let ask = self.next_ask;
-        self.until(deadline, |notice| {
-            let Notice::Answer(number, result) = notice else { return None };
-            (*number == ask).then(|| (**result).clone())
-        })
+        let answers =
+            |notice: &Notice| matches!(notice, Notice::Answer(number, _) if *number == ask);
+        self.until(deadline, |notice| answers(notice).then_some(()))?;
+        let place = self.seen.iter().position(answers)?;
+        let Notice::Answer(_, result) = self.seen.remove(place) else { return None };
+        Some(*result)
     }
 
     /// The first notice since the start, come or still to come, that says what is wanted.

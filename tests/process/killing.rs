@@ -282,7 +282,7 @@ fn an_authority_that_is_killed_keeps_every_account_that_it_certified() {
                     let (user, password) = (user(&name), password());
                     inside.order(Command::Register { user, password, display_name });
                     match inside.answer_until(until) {
-                        Some(Ok(Answer::LoggedIn(..))) => certified.push(name),
+                        Some(Ok(Answer::Registered(..))) => certified.push(name),
                         None | Some(Err(Failure::AuthorityUnreachable)) => {}
                         other => panic!("{name}: {other:?}"),
                     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod certificates;
+mod founding;
 mod full_disk;
 mod inside;
 mod killing;

@@ -1,4 +1,5 @@
-//! `docs/rpc.md` and `docs/rpc.schema.json`, made from the types of the contract.
+//! `docs/rpc.md`, `docs/rpc.schema.json` and the window's TypeScript, made from the types of the
+//! contract.
 //!
 //! Source: INTERFACES 3. Invariant: the same types give the same bytes, and a test fails while a
 //! file is stale.
@@ -6,6 +7,7 @@
 mod example;
 mod page;
 mod schema;
+mod typescript;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,11 +15,15 @@ use std::path::{Path, PathBuf};
 use schema::Contract;
 
 /// The files, from the root of the tree, and what each must hold.
-fn files() -> [(&'static str, String); 2] {
+fn files() -> [(&'static str, String); 3] {
     let contract = Contract::new();
     let schema = serde_json::to_string_pretty(contract.document());
     let schema = schema.expect("JSON can be written") + "\n";
-    [("docs/rpc.md", page::write(&contract)), ("docs/rpc.schema.json", schema)]
+    [
+        ("docs/rpc.md", page::write(&contract)),
+        ("docs/rpc.schema.json", schema),
+        ("ui/src/backend/generated.ts", typescript::write(&contract)),
+    ]
 }
 
 fn root() -> PathBuf {
@@ -54,7 +60,10 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn write() -> u8 {
     for (file, text) in files() {
-        if let Err(error) = std::fs::write(root().join(file), text) {
+        let path = root().join(file);
+        let directory = path.parent().expect("a file of the tree lies in a directory");
+        let written = std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&path, text));
+        if let Err(error) = written {
             eprintln!("{file}: {error}");
             return 1;
         }

@@ -99,7 +99,9 @@ pub enum Joins {
 pub struct PeerOptions {
     /// The network to join; absent, the one that was joined, or none yet.
     pub invite: Option<Box<Invite>>,
-    /// Ranges that a relay may reach though they are banned.
+    /// The address to tell others, should it found a network.
+    pub public: Option<SocketAddr>,
+    /// Ranges that the relay of a network founded here may reach though they are banned.
     pub relay_allow: Vec<Range>,
 }
 
@@ -146,6 +148,7 @@ const fn flags(role: Role) -> &'static [(&'static str, &'static str)] {
             ("--data-dir", "D"),
             ("[--invite", "URI]"),
             ("[--listen", "IP:PORT]"),
+            ("[--public", "IP:PORT]"),
             ("--rpc", "stdio"),
             ("[--relay-allow", "CIDR]…"),
         ],
@@ -287,7 +290,11 @@ impl Given {
         if self.text("--rpc")?.as_deref() != Some("stdio") {
             return Err(wrong("--rpc stdio is missing"));
         }
-        Ok(PeerOptions { invite: self.invite()?, relay_allow: self.ranges()? })
+        Ok(PeerOptions {
+            invite: self.invite()?,
+            public: self.parsed("--public", "IP:PORT")?,
+            relay_allow: self.ranges()?,
+        })
     }
 
     fn take(&mut self, flag: &str) -> Option<OsString> {

@@ -63,7 +63,9 @@ impl Settings {
     }
 }
 
-/// Whether a machine gets the datagrams of the main port; the first that asks, of those housed.
+/// Whether a machine gets the datagrams of the main port; each that asks gets all, and passes over
+/// what is not for it: a peer the questions to the super-peer beside it, that one the answers to
+/// the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mail {
     /// It does.

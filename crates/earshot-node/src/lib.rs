@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 mod datagrams;
 pub mod driver;
+pub mod embedded;
 mod front_door;
 pub mod guests;
 mod links;

@@ -15,13 +15,13 @@ use tokio::task::JoinHandle;
 
 pub use lines::LINE_MAX;
 
-use crate::api::commands::{Command, method};
+use crate::api::commands::{Command, asked, method};
 use crate::api::errors::{ErrorCode, Limited};
 use crate::api::events::Events;
 use crate::api::ready::Role;
 use lines::{Line, Lines};
 use outbox::Outbox;
-use request::{Id, Refused, Request, bad_params};
+use request::{Id, Refused, Request};
 
 /// Questions that may wait for their answers at a time. Our choice: more than any window has under
 /// way.
@@ -111,11 +111,9 @@ impl<R: AsyncRead + Unpin> Rpc<R> {
     }
 
     fn ask(&self, request: Request<'_>) -> Option<Command> {
-        let asked = method(&request.method, self.role).ok_or(ErrorCode::UnknownMethod);
-        let asked = asked.and_then(|method| {
-            let params = request.params?;
-            (method.read)(params).map_err(|error| bad_params(&error))
-        });
+        let known = method(&request.method, self.role).ok_or(ErrorCode::UnknownMethod);
+        let params = known.and(request.params);
+        let asked = params.and_then(|params| asked(&request.method, self.role, params));
         let asked = asked.and_then(|asked| {
             let too_many = ErrorCode::TooMany { what: Limited::Questions, max: QUESTIONS_MAX };
             self.outbox.begin(QUESTIONS_MAX).then_some(asked).ok_or(too_many)

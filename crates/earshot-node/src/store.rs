@@ -4,3 +4,4 @@ pub mod authority;
 pub mod files;
 pub mod history;
 pub mod peer;
+pub mod preferences;

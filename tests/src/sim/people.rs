@@ -112,7 +112,9 @@ impl World {
     pub fn ask(&mut self, name: &str, command: Command) -> Result<Answer, Failure> {
         let ask = self.command(name, command);
         self.run_until(|w| w.owner(name).answers.contains_key(&ask), ANSWER);
-        self.owner(name).answers[&ask].clone()
+        let id = self.id(name);
+        let answer = self.machine_mut(id).owner.answers.remove(&ask);
+        answer.expect("it was there just now")
     }
 
     /// Looks into a living peer.

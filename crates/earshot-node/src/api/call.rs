@@ -10,6 +10,9 @@ use super::audio::AudioFault;
 use super::chat::Direction;
 use super::text::{Spelled, UnixMs};
 
+/// Past calls that a page may have. Our choice: as of messages.
+pub const PAST_CALLS_MAX: u32 = 500;
+
 /// Calls a buddy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -72,6 +75,50 @@ of_a_call! {
     CallUnmute,
     /// Tells how well a call is heard.
     CallStatsOf,
+}
+
+/// Reads past calls again: the newest, or those before a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CallHistory {
+    /// Only what is older than this call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Spelled<CallId>>,
+    /// How many at most; more than 500 are never given.
+    #[schemars(example = 50)]
+    pub limit: u32,
+}
+
+/// A page of past calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PastCalls {
+    /// Newest first.
+    pub calls: Vec<PastCall>,
+    /// Whether there are older ones.
+    pub more: bool,
+}
+
+/// A call that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PastCall {
+    /// Its id.
+    pub id: Spelled<CallId>,
+    /// The other one.
+    pub peer: Spelled<UserName>,
+    /// Whether it came or went.
+    pub direction: Direction,
+    /// When it began to be made or to ring.
+    pub started_at: UnixMs,
+    /// How long they talked; absent when they did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 61_000)]
+    pub talked_ms: Option<u64>,
+    /// Why it is over.
+    pub reason: EndReason,
+    /// Who or what ended it.
+    pub by: EndedBy,
 }
 
 /// A call.

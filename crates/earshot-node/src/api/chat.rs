@@ -12,6 +12,9 @@ pub const HISTORY_BYTES_MAX: usize = 960 * 1024;
 /// Messages that a page of history may have. Our choice: more than any window shows at once.
 pub const HISTORY_MAX: u32 = 500;
 
+/// Characters that a conversation shows of its last message. Our choice: more than a line has.
+pub const LAST_TEXT_MAX: usize = 200;
+
 /// Writes to a buddy. The message is safe on this computer when the result comes, and is delivered
 /// when it can be.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -166,6 +169,9 @@ pub struct Conversation {
     pub unread: u32,
     /// When the last message was written.
     pub last_at: UnixMs,
+    /// The last message, its text cut to 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Message>,
 }
 
 #[cfg(test)]

@@ -12,14 +12,19 @@ use super::buddies::{Buddies, Search, Searching};
 use super::buddies::{
     BuddiesAccept, BuddiesBlock, BuddiesDecline, BuddiesList, BuddiesRequest, BuddiesUnblock,
 };
-use super::call::{CallAccept, CallDecline, CallHangUp, CallHold, CallMute, CallResume};
-use super::call::{CallStart, CallStarted, CallStats, CallStatsOf, CallUnmute};
+use super::call::{CallAccept, CallDecline, CallHangUp, CallHistory, CallHold, CallMute};
+use super::call::{
+    CallResume, CallStart, CallStarted, CallStats, CallStatsOf, CallUnmute, PastCalls,
+};
 use super::chat::{ChatHistory, ChatMarkRead, ChatSend, ChatSent, History};
+use super::errors::ErrorCode;
 use super::failure::Failure;
-use super::network::{Invited, Joined, NetworkInvite, NetworkJoin, NetworkStatus, Standing};
+use super::network::Standing;
+use super::network::{Invited, Joined, NetworkInvite, NetworkJoin, NetworkStart, NetworkStatus};
 use super::ready::Role;
 use super::reply::Reply;
 use super::session::{LoggedIn, Login, Logout, PresenceSet, Register, Registered};
+use super::settings::{Settings, SettingsGet, SettingsSet};
 use super::snapshot::{Snapshot, StateGet};
 use super::super_peer::{Service, SuperPeerStatus};
 
@@ -64,6 +69,9 @@ pub struct Method {
     /// The schema of its result.
     pub answer: fn(&mut SchemaGenerator) -> Schema,
 }
+
+/// Longest description of what is wrong with a question, in bytes.
+const PROBLEM_MAX: usize = 200;
 
 /// Codes with which any method can be refused.
 pub const ALWAYS_POSSIBLE: &[&str] =
@@ -119,6 +127,7 @@ const SUPER_PEER: &[Role] = &[Role::SuperPeer, Role::Network];
 const MEMBERS: &[Role] = &[Role::Peer, Role::SuperPeer, Role::Network];
 
 methods! {
+    "network.start" PEER NetworkStart -> Invited [OtherNetwork TextEmpty TextTooLong AddressRefused DamagedData DataTooNew NotEnrolled AuthorityFailed AuthorityUnreachable WrongNetwork];
     "network.join" PEER NetworkJoin -> Joined [BadInvite OtherNetwork];
     "network.invite" MEMBERS NetworkInvite -> Invited [NoNetwork];
     "network.status" PEER NetworkStatus -> Standing [];
@@ -146,8 +155,11 @@ methods! {
     "call.mute" PEER CallMute -> Done [NoSuchCall WrongCallState];
     "call.unmute" PEER CallUnmute -> Done [NoSuchCall WrongCallState];
     "call.stats" PEER CallStatsOf -> CallStats [NoSuchCall WrongCallState];
+    "call.history" PEER CallHistory -> PastCalls [NotLoggedIn NoSuchCall];
     "audio.devices" PEER AudioDevices -> Devices [Audio];
     "audio.set" PEER AudioSet -> ChosenDevices [BadDevice Audio];
+    "settings.get" PEER SettingsGet -> Settings [];
+    "settings.set" PEER SettingsSet -> Settings [];
     "super_peer.status" SUPER_PEER SuperPeerStatus -> Service [];
 }
 
@@ -155,6 +167,22 @@ methods! {
 #[must_use]
 pub fn method(name: &str, role: Role) -> Option<&'static Method> {
     METHODS.iter().find(|method| method.name == name && method.roles.contains(&role))
+}
+
+/// Reads a question put to a node in this role.
+///
+/// # Errors
+/// [`ErrorCode::UnknownMethod`] and [`ErrorCode::BadParams`].
+pub fn asked(name: &str, role: Role, params: &str) -> Result<Asked, ErrorCode> {
+    let method = method(name, role).ok_or(ErrorCode::UnknownMethod)?;
+    let bad = |e: serde_json::Error| ErrorCode::BadParams { problem: brief(&e.to_string()) };
+    (method.read)(params).map_err(bad)
+}
+
+/// What serde says quotes what it met, which may be long.
+#[must_use]
+pub fn brief(problem: &str) -> String {
+    problem[..problem.floor_char_boundary(PROBLEM_MAX)].to_owned()
 }
 
 fn read<Q: Question + 'static>(params: &str) -> serde_json::Result<Asked> {

@@ -14,6 +14,7 @@ use super::call::{Call, CallStats};
 use super::chat::Message;
 use super::network::Standing;
 use super::session::Session;
+use super::settings::Settings;
 use super::text::UnixMs;
 
 /// Something changed.
@@ -56,6 +57,11 @@ pub enum Event {
     AudioLevel(AudioLevel),
     /// Something is wrong with the sound, or right again.
     AudioProblem(AudioProblem),
+    /// The settings are others.
+    SettingsChanged {
+        /// The settings now.
+        settings: Settings,
+    },
 }
 
 impl Event {
@@ -73,7 +79,8 @@ impl Event {
             | Self::SearchResult(_)
             | Self::SearchEnded(_)
             | Self::CallChanged { .. }
-            | Self::AudioProblem(_) => false,
+            | Self::AudioProblem(_)
+            | Self::SettingsChanged { .. } => false,
         }
     }
 }

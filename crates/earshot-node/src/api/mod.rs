@@ -29,6 +29,7 @@ pub mod network;
 pub mod ready;
 pub mod reply;
 pub mod session;
+pub mod settings;
 pub mod snapshot;
 pub mod super_peer;
 pub mod text;

@@ -1,13 +1,24 @@
-//! Networks: joining one, and how this node stands in it.
+//! Networks: founding and joining one, and how this node stands in it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use earshot_proto::ids::{NetworkId, NodeId};
 use earshot_proto::wire::certificate::{AgreeKey, VerifyKey};
+use earshot_proto::wire::invite::Invite;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::text::{Spelled, UnixMs};
+
+/// Founds a network and joins it. This process is its login authority and its first super-peer, now
+/// and whenever it runs again on this data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkStart {
+    /// The network's name, for people: at least one byte, at most 64 of UTF-8.
+    #[schemars(example = &"home")]
+    pub name: String,
+}
 
 /// Joins the network of an invite. Whoever is in it already is told so again; a node joins one
 /// network only.
@@ -39,6 +50,55 @@ pub struct Invited {
     /// As a link; short enough for a QR code.
     #[schemars(example = "earshot:pQBkaG9tZQ…")]
     pub invite: String,
+    /// Whom it will serve.
+    pub reach: InviteReach,
+}
+
+impl From<&Invite> for Invited {
+    fn from(invite: &Invite) -> Self {
+        let reach = InviteReach::of(invite.super_peers.iter().map(|door| door.address.ip()));
+        Self { invite: invite.to_uri(), reach }
+    }
+}
+
+/// Whom an invite will serve, by the addresses of the super-peers in it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum InviteReach {
+    /// Programs on the same computer.
+    ThisComputer,
+    /// Computers on the same local network.
+    LocalNetwork,
+    /// Whoever has the Internet, unless a firewall is before the super-peer.
+    Everywhere,
+}
+
+impl InviteReach {
+    /// The widest reach of these addresses.
+    fn of(addresses: impl Iterator<Item = IpAddr>) -> Self {
+        addresses.map(Self::of_one).max().unwrap_or(Self::ThisComputer)
+    }
+
+    fn of_one(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        let local = match address {
+            IpAddr::V4(v4) => {
+                // RFC 6598 too: shared by the customers of one provider.
+                let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+                v4.is_private() || v4.is_link_local() || shared
+            }
+            IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+        };
+        if address.is_loopback() || address.is_unspecified() {
+            Self::ThisComputer
+        } else if local {
+            Self::LocalNetwork
+        } else {
+            Self::Everywhere
+        }
+    }
 }
 
 /// Tells how this node stands in its network.
@@ -144,4 +204,28 @@ pub enum LinkKind {
     Authority,
     /// To a buddy, for the signaling of a call.
     Peer,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invite_serves_whom_its_widest_address_serves() {
+        let reach = |addresses: &[&str]| {
+            InviteReach::of(addresses.iter().map(|text| text.parse().expect("an address")))
+        };
+        for own in ["127.0.0.1", "::1", "0.0.0.0", "::ffff:127.0.0.1"] {
+            assert_eq!(reach(&[own]), InviteReach::ThisComputer, "{own}");
+        }
+        for near in
+            ["10.1.2.3", "192.168.1.7", "172.16.0.1", "169.254.1.1", "100.64.0.9", "fd00::1"]
+        {
+            assert_eq!(reach(&["127.0.0.1", near]), InviteReach::LocalNetwork, "{near}");
+        }
+        for far in ["192.0.2.7", "100.128.0.1", "2001:db8::1"] {
+            assert_eq!(reach(&["10.1.2.3", far]), InviteReach::Everywhere, "{far}");
+        }
+        assert_eq!(reach(&[]), InviteReach::ThisComputer);
+    }
 }

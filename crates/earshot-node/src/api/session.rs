@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::errors::ErrorCode;
-use super::text::{Password, Spelled, UnixMs};
+use super::text::{Password, RecoveryKey, Spelled, UnixMs};
 
 /// Makes an account at the network's login authority and logs this device in.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -23,13 +23,16 @@ pub struct Register {
 }
 
 /// The account was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Registered {
     /// The prepared name.
     pub user: Spelled<UserName>,
     /// When this device's certificate ends.
     pub certificate_until: UnixMs,
+    /// The recovery key: the second way to the account when the password is forgotten. To be
+    /// printed or written down; it is told this once and kept nowhere.
+    pub recovery_key: RecoveryKey,
 }
 
 /// Logs this device in. While the authority is away this works on a device that logged in before.

@@ -9,6 +9,7 @@ use super::call::Call;
 use super::chat::Conversation;
 use super::network::Standing;
 use super::session::Session;
+use super::settings::Settings;
 use super::text::UnixMs;
 
 /// Takes a picture of everything. Events with a higher `seq` than the picture's are changes to it.
@@ -37,4 +38,11 @@ pub struct Snapshot {
     pub calls: Vec<Call>,
     /// The sound devices that are used.
     pub audio: ChosenDevices,
+    /// What a person has set.
+    pub settings: Settings,
+    /// The name that the file of the settings has now, where it was damaged when the process
+    /// started: the settings are the usual ones then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "settings.damaged")]
+    pub settings_set_aside: Option<String>,
 }

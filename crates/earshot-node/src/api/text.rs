@@ -276,6 +276,52 @@ impl JsonSchema for Password {
     }
 }
 
+/// A recovery key on its way to paper. It is wiped when dropped, has no `Clone` and tells nothing
+/// when printed.
+#[derive(PartialEq, Eq)]
+pub struct RecoveryKey(Zeroizing<String>);
+
+impl RecoveryKey {
+    /// Takes a key over.
+    #[must_use]
+    pub const fn new(paper: Zeroizing<String>) -> Self {
+        Self(paper)
+    }
+}
+
+impl fmt::Debug for RecoveryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecoveryKey(..)")
+    }
+}
+
+impl Serialize for RecoveryKey {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for RecoveryKey {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(|paper| Self(Zeroizing::new(paper)))
+    }
+}
+
+impl JsonSchema for RecoveryKey {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RecoveryKey".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let example = "4N7Q-0R3E-9YVB-K2M8-1T5W-6HXC-ZP0D-J7AS";
+        json_schema!({ "type": "string", "examples": [example] })
+    }
+}
+
 /// Checks the length of a text that a client sent in `field`.
 ///
 /// # Errors

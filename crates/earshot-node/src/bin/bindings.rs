@@ -1,4 +1,5 @@
-//! Writes `docs/rpc.md` and `docs/rpc.schema.json`; with `--check` tells whether they are stale.
+//! Writes `docs/rpc.md`, `docs/rpc.schema.json` and the window's TypeScript; with `--check` tells
+//! whether they are stale.
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::example::example;
-use super::schema::{Contract, codes, name_of};
+use super::schema::{Contract, codes, name_of, required, what};
 use crate::api::commands::{ALWAYS_POSSIBLE, METHODS, Method};
 use crate::rpc::{LINE_MAX, QUESTIONS_MAX};
 
@@ -17,7 +17,7 @@ pub(super) fn write(contract: &Contract) -> String {
         page += &of_method(contract, method);
     }
     page += "\n## Events\n";
-    for event in contract.named("Numbered")["oneOf"].as_array().into_iter().flatten() {
+    for event in contract.variants("Numbered") {
         page += &of_event(contract, event);
     }
     page += &errors(contract);
@@ -109,7 +109,7 @@ sense. `error.code` is -32000 unless the table says another number.
 |---|---|---|
 "
     );
-    for code in contract.named("ErrorCode")["oneOf"].as_array().into_iter().flatten() {
+    for code in contract.variants("ErrorCode") {
         let name = code["properties"]["code"]["const"].as_str().unwrap_or_default();
         let facts = &code["properties"]["facts"];
         let fields = facts["properties"].as_object().into_iter().flatten();
@@ -171,8 +171,7 @@ fn fields(heading: &str, contract: &Contract, schema: &Value) -> String {
 
 /// What follows the name of a field that may be absent.
 fn mark(schema: &Value, field: &str) -> &'static str {
-    let required = schema["required"].as_array();
-    if required.is_some_and(|names| names.iter().any(|name| name == field)) { "" } else { "?" }
+    if required(schema, field) { "" } else { "?" }
 }
 
 /// The type of a field, in a word.
@@ -188,16 +187,6 @@ fn kind(schema: &Value) -> String {
         Some(name) => name.to_owned(),
         None => "object".to_owned(),
     }
-}
-
-/// What a schema is for, on one line.
-fn what(schema: &Value) -> String {
-    schema["description"]
-        .as_str()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// Codes of these variants, as a sentence lists them.

@@ -58,6 +58,11 @@ impl Contract {
         &self.0["$defs"][name]
     }
 
+    /// What a type of this name can be.
+    pub(super) fn variants(&self, name: &str) -> &[Value] {
+        self.named(name)["oneOf"].as_array().map_or(&[], Vec::as_slice)
+    }
+
     /// What a schema is: itself, or the type that it refers to.
     pub(super) fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
         name_of(schema).map_or(schema, |name| self.named(name))
@@ -68,8 +73,10 @@ impl Contract {
     pub(super) fn uses(&self, name: &str) -> (usize, usize) {
         let rows = self.0["methods"].as_object().into_iter().flatten();
         let rows = rows.flat_map(|(_, row)| [&row["params"], &row["result"]]);
-        let events = self.named("Numbered")["oneOf"].as_array().into_iter().flatten();
-        let whole = rows.chain(events).filter(|schema| name_of(schema) == Some(name)).count();
+        let whole = rows
+            .chain(self.variants("Numbered"))
+            .filter(|schema| name_of(schema) == Some(name))
+            .count();
         (whole, self.0.to_string().matches(&format!("\"#/$defs/{name}\"")).count())
     }
 
@@ -82,6 +89,18 @@ impl Contract {
 /// The name of the type that a schema refers to.
 pub(super) fn name_of(schema: &Value) -> Option<&str> {
     schema["$ref"].as_str()?.strip_prefix("#/$defs/")
+}
+
+/// Whether an object always has that field.
+pub(super) fn required(schema: &Value, field: &str) -> bool {
+    let required = schema["required"].as_array();
+    required.is_some_and(|names| names.iter().any(|name| name == field))
+}
+
+/// What a schema is for, on one line.
+pub(super) fn what(schema: &Value) -> String {
+    let text = schema["description"].as_str().unwrap_or_default();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Variants of the table as codes.

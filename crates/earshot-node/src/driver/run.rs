@@ -221,13 +221,11 @@ impl Floor {
     }
 
     fn take_datagrams(&mut self, buffer: &mut [u8; DATAGRAM_MAX + 1]) {
-        let mut hosts = self.residents.values_mut();
-        let mut host = hosts.find(|host| host.mail() == Mail::Delivered);
         for _ in 0..BATCH {
             let Some((from, bytes)) = self.ports.datagrams.receive(buffer) else { return };
             // Read and forgotten where nobody wants them, so that the loop does not wake for them
             // again.
-            if let Some(host) = &mut host {
+            for host in self.residents.values_mut().filter(|host| host.mail() == Mail::Delivered) {
                 host.handle(Instant::now(), Input::Datagram { from, bytes }, &mut self.ports);
             }
         }

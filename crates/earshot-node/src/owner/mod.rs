@@ -5,143 +5,83 @@
 //! from it (both are told on the loop, in the machine's order); a snapshot is taken on the loop, so
 //! its number and its content agree.
 
+mod ears;
 mod refused;
 mod shown;
+mod sound;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use earshot_audio::device::{DeviceError, Microphone, Speaker};
 use earshot_proto::ids::MessageId;
 use earshot_proto::peer::Peer;
-use earshot_proto::peer::command::{self, Answer, CallAction, Notice};
+use earshot_proto::peer::command::{self, Answer, CallAction};
 use earshot_proto::port::PathPolicy;
 use earshot_proto::secure::password;
 use earshot_proto::wire::bounded::Text;
 use earshot_proto::wire::invite::Invite;
 
-use crate::api::audio::{AudioSet, ChosenDevices};
 use crate::api::buddies::{Buddies, Searching};
-use crate::api::call::{CallStarted, PathChoice};
+use crate::api::call::{CallHistory, CallStarted, PAST_CALLS_MAX, PastCalls, PathChoice};
 use crate::api::chat::{ChatHistory, ChatMarkRead, ChatSend, ChatSent, HISTORY_MAX, History};
 use crate::api::commands::{Command, Done};
 use crate::api::errors::ErrorCode;
-use crate::api::events::{Event, Events};
 use crate::api::failure::Failure;
 use crate::api::network::{Invited, Joined};
 use crate::api::reply::Reply;
 use crate::api::session::{Login, OwnPresence, PresenceSet, Register, password_or};
 use crate::api::snapshot::Snapshot;
 use crate::api::text::{Password, bounded};
-use crate::calls::{CallReport, CallsDesk};
+use crate::calls::CallsDesk;
 use crate::clock;
 use crate::driver::Handle;
 use crate::store::peer::DiskDesk;
+use crate::store::preferences::Preferences;
+use tokio::sync::watch;
+
+pub use ears::Ears;
 
 /// Shortest password, in characters. NIST SP 800-63B, section 3.1.1.2, asks for eight.
 const PASSWORD_CHARS_MIN: usize = 8;
-
-/// What is done with the machine's answer to a command.
-type Waiting = Box<dyn FnOnce(Result<Answer, command::Failure>) + Send>;
-
-/// Where the machine's notices go.
-#[derive(Clone)]
-pub struct Ears {
-    inner: Arc<Mutex<Inner>>,
-}
-
-struct Inner {
-    waiting: HashMap<u64, Waiting>,
-    last: u64,
-    events: Events,
-    ringer: String,
-}
 
 /// The owner of one peer.
 pub struct Owner {
     ears: Ears,
     handle: Handle<Peer>,
-    disk: DiskDesk,
-    calls: CallsDesk,
-    /// The password that the process was started with.
-    password: Option<Password>,
+    tools: Tools,
 }
 
-impl Ears {
-    /// Tells all events to this stream.
-    #[must_use]
-    pub fn new(events: Events) -> Self {
-        let (waiting, ringer) = (HashMap::new(), "device:default".to_owned());
-        Self { inner: Arc::new(Mutex::new(Inner { waiting, last: 0, events, ringer })) }
-    }
-
-    /// Takes a notice of the machine; called on the loop.
-    pub fn hear(&self, notice: Notice) {
-        let Notice::Answer(ask, result) = notice else {
-            if let Some(event) = shown::event(notice) {
-                self.tell(event);
-            }
-            return;
-        };
-        let waiting = self.lock().waiting.remove(&ask);
-        if let Some(waiting) = waiting {
-            waiting(*result);
-        }
-    }
-
-    /// Takes a report of a call's sound.
-    pub fn report(&self, report: CallReport) {
-        self.tell(match report {
-            CallReport::Stats(stats) => Event::CallStats(stats),
-            CallReport::Problem(call, error) => {
-                Event::AudioProblem(refused::audio_problem(call, &error))
-            }
-        });
-    }
-
-    fn tell(&self, event: Event) {
-        self.lock().events.tell(clock::unix_now(), event);
-    }
-
-    fn expect(&self, waiting: Waiting) -> u64 {
-        let mut inner = self.lock();
-        inner.last += 1;
-        let ask = inner.last;
-        inner.waiting.insert(ask, waiting);
-        ask
-    }
-
-    /// A panic in one holder leaves a table of closures behind, whole.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What an owner works with besides its peer.
+pub struct Tools {
+    /// The peer's disk.
+    pub disk: DiskDesk,
+    /// The voices of its calls.
+    pub calls: CallsDesk,
+    /// What a person has set and chosen; whoever heeds it listens to the same channel.
+    pub preferences: watch::Sender<Preferences>,
+    /// The name under which damaged settings were kept aside.
+    pub set_aside: Option<String>,
+    /// The password that the process was started with.
+    pub password: Option<Password>,
 }
 
 impl Owner {
     /// The owner of the peer behind `handle`.
     #[must_use]
-    pub const fn new(
-        ears: Ears,
-        handle: Handle<Peer>,
-        disk: DiskDesk,
-        calls: CallsDesk,
-        password: Option<Password>,
-    ) -> Self {
-        Self { ears, handle, disk, calls, password }
+    pub const fn new(ears: Ears, handle: Handle<Peer>, tools: Tools) -> Self {
+        Self { ears, handle, tools }
     }
 
     /// Carries a command out; its reply is answered, now or later.
     pub async fn execute(&self, command: Command) {
         match command {
             Command::NetworkJoin(join, reply) => match Invite::from_uri(&join.invite) {
-                Ok(invite) => self.join(invite, reply).await,
+                Ok(invite) => self.put_join(invite, reply).await,
                 Err(bad) => reply.refuse(ErrorCode::from(bad)),
             },
             Command::NetworkInvite(_, reply) => {
-                let invite = self.handle.call(|peer, _| peer.invite().map(Invite::to_uri)).await;
+                let invite = self.handle.call(|peer, _| peer.invite().map(Invited::from)).await;
                 reply.answer(match invite {
-                    Ok(Some(invite)) => Ok(Invited { invite }),
+                    Ok(Some(invited)) => Ok(invited),
                     Ok(None) => Err(ErrorCode::NoNetwork.into()),
                     Err(_) => Err(ErrorCode::Leaving.into()),
                 });
@@ -228,33 +168,47 @@ impl Owner {
             Command::CallUnmute(of, reply) => {
                 self.in_call(of.call_id.read(), CallAction::Unmute, reply).await;
             }
+            Command::CallHistory(ask, reply) => {
+                reply.answer(self.past_calls(ask).await.map_err(Failure::from));
+            }
             Command::CallStatsOf(of, reply) => reply.answer(
                 of.call_id
                     .read()
-                    .and_then(|call| self.calls.stats(call).ok_or(ErrorCode::NoSuchCall))
+                    .and_then(|call| self.tools.calls.stats(call).ok_or(ErrorCode::NoSuchCall))
                     .map_err(Failure::from),
             ),
-            Command::AudioDevices(_, reply) => {
-                let chosen = self.chosen();
-                let found = tokio::task::spawn_blocking(move || shown::devices(chosen)).await;
-                reply.answer(found.map_err(|_| ErrorCode::Leaving.into()));
-            }
+            Command::AudioDevices(_, reply) => reply.answer(self.devices().await),
             Command::AudioSet(set, reply) => {
-                reply.answer(self.set_audio(&set).map_err(Failure::from));
+                reply.answer(self.set_audio(&set).await.map_err(Failure::from));
             }
-            command @ Command::SuperPeerStatus(..) => command.refuse(ErrorCode::UnknownMethod),
+            Command::SettingsGet(_, reply) => {
+                reply.grant(self.tools.preferences.borrow().settings);
+            }
+            Command::SettingsSet(set, reply) => self.set(&set, reply).await,
+            command @ (Command::SuperPeerStatus(..) | Command::NetworkStart(..)) => {
+                command.refuse(ErrorCode::UnknownMethod);
+            }
         }
     }
 
-    /// Joins a network before anybody asks.
+    /// Joins a network that nobody asked for by a command.
     ///
     /// # Errors
     /// [`ErrorCode::OtherNetwork`] when another one was joined before.
-    pub async fn join_before_start(&self, invite: Invite) -> Result<(), Failure> {
+    pub async fn join(&self, invite: Invite) -> Result<(), Failure> {
         let (told, answered) = tokio::sync::oneshot::channel();
         let reply = Reply::new(move |result: Result<Joined, Failure>| drop(told.send(result)));
-        self.join(invite, reply).await;
+        self.put_join(invite, reply).await;
         answered.await.unwrap_or_else(|_| Err(ErrorCode::Leaving.into())).map(drop)
+    }
+
+    /// Whether a network was joined.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Leaving`] when the peer is gone.
+    pub async fn is_in_a_network(&self) -> Result<bool, ErrorCode> {
+        let joined = self.handle.call(|peer, _| peer.invite().is_some()).await;
+        joined.map_err(|_| ErrorCode::Leaving)
     }
 
     /// Says goodbye to the network.
@@ -262,7 +216,7 @@ impl Owner {
         let _ = self.handle.call(Peer::leave).await;
     }
 
-    async fn join(&self, invite: Invite, reply: Reply<Joined>) {
+    async fn put_join(&self, invite: Invite, reply: Reply<Joined>) {
         let network = shown::network(&invite);
         let command = Ok(command::Command::Join(Box::new(invite)));
         self.ask(command, reply, move |answer| {
@@ -280,15 +234,15 @@ impl Owner {
             Ok(command::Command::Register { user, password, display_name })
         });
         self.ask(command, reply, |answer| {
-            let Answer::LoggedIn(session, _) = answer else { return none_of(&answer) };
-            Some(shown::registered(&session))
+            let Answer::Registered(session, recovery) = answer else { return none_of(&answer) };
+            Some(shown::registered(&session, recovery))
         })
         .await;
     }
 
     async fn log_in(&self, login: Login, reply: Reply<crate::api::session::LoggedIn>) {
         let command = login.user.read().and_then(|user| {
-            let given = password_or(login.password.as_ref(), self.password.as_ref())?;
+            let given = password_or(login.password.as_ref(), self.tools.password.as_ref())?;
             // A password that could never be set is a wrong one.
             let password = read_password(given).map_err(|_| ErrorCode::WrongNameOrPassword)?;
             Ok(command::Command::Login { user, password })
@@ -301,7 +255,7 @@ impl Owner {
     }
 
     fn password(&self, given: Option<&Password>) -> Result<password::Password, ErrorCode> {
-        let given = password_or(given, self.password.as_ref())?;
+        let given = password_or(given, self.tools.password.as_ref())?;
         let text = std::str::from_utf8(given.as_bytes()).unwrap_or_default();
         if text.chars().count() < PASSWORD_CHARS_MIN {
             return Err(ErrorCode::PasswordTooShort { min: PASSWORD_CHARS_MIN });
@@ -330,7 +284,7 @@ impl Owner {
         let page = async {
             let with = ask.with.read()?;
             let before = ask.before.map(|id| id.read()).transpose()?;
-            let page = self.disk.page(with, before, ask.limit.min(HISTORY_MAX)).await?;
+            let page = self.tools.disk.page(with, before, ask.limit.min(HISTORY_MAX)).await?;
             let page = page.ok_or(ErrorCode::NoSuchMessage)?;
             Ok(History::fitting(page.messages.into_iter().map(shown::message), page.more))
         };
@@ -340,7 +294,7 @@ impl Owner {
     async fn mark_read(&self, mark: ChatMarkRead, reply: Reply<Done>) {
         let command = async {
             let (with, up_to): (_, MessageId) = (mark.with.read()?, mark.up_to.read()?);
-            let ids = self.disk.unread(with.clone(), up_to).await?;
+            let ids = self.tools.disk.unread(with.clone(), up_to).await?;
             let ids = ids.ok_or(ErrorCode::NoSuchMessage)?;
             Ok(command::Command::MarkRead { with, ids })
         };
@@ -356,47 +310,29 @@ impl Owner {
         self.done(call.map(|call| command::Command::InCall(call, action)), reply).await;
     }
 
-    fn chosen(&self) -> ChosenDevices {
-        shown::chosen(&self.calls.chosen(), self.ears.lock().ringer.clone())
-    }
-
-    /// Takes the devices that are named, all or none.
-    fn set_audio(&self, set: &AudioSet) -> Result<ChosenDevices, ErrorCode> {
-        let bad = |field: &str| {
-            let field = field.to_owned();
-            move |_: DeviceError| ErrorCode::BadDevice { field: field.clone() }
-        };
-        let microphone = set.microphone.as_deref().map(str::parse::<Microphone>).transpose();
-        let microphone = microphone.map_err(bad("microphone"))?;
-        let speaker = set.speaker.as_deref().map(str::parse::<Speaker>).transpose();
-        let speaker = speaker.map_err(bad("speaker"))?;
-        let ringer = set.ringer.as_deref().map(str::parse::<Speaker>).transpose();
-        ringer.map_err(bad("ringer"))?;
-        if let Some(Microphone::File(path)) = &microphone {
-            refused::readable(path)?;
-        }
-        self.calls.choose(|devices| {
-            devices.microphone = microphone.unwrap_or_else(|| devices.microphone.clone());
-            devices.speaker = speaker.unwrap_or_else(|| devices.speaker.clone());
-        });
-        if let Some(ringer) = &set.ringer {
-            self.ears.lock().ringer.clone_from(ringer);
-        }
-        Ok(self.chosen())
+    async fn past_calls(&self, ask: CallHistory) -> Result<PastCalls, ErrorCode> {
+        let before = ask.before.map(|id| id.read()).transpose()?;
+        let page = self.tools.disk.calls(before, ask.limit.min(PAST_CALLS_MAX)).await?;
+        let page = page.ok_or(ErrorCode::NoSuchCall)?;
+        Ok(PastCalls { calls: page.calls.iter().map(shown::past_call).collect(), more: page.more })
     }
 
     async fn snapshot(&self, reply: Reply<Snapshot>) {
-        let conversations = self.disk.summaries().await.unwrap_or_default();
+        let summaries = self.tools.disk.summaries().await.unwrap_or_default();
         let (ears, audio) = (self.ears.clone(), self.chosen());
+        let settings = self.tools.preferences.borrow().settings;
+        let settings_set_aside = self.tools.set_aside.clone();
         let taken = self.handle.call(move |peer, _| Snapshot {
-            seq: ears.lock().events.last(),
+            seq: ears.last_event(),
             at: clock::unix_now().into(),
             network: shown::standing(peer),
             session: shown::session(peer),
             buddies: shown::buddies(peer),
-            conversations: conversations.into_iter().map(shown::conversation).collect(),
+            conversations: shown::conversations(summaries),
             calls: peer.current_call().iter().map(shown::call).collect(),
             audio,
+            settings,
+            settings_set_aside,
         });
         reply.answer(taken.await.map_err(|_| ErrorCode::Leaving.into()));
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use earshot_audio::device::list;
+use earshot_audio::device::{DEFAULT_DEVICE, list};
 use earshot_proto::peer::Peer;
 use earshot_proto::peer::call::reason::{By, End, EndReason};
 use earshot_proto::peer::call::signaling::SignalingCase;
@@ -12,6 +12,7 @@ use earshot_proto::peer::command::{
     Shown, SignedIn, Standing,
 };
 use earshot_proto::port::{PathFacts, PathKind, Service};
+use earshot_proto::secure::recovery_key::Paper;
 use earshot_proto::time::UnixTime;
 use earshot_proto::wire::directory::Reachability;
 use earshot_proto::wire::invite::Invite;
@@ -21,13 +22,18 @@ use crate::api::audio::{ChosenDevices, Device, Devices};
 use crate::api::buddies::{
     Buddy, BuddyRequest, Presence, PresenceChange, Relation, SearchEnded, SearchResult,
 };
-use crate::api::chat::{Conversation, Message, MessageState};
+use crate::api::chat::{Conversation, LAST_TEXT_MAX, Message, MessageState};
 use crate::api::events::Event;
 use crate::api::session::{ListFault, LoggedIn, OwnPresence, Registered, Session, SessionState};
+use crate::api::text::RecoveryKey;
 use crate::api::{buddies, call as told, chat, network as net};
-use crate::calls;
 use crate::clock;
-use crate::store::history::Summary;
+use crate::store::history::{PastCall, Summary};
+use crate::store::preferences::Preferences;
+
+/// Conversations of a snapshot that come with their last message. Our choice: at 200 characters of
+/// six bytes of JSON each a third of the longest line.
+const LAST_MESSAGES_MAX: usize = 300;
 
 /// The event of a notice; none where the contract has none.
 pub(super) fn event(notice: Notice) -> Option<Event> {
@@ -126,8 +132,12 @@ pub(super) fn network(invite: &Invite) -> net::Network {
     }
 }
 
-pub(super) fn registered(session: &SignedIn) -> Registered {
-    Registered { user: (&session.user).into(), certificate_until: session.certificate_until.into() }
+pub(super) fn registered(session: &SignedIn, recovery: Paper) -> Registered {
+    Registered {
+        user: (&session.user).into(),
+        certificate_until: session.certificate_until.into(),
+        recovery_key: RecoveryKey::new(recovery.into_text()),
+    }
 }
 
 pub(super) fn logged_in(session: &SignedIn, stretched: Duration) -> LoggedIn {
@@ -224,11 +234,31 @@ pub(super) const fn message_state(delivery: Delivery) -> MessageState {
     }
 }
 
-pub(super) fn conversation(summary: Summary) -> Conversation {
-    Conversation {
-        with: (&summary.with).into(),
-        unread: summary.unread,
-        last_at: summary.last_at.into(),
+/// Conversations, the latest first; those that nobody sees without scrolling far come without
+/// their last message, so that the whole fits into a line.
+pub(super) fn conversations(summaries: Vec<Summary>) -> Vec<Conversation> {
+    let with_last = |(place, summary): (usize, Summary)| {
+        let last = message(summary.last);
+        Conversation {
+            with: last.with.clone(),
+            unread: summary.unread,
+            last_at: last.written_at,
+            last: (place < LAST_MESSAGES_MAX)
+                .then(|| Message { text: last.text.chars().take(LAST_TEXT_MAX).collect(), ..last }),
+        }
+    };
+    summaries.into_iter().enumerate().map(with_last).collect()
+}
+
+pub(super) fn past_call(call: &PastCall) -> told::PastCall {
+    told::PastCall {
+        id: call.id.into(),
+        peer: (&call.peer).into(),
+        direction: direction(call.direction),
+        started_at: call.started.into(),
+        talked_ms: call.talked_ms,
+        reason: reason(call.reason),
+        by: by(call.by),
     }
 }
 
@@ -237,10 +267,7 @@ pub(super) fn call(view: &CallView) -> told::Call {
     told::Call {
         id: view.id.into(),
         peer: (&view.peer).into(),
-        direction: match view.direction {
-            Direction::In => chat::Direction::In,
-            Direction::Out => chat::Direction::Out,
-        },
+        direction: direction(view.direction),
         state: match view.state {
             CallState::Locating => told::CallState::Locating,
             CallState::Ringing => told::CallState::Ringing,
@@ -281,30 +308,8 @@ fn path(facts: &PathFacts) -> told::Path {
 fn end(end: &End) -> told::End {
     let ms = |time: Option<Duration>| time.map(|time| time.as_millis() as u64);
     told::End {
-        reason: match end.reason {
-            EndReason::HungUp => told::EndReason::HungUp,
-            EndReason::Declined => told::EndReason::Declined,
-            EndReason::Busy => told::EndReason::Busy,
-            EndReason::NoAnswer => told::EndReason::NoAnswer,
-            EndReason::Cancelled => told::EndReason::Cancelled,
-            EndReason::NotFound => told::EndReason::NotFound,
-            EndReason::Offline => told::EndReason::Offline,
-            EndReason::Blocked => told::EndReason::Blocked,
-            EndReason::NotBuddy => told::EndReason::NotBuddy,
-            EndReason::NoPath => told::EndReason::NoPath,
-            EndReason::PathLost => told::EndReason::PathLost,
-            EndReason::PeerVanished => told::EndReason::PeerVanished,
-            EndReason::SignalingLost => told::EndReason::SignalingLost,
-            EndReason::KeysRefused => told::EndReason::KeysRefused,
-            EndReason::AudioFailed => told::EndReason::AudioFailed,
-            EndReason::AnsweredElsewhere => told::EndReason::AnsweredElsewhere,
-            EndReason::Internal => told::EndReason::Internal,
-        },
-        by: match end.by {
-            By::Me => told::EndedBy::Me,
-            By::Them => told::EndedBy::Them,
-            By::Network => told::EndedBy::Network,
-        },
+        reason: reason(end.reason),
+        by: by(end.by),
         facts: told::EndFacts {
             talked_ms: ms(end.facts.talked),
             waited_ms: ms(end.facts.waited),
@@ -315,9 +320,50 @@ fn end(end: &End) -> told::End {
     }
 }
 
-pub(super) fn chosen(devices: &calls::Devices, ringer: String) -> ChosenDevices {
-    let (microphone, speaker) = (devices.microphone.to_string(), devices.speaker.to_string());
-    ChosenDevices { microphone, speaker, ringer }
+const fn reason(reason: EndReason) -> told::EndReason {
+    match reason {
+        EndReason::HungUp => told::EndReason::HungUp,
+        EndReason::Declined => told::EndReason::Declined,
+        EndReason::Busy => told::EndReason::Busy,
+        EndReason::NoAnswer => told::EndReason::NoAnswer,
+        EndReason::Cancelled => told::EndReason::Cancelled,
+        EndReason::NotFound => told::EndReason::NotFound,
+        EndReason::Offline => told::EndReason::Offline,
+        EndReason::Blocked => told::EndReason::Blocked,
+        EndReason::NotBuddy => told::EndReason::NotBuddy,
+        EndReason::NoPath => told::EndReason::NoPath,
+        EndReason::PathLost => told::EndReason::PathLost,
+        EndReason::PeerVanished => told::EndReason::PeerVanished,
+        EndReason::SignalingLost => told::EndReason::SignalingLost,
+        EndReason::KeysRefused => told::EndReason::KeysRefused,
+        EndReason::AudioFailed => told::EndReason::AudioFailed,
+        EndReason::AnsweredElsewhere => told::EndReason::AnsweredElsewhere,
+        EndReason::Internal => told::EndReason::Internal,
+    }
+}
+
+const fn by(by: By) -> told::EndedBy {
+    match by {
+        By::Me => told::EndedBy::Me,
+        By::Them => told::EndedBy::Them,
+        By::Network => told::EndedBy::Network,
+    }
+}
+
+const fn direction(direction: Direction) -> chat::Direction {
+    match direction {
+        Direction::In => chat::Direction::In,
+        Direction::Out => chat::Direction::Out,
+    }
+}
+
+pub(super) fn chosen(preferences: &Preferences) -> ChosenDevices {
+    let usual = || format!("device:{DEFAULT_DEVICE}");
+    ChosenDevices {
+        microphone: preferences.microphone.to_string(),
+        speaker: preferences.speaker.to_string(),
+        ringer: preferences.ringer.as_ref().map_or_else(usual, ToString::to_string),
+    }
 }
 
 /// Asks the sound server; to be called where waiting a little is allowed.

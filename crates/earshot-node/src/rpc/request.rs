@@ -10,12 +10,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use crate::api::commands::brief;
 use crate::api::errors::ErrorCode;
 
 /// Longest id, in bytes of JSON. Our choice: a UUID takes 38.
 const ID_MAX: usize = 256;
-/// Longest description of what is wrong with a request, in bytes.
-const PROBLEM_MAX: usize = 200;
 
 /// An id as it came: JSON of a string, a number or null.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,18 +126,8 @@ fn params(raw: Option<&RawValue>) -> Result<&str, ErrorCode> {
     Err(ErrorCode::BadParams { problem: "parameters go by name, in an object".into() })
 }
 
-/// What is wrong with parameters.
-pub(super) fn bad_params(error: &serde_json::Error) -> ErrorCode {
-    ErrorCode::BadParams { problem: brief(&error.to_string()) }
-}
-
 fn not_a_request(problem: impl Into<String>) -> ErrorCode {
     ErrorCode::NotARequest { problem: problem.into() }
-}
-
-/// What serde says quotes what it met, which may be long.
-fn brief(problem: &str) -> String {
-    problem[..problem.floor_char_boundary(PROBLEM_MAX)].to_owned()
 }
 
 #[cfg(test)]

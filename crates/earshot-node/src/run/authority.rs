@@ -1,6 +1,7 @@
 //! `earshotd authority`, and `earshotd network`: an authority with the first super-peer in the same
 //! process.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64URL_NOPAD;
@@ -11,7 +12,7 @@ use earshot_proto::entropy::Entropy;
 use earshot_proto::port::Service;
 use earshot_proto::wire::bounded::{Bytes, List, Text};
 use earshot_proto::wire::invite::{AuthorityPlace, Door};
-use earshot_proto::wire::policy::{Admission, NETWORK_NAME_MAX, Policy};
+use earshot_proto::wire::policy::{Admission, NETWORK_NAME_MAX, Policy, Range};
 use tokio::sync::oneshot;
 
 use super::{open, ranges_around, serve, super_peer, told_address};
@@ -33,10 +34,18 @@ const ACCOUNTS: &str = "accounts.db";
 const TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
 
 /// An authority that serves.
-struct Serving {
-    handle: Handle<Authority>,
-    place: AuthorityPlace,
-    token: Bytes<32>,
+pub(super) struct Serving {
+    pub(super) handle: Handle<Authority>,
+    pub(super) place: AuthorityPlace,
+    /// Lets a super-peer enrol.
+    pub(super) token: Bytes<32>,
+}
+
+/// How a network is founded.
+pub(super) struct Founding {
+    pub(super) name: Text<NETWORK_NAME_MAX>,
+    /// Private ranges in which it may live.
+    pub(super) ranges: Vec<Range>,
 }
 
 /// `earshotd authority`.
@@ -45,7 +54,8 @@ pub(super) async fn alone(options: Options, setting: &mut Setting) -> Result<(),
     let mine = mine(&options);
     let data = DataDir::open(&options.data_dir)?;
     let driver = open(&options, mine.public).await?;
-    let serving = house(&driver, &data, mine).await?;
+    let address = told_address(&driver, mine.public);
+    let serving = house(&driver, &data, Some(founding(mine, address)), address).await?;
     let mut ready = Ready::new(Role::Authority, driver.listening());
     ready.public = mine.public;
     tell(&mut ready, mine, &serving);
@@ -64,13 +74,14 @@ pub(super) async fn network(options: Options, setting: &mut Setting) -> Result<(
     let mine = mine(&options);
     let data = DataDir::open(&options.data_dir)?;
     let driver = open(&options, mine.public).await?;
-    let authority = house(&driver, &data, mine).await?;
+    let address = told_address(&driver, mine.public);
+    let authority = house(&driver, &data, Some(founding(mine, address)), address).await?;
     let wanted = super_peer::Wanted {
         root: authority.place.root,
         authority: Some(authority.place.door),
         doors: Vec::new(),
         token: Some(authority.token.clone()),
-        address: told_address(&driver, mine.public),
+        address,
         relay_allow: Vec::new(),
     };
     let node = super_peer::house(&driver, &data, wanted).await?;
@@ -98,6 +109,10 @@ fn mine(options: &Options) -> &AuthorityOptions {
     }
 }
 
+fn founding(mine: &AuthorityOptions, address: SocketAddr) -> Founding {
+    Founding { name: mine.name.clone(), ranges: ranges_around(address.ip()) }
+}
+
 fn tell(ready: &mut Ready, mine: &AuthorityOptions, serving: &Serving) {
     ready.network = Some(mine.name.as_str().to_owned());
     ready.root_key = Some(serving.place.root.into());
@@ -105,15 +120,16 @@ fn tell(ready: &mut Ready, mine: &AuthorityOptions, serving: &Serving) {
     ready.enrol_token = Some(BASE64URL_NOPAD.encode(&serving.token));
 }
 
-/// Takes the authority of this data directory in, founding the network if there is none.
-async fn house(
+/// Takes the authority of this data directory in; where there is none, the network is founded, if
+/// it may be.
+pub(super) async fn house(
     driver: &Driver,
     data: &DataDir,
-    mine: &AuthorityOptions,
+    founding: Option<Founding>,
+    address: SocketAddr,
 ) -> Result<Serving, Failure> {
-    let address = told_address(driver, mine.public);
     let mut entropy = Entropy::new(*seed::draw().map_err(internal)?);
-    let (keys, state, store) = load(data, &mine.name, address.ip(), &mut entropy)?;
+    let (keys, state, store) = load(data, founding, &mut entropy)?;
     let place =
         AuthorityPlace { root: keys.root(), door: Door { address, key: keys.public().agree } };
     let (now, wall) = (Instant::now(), clock::unix_now());
@@ -148,8 +164,7 @@ async fn house(
 
 fn load(
     data: &DataDir,
-    name: &Text<NETWORK_NAME_MAX>,
-    address: std::net::IpAddr,
+    founding: Option<Founding>,
     entropy: &mut Entropy,
 ) -> Result<(AuthorityKeys, AuthorityState, AuthorityStore), Failure> {
     let file = data.file(KEYS);
@@ -161,11 +176,12 @@ fn load(
     let (mut store, mut rows) =
         AuthorityStore::open(&data.file(ACCOUNTS)).map_err(|e| refused(&e))?;
     if rows.is_empty() {
+        let Founding { name, ranges } = founding.ok_or_else(|| damaged(ACCOUNTS))?;
         let policy = Policy {
             version: 1,
-            name: name.clone(),
+            name,
             admission: Admission::Open,
-            ranges: List::first_of(ranges_around(address)),
+            ranges: List::first_of(ranges),
             ring_threshold: 2048,
             keepers: 4,
             successors: 16,

@@ -2,6 +2,8 @@
 //! INTERFACES 2.
 
 mod authority;
+pub mod living;
+mod own_network;
 mod peer;
 mod super_peer;
 
@@ -17,6 +19,7 @@ use crate::cli::Options;
 use crate::driver::{Driver, Settings, StartError};
 use crate::paths::IceGround;
 use crate::rpc::Rpc;
+use crate::sockets;
 use crate::start::{EndSignal, Run, block_on};
 
 /// The port where everybody looks first: "ES" on a telephone's keys, twice. docs/protocol.md.
@@ -51,9 +54,18 @@ fn not_started(error: &StartError) -> ErrorCode {
     }
 }
 
-/// The address that others are told: the public one, else the one we listen on.
+/// The address that others are told: the public one, else the one we listen on; where that is any,
+/// the one that this computer uses towards the world, and without a network its own.
 fn told_address(driver: &Driver, public: Option<SocketAddr>) -> SocketAddr {
-    public.unwrap_or_else(|| driver.listening())
+    let listening = driver.listening();
+    public.unwrap_or_else(|| match listening.ip() {
+        any if any.is_unspecified() => {
+            let outward = sockets::outward(false).or_else(|_| sockets::outward(true));
+            let ip = outward.ok().filter(|ip| any.is_ipv6() || ip.is_ipv4());
+            SocketAddr::new(ip.unwrap_or(Ipv4Addr::LOCALHOST.into()), listening.port())
+        }
+        _ => listening,
+    })
 }
 
 /// The private ranges that an address lies in: a network founded there lives there. DESIGN 1

@@ -59,7 +59,8 @@ pub(super) struct Wanted {
 /// A super-peer that serves.
 pub(super) struct Serving {
     handle: Handle<SuperPeer>,
-    invite: Invite,
+    /// To be handed to newcomers.
+    pub(super) invite: Invite,
     entry: NodeEntry,
     since: earshot_proto::time::UnixTime,
 }
@@ -167,7 +168,7 @@ impl Serving {
     pub(super) async fn execute(&self, command: Command) {
         match command {
             Command::NetworkInvite(_, reply) => {
-                reply.grant(Invited { invite: self.invite.to_uri() });
+                reply.grant(Invited::from(&self.invite));
             }
             Command::SuperPeerStatus(_, reply) => {
                 let status = self.handle.call(|machine, _| machine.status()).await;

@@ -4,7 +4,7 @@
 //! or the new one, never a mixture.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use earshot_proto::port::SaveFailure;
@@ -63,6 +63,21 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, ErrorCode> {
     }
 }
 
+/// Reads the first bytes of a file, one more than `most` so that a longer one is seen to be longer;
+/// `None` when it is not there.
+///
+/// # Errors
+/// [`ErrorCode::FileRefused`] when it is there and cannot be read.
+pub fn read_at_most(path: &Path, most: u64) -> Result<Option<Vec<u8>>, ErrorCode> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Ok(Some(bytes)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(refused(path, &e)),
+    }
+}
+
 /// Puts `bytes` in the place of a file; only the owner may read it.
 ///
 /// # Errors
@@ -108,7 +123,12 @@ pub fn failure(error: &io::Error) -> SaveFailure {
     if is_full { SaveFailure::DiskFull } else { SaveFailure::Broken }
 }
 
-fn refused(path: &Path, error: &io::Error) -> ErrorCode {
+/// What a file that cannot be read or written means to the owner.
+#[must_use]
+pub fn refused(path: &Path, error: &io::Error) -> ErrorCode {
+    if failure(error) == SaveFailure::DiskFull {
+        return ErrorCode::DiskFull;
+    }
     ErrorCode::FileRefused { file: path.display().to_string(), problem: error.to_string() }
 }
 

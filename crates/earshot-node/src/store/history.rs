@@ -6,7 +6,8 @@
 
 use std::path::Path;
 
-use earshot_proto::ids::{MessageId, UserName};
+use earshot_proto::ids::{CallId, MessageId, UserName};
+use earshot_proto::peer::call::reason::{By, EndReason};
 use earshot_proto::peer::call::view::{Direction, LogEntry};
 use earshot_proto::peer::chat::{self, Outgoing};
 use earshot_proto::peer::command::{Delivery, MessageView};
@@ -15,7 +16,7 @@ use earshot_proto::time::UnixTime;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 /// Version of the tables, kept in `user_version`.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 /// Ids of the last messages that the peer is given at the start.
 const RECENT: i64 = 2000;
 
@@ -60,12 +61,38 @@ pub struct Page {
 /// A conversation in short.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// With whom.
-    pub with: UserName,
     /// Messages that came and were not read.
     pub unread: u32,
-    /// When the last one was written.
-    pub last_at: UnixTime,
+    /// The last one.
+    pub last: MessageView,
+}
+
+/// A page of past calls.
+#[derive(Debug, PartialEq)]
+pub struct PastCalls {
+    /// Newest first.
+    pub calls: Vec<PastCall>,
+    /// There are older ones.
+    pub more: bool,
+}
+
+/// A call that is over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastCall {
+    /// Its id.
+    pub id: CallId,
+    /// The other one.
+    pub peer: UserName,
+    /// Who called.
+    pub direction: Direction,
+    /// When it began.
+    pub started: UnixTime,
+    /// How long they talked, if they did: milliseconds.
+    pub talked_ms: Option<u64>,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// Whose doing that was.
+    pub by: By,
 }
 
 /// One thing to keep.
@@ -94,8 +121,9 @@ impl History {
         db.pragma_update(None, "cache_size", -256)?;
         let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version < SCHEMA {
-            db.execute_batch(TABLES)?;
-            db.pragma_update(None, "user_version", SCHEMA)?;
+            let steps = [TABLES, WHO_ENDED].into_iter().skip(version.max(0) as usize);
+            let steps: String = steps.collect();
+            db.execute_batch(&format!("BEGIN; {steps} PRAGMA user_version = {SCHEMA}; COMMIT;"))?;
         }
         Ok(Self { db })
     }
@@ -120,8 +148,9 @@ impl History {
                 }
                 Entry::Call(entry, started, ended) => {
                     transaction.execute(
-                        "INSERT OR IGNORE INTO call (id, peer, outgoing, started, ended, reason)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                        "INSERT OR IGNORE INTO call
+                         (id, peer, outgoing, started, ended, reason, ended_by, talked)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                         params![
                             entry.call.0,
                             entry.peer.as_str(),
@@ -129,6 +158,8 @@ impl History {
                             started.0 as i64,
                             ended.0 as i64,
                             format!("{:?}", entry.end.reason),
+                            format!("{:?}", entry.end.by),
+                            entry.end.facts.talked.map(|talked| talked.as_millis() as i64),
                         ],
                     )?;
                 }
@@ -220,15 +251,46 @@ impl History {
     pub fn summaries(&self) -> Result<Vec<Summary>, HistoryFailure> {
         self.db
             .prepare_cached(
-                "SELECT with_user, sum(NOT mine AND delivery < 2), max(written) FROM message
+                // Beside max() SQLite takes the other columns from the row that has the maximum.
+                "SELECT sum(NOT mine AND delivery < 2) AS unread, max(place), * FROM message
                  GROUP BY with_user ORDER BY max(place) DESC",
             )?
             .query_map([], |row| {
-                let last_at = UnixTime(row.get::<_, i64>(2)? as u64);
-                Ok(Summary { with: name(row, 0)?, unread: row.get(1)?, last_at })
+                Ok(Summary { unread: row.get("unread")?, last: outgoing(row)?.view })
             })?
             .collect::<rusqlite::Result<_>>()
             .map_err(HistoryFailure::from)
+    }
+
+    /// The calls before that one (or the last), newest first. `None`: no such call.
+    ///
+    /// # Errors
+    /// [`HistoryFailure`].
+    pub fn calls(
+        &self,
+        before: Option<CallId>,
+        limit: u32,
+    ) -> Result<Option<PastCalls>, HistoryFailure> {
+        let started = "SELECT started FROM call WHERE id = ?1";
+        let before = match before {
+            None => (i64::MAX, Vec::new()),
+            Some(id) => {
+                let found = self.db.query_row(started, [id.0], |row| row.get(0)).optional()?;
+                let Some(started) = found else { return Ok(None) };
+                (started, id.0.to_vec())
+            }
+        };
+        let mut calls: Vec<PastCall> = self
+            .db
+            .prepare_cached(
+                "SELECT * FROM call WHERE (started, id) < (?1, ?2)
+                 ORDER BY started DESC, id DESC LIMIT ?3",
+            )?
+            .query_map(params![before.0, before.1, i64::from(limit) + 1], past_call)?
+            .collect::<rusqlite::Result<_>>()?;
+        let more = calls.len() > limit as usize;
+        calls.truncate(limit as usize);
+        Ok(Some(PastCalls { calls, more }))
     }
 
     fn place(&self, with: &UserName, id: MessageId) -> rusqlite::Result<Option<i64>> {
@@ -258,6 +320,13 @@ CREATE TABLE call (
     ended    INTEGER NOT NULL,
     reason   TEXT NOT NULL
 ) STRICT;
+";
+
+/// What version 2 keeps besides: calls of before were ended by nobody that is known.
+const WHO_ENDED: &str = "
+ALTER TABLE call ADD COLUMN ended_by TEXT NOT NULL DEFAULT 'Network';
+ALTER TABLE call ADD COLUMN talked INTEGER;
+CREATE INDEX call_by_start ON call (started, id);
 ";
 
 fn insert(db: &Connection, message: &Outgoing) -> rusqlite::Result<()> {
@@ -300,6 +369,27 @@ fn outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
     })
 }
 
+fn past_call(row: &Row<'_>) -> rusqlite::Result<PastCall> {
+    let column = row.as_ref().column_index("peer")?;
+    let (reason, by): (String, String) = (row.get("reason")?, row.get("ended_by")?);
+    let outgoing = row.get("outgoing")?;
+    Ok(PastCall {
+        id: CallId(row.get("id")?),
+        peer: name(row, column)?,
+        direction: if outgoing { Direction::Out } else { Direction::In },
+        started: UnixTime(row.get::<_, i64>("started")? as u64),
+        talked_ms: row.get::<_, Option<i64>>("talked")?.map(|ms| ms as u64),
+        // Words of a newer version are told as the nearest that we know.
+        reason: named(&EndReason::ALL, &reason).unwrap_or(EndReason::Internal),
+        by: named(&[By::Me, By::Them], &by).unwrap_or(By::Network),
+    })
+}
+
+/// The one of these that is written so.
+fn named<T: Copy + std::fmt::Debug>(all: &[T], text: &str) -> Option<T> {
+    all.iter().copied().find(|one| format!("{one:?}") == text)
+}
+
 fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<UserName> {
     let text: String = row.get(column)?;
     UserName::new(&text).map_err(|bad| {
@@ -317,91 +407,4 @@ const fn rank(delivery: Delivery) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use earshot_proto::entropy::Entropy;
-
-    fn key(seed: u8) -> SealKey {
-        SealKey::draw(&mut Entropy::new([seed; 32]).secrets)
-    }
-
-    fn path(name: &str) -> std::path::PathBuf {
-        let path =
-            std::env::temp_dir().join(format!("earshot-history-{name}-{}", std::process::id()));
-        for suffix in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
-        }
-        path
-    }
-
-    fn bob() -> UserName {
-        UserName::new("bob").expect("a name")
-    }
-
-    fn message(number: u8, mine: bool) -> Entry {
-        Entry::Message(Outgoing {
-            number: u64::from(number),
-            view: MessageView {
-                id: MessageId([number; 16]),
-                with: bob(),
-                mine,
-                written: UnixTime(1000 + u64::from(number)),
-                text: format!("message {number}"),
-                delivery: if mine { Delivery::Waiting } else { Delivery::Arrived },
-                client_id: mine.then(|| format!("c-{number}")),
-            },
-        })
-    }
-
-    #[test]
-    fn a_message_that_comes_twice_is_one_row_and_pages_run_backwards() {
-        let mut history = History::open(&path("pages"), &key(1)).expect("a new file");
-        for number in 1..=5 {
-            history.keep(&[message(number, false), message(number, false)]).expect("kept");
-        }
-        let page = history.page(&bob(), None, 3).expect("read").expect("a page");
-        let texts: Vec<&str> = page.messages.iter().map(|m| m.text.as_str()).collect();
-        assert_eq!((texts, page.more), (vec!["message 5", "message 4", "message 3"], true));
-        let older = history.page(&bob(), Some(MessageId([3; 16])), 3).expect("read");
-        assert_eq!(older.map(|p| (p.messages.len(), p.more)), Some((2, false)));
-        assert_eq!(history.page(&bob(), Some(MessageId([9; 16])), 3).expect("read"), None);
-    }
-
-    #[test]
-    fn what_waits_is_known_after_a_restart_and_delivery_never_goes_back() {
-        let path = path("restart");
-        let mut history = History::open(&path, &key(1)).expect("a new file");
-        history.keep(&[message(1, true), message(2, true)]).expect("kept");
-        let read = Entry::Delivered(MessageId([1; 16]), Delivery::Read);
-        let late = Entry::Delivered(MessageId([1; 16]), Delivery::Arrived);
-        history.keep(&[read, late]).expect("kept");
-        drop(history);
-        let history = History::open(&path, &key(1)).expect("the same file");
-        let under_way = history.under_way().expect("read");
-        assert_eq!(under_way.outbox.len(), 1);
-        assert_eq!(under_way.numbers, [(bob(), 2)]);
-        let page = history.page(&bob(), None, 10).expect("read").expect("a page");
-        assert_eq!(page.messages[1].delivery, Delivery::Read);
-    }
-
-    #[test]
-    fn unread_messages_are_counted_and_named() {
-        let mut history = History::open(&path("unread"), &key(1)).expect("a new file");
-        history.keep(&[message(1, false), message(2, false), message(3, true)]).expect("kept");
-        let summary = history.summaries().expect("read");
-        assert_eq!((summary[0].unread, summary[0].last_at), (2, UnixTime(1003)));
-        let ids = history.unread(&bob(), MessageId([1; 16])).expect("read");
-        assert_eq!(ids, Some(vec![MessageId([1; 16])]));
-    }
-
-    #[test]
-    fn without_the_key_the_file_says_nothing() {
-        let path = path("sealed");
-        let mut history = History::open(&path, &key(1)).expect("a new file");
-        history.keep(&[message(7, false)]).expect("kept");
-        drop(history);
-        assert!(History::open(&path, &key(2)).is_err());
-        let bytes = std::fs::read(&path).expect("there");
-        assert!(!bytes.windows(9).any(|w| w == b"message 7") && !bytes.starts_with(b"SQLite"));
-    }
-}
+mod tests;

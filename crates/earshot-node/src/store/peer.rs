@@ -10,14 +10,15 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
-use earshot_proto::ids::{MessageId, UserName};
+use earshot_proto::ids::{CallId, MessageId, UserName};
 use earshot_proto::peer::{NetworkRecord, Record, chat};
 use earshot_proto::port::SaveFailure;
 use earshot_proto::secure::local_vault::LockedVault;
 use earshot_proto::time::UnixTime;
 
 use super::files::{self, DataDir};
-use super::history::{Entry, History, HistoryFailure, Page, Summary};
+use super::history::{Entry, History, HistoryFailure, Page, PastCalls, Summary};
+use super::preferences::Preferences;
 use crate::api::errors::ErrorCode;
 use crate::driver::{Keep, Receipt};
 
@@ -80,6 +81,7 @@ pub struct DiskDesk {
 enum Job {
     Keep(Box<Record>, Receipt),
     Ask(Question),
+    Prefer(Box<Preferences>, Answer<()>),
 }
 
 type Answer<T> = tokio::sync::oneshot::Sender<Result<T, ErrorCode>>;
@@ -88,6 +90,7 @@ enum Question {
     Page { with: UserName, before: Option<MessageId>, limit: u32, answer: Answer<Option<Page>> },
     Unread { with: UserName, up_to: MessageId, answer: Answer<Option<Vec<MessageId>>> },
     Summaries { answer: Answer<Vec<Summary>> },
+    Calls { before: Option<CallId>, limit: u32, answer: Answer<Option<PastCalls>> },
 }
 
 /// Starts the disk's thread.
@@ -145,11 +148,35 @@ impl DiskDesk {
         self.ask(|answer| Question::Summaries { answer }).await
     }
 
+    /// A page of past calls; `None` when `before` is none of them.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotLoggedIn`] while no history is open.
+    pub async fn calls(
+        &self,
+        before: Option<CallId>,
+        limit: u32,
+    ) -> Result<Option<PastCalls>, ErrorCode> {
+        self.ask(|answer| Question::Calls { before, limit, answer }).await
+    }
+
+    /// Keeps what a person has set and chosen.
+    ///
+    /// # Errors
+    /// [`ErrorCode::DiskFull`] or [`ErrorCode::FileRefused`]; then what was set before is kept.
+    pub async fn prefer(&self, preferences: Preferences) -> Result<(), ErrorCode> {
+        self.job(|answer| Job::Prefer(Box::new(preferences), answer)).await
+    }
+
     async fn ask<T>(&self, question: impl FnOnce(Answer<T>) -> Question) -> Result<T, ErrorCode> {
+        self.job(|answer| Job::Ask(question(answer))).await
+    }
+
+    async fn job<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, ErrorCode> {
         let (answer, answered) = tokio::sync::oneshot::channel();
         if let Some(jobs) = &self.jobs {
-            // A disk that has stopped drops the question, and with it the answer's sender.
-            let _ = jobs.send(Job::Ask(question(answer)));
+            // A disk that has stopped drops the job, and with it the answer's sender.
+            let _ = jobs.send(job(answer));
         }
         answered.await.unwrap_or(Err(ErrorCode::Leaving))
     }
@@ -188,6 +215,10 @@ impl Disk {
                     Job::Ask(question) => {
                         self.flush(&mut entries);
                         self.answer(question);
+                    }
+                    // Whoever asked may not wait any more.
+                    Job::Prefer(preferences, answer) => {
+                        drop(answer.send(preferences.write(&self.data)));
                     }
                 }
                 if entries.len() < BATCH_MAX {
@@ -279,6 +310,7 @@ impl Disk {
                 Question::Page { answer, .. } => drop(answer.send(Err(ErrorCode::NotLoggedIn))),
                 Question::Unread { answer, .. } => drop(answer.send(Err(ErrorCode::NotLoggedIn))),
                 Question::Summaries { answer } => drop(answer.send(Err(ErrorCode::NotLoggedIn))),
+                Question::Calls { answer, .. } => drop(answer.send(Err(ErrorCode::NotLoggedIn))),
             };
         };
         // Whoever asked may not wait any more.
@@ -291,6 +323,9 @@ impl Disk {
             }
             Question::Summaries { answer } => {
                 drop(answer.send(history.summaries().map_err(told)));
+            }
+            Question::Calls { before, limit, answer } => {
+                drop(answer.send(history.calls(before, limit).map_err(told)));
             }
         }
     }

@@ -418,7 +418,7 @@ impl Peer {
         let Some(mut signing) = self.signing_in.take() else { return };
         match signing.step {
             Step::Keep { session, waiting: 1 } => {
-                let recovery = signing.recovery.map(|key| key.to_paper().to_string());
+                let recovery = signing.recovery.map(|key| key.to_paper());
                 let stretched = signing.stretched;
                 self.session_begins(now, signing.ask, *session, recovery, stretched);
             }

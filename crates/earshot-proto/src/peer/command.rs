@@ -10,6 +10,7 @@ use crate::ids::{CallId, DeviceId, MessageId, NetworkId, UserName};
 use crate::peer::call::view::{CallState, CallView};
 use crate::port::{PathPolicy, Service};
 use crate::secure::password::Password;
+use crate::secure::recovery_key::Paper;
 use crate::time::UnixTime;
 use crate::wire::bounded::Text;
 use crate::wire::certificate::VerifyKey;
@@ -127,14 +128,15 @@ pub enum Shown {
 }
 
 /// The good answer to a command.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub enum Answer {
     /// Done; nothing to tell.
     Done,
     /// To [`Command::Join`].
     Joined(NetworkId),
-    /// To [`Command::Register`] and [`Command::Login`]; with the time that stretching the password
-    /// took.
+    /// To [`Command::Register`]; with the recovery key, told this once.
+    Registered(SignedIn, Paper),
+    /// To [`Command::Login`]; with the time that stretching the password took.
     LoggedIn(SignedIn, std::time::Duration),
     /// To [`Command::Search`].
     Searching(u64),
@@ -155,8 +157,6 @@ pub struct SignedIn {
     pub display_name: String,
     /// End of the certificate.
     pub certificate_until: UnixTime,
-    /// Set once, at registration: the recovery key, to be printed.
-    pub recovery_key: Option<String>,
     /// How the buddy list was found on disk.
     pub buddy_list: ListFound,
 }
@@ -250,7 +250,7 @@ pub enum Failure {
 }
 
 /// What a peer tells its owner.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub enum Notice {
     /// The answer to the command with this number.
     Answer(u64, Box<Result<Answer, Failure>>),

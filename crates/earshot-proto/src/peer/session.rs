@@ -12,6 +12,7 @@ use crate::secure::buddy_file::BuddyFile;
 use crate::secure::identity::{Use, open_signed, verify_chain};
 use crate::secure::link::Expect;
 use crate::secure::local_vault::{LocalVault, LockedVault, VaultLock};
+use crate::secure::recovery_key::Paper;
 use crate::secure::seal::SealKey;
 use crate::secure::vault::Vault;
 use crate::time::UnixTime;
@@ -72,7 +73,6 @@ impl Session {
             device: self.address.device,
             display_name: self.vault.vault.display_name.as_str().to_owned(),
             certificate_until: self.until,
-            recovery_key: None,
             buddy_list: self.list_found,
         }
     }
@@ -106,16 +106,20 @@ impl Peer {
         now: Instant,
         ask: u64,
         mut session: Session,
-        recovery: Option<String>,
+        recovery: Option<Paper>,
         stretched: Duration,
     ) {
         self.links.become_holder(&session.vault.keys.link, Some(session.vault.chain.clone()));
         self.open_buddies(&mut session);
-        let signed_in = SignedIn { recovery_key: recovery, ..session.signed_in() };
+        let signed_in = session.signed_in();
         self.start_calls(&session);
         self.session = Some(session);
-        self.succeed(ask, Answer::LoggedIn(signed_in.clone(), stretched));
-        self.tell(Notice::Session(Some(SignedIn { recovery_key: None, ..signed_in })));
+        let answer = match recovery {
+            Some(paper) => Answer::Registered(signed_in.clone(), paper),
+            None => Answer::LoggedIn(signed_in.clone(), stretched),
+        };
+        self.succeed(ask, answer);
+        self.tell(Notice::Session(Some(signed_in)));
         self.seek_home(now);
     }
 

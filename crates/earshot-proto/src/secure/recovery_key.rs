@@ -22,6 +22,25 @@ const TEXT_MAX: usize = 8 * LETTERS;
 /// A recovery key.
 pub struct RecoveryKey(Zeroizing<[u8; KEY_LEN]>);
 
+/// A recovery key in the form for paper, on its way to its owner. It is wiped when dropped, has no
+/// `Clone` and tells nothing when printed.
+#[derive(PartialEq, Eq)]
+pub struct Paper(Zeroizing<String>);
+
+impl Paper {
+    /// The letters, to be shown once.
+    #[must_use]
+    pub fn into_text(self) -> Zeroizing<String> {
+        self.0
+    }
+}
+
+impl std::fmt::Debug for Paper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Paper(..)")
+    }
+}
+
 /// Why a text is no recovery key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecoveryKey {
@@ -54,7 +73,7 @@ impl RecoveryKey {
 
     /// The form for paper: `XXXX-XXXX-…`, eight groups.
     #[must_use]
-    pub fn to_paper(&self) -> Zeroizing<String> {
+    pub fn to_paper(&self) -> Paper {
         let mut bytes = Zeroizing::new([0; KEY_LEN + CHECKSUM_LEN]);
         bytes[..KEY_LEN].copy_from_slice(self.0.as_slice());
         bytes[KEY_LEN..].copy_from_slice(&checksum(&self.0));
@@ -66,7 +85,7 @@ impl RecoveryKey {
             }
             paper.push(letter);
         }
-        paper
+        Paper(paper)
     }
 
     /// Reads what somebody typed from paper: small letters, spaces, O for 0, I and L for 1 are
@@ -124,8 +143,9 @@ mod tests {
 
     #[test]
     fn a_key_comes_back_from_paper_however_it_is_typed() {
-        let paper = key().to_paper();
+        let paper = key().to_paper().into_text();
         assert_eq!(paper.len(), 39);
+        assert_eq!(format!("{:?}", key().to_paper()), "Paper(..)");
         let sloppy = paper.to_lowercase().replace('-', " ").replace('0', "o").replace('1', "l");
         for typed in [paper.as_str(), &sloppy, &paper.replace('-', "")] {
             assert_eq!(RecoveryKey::from_paper(typed).ok().map(|k| k.0), Some(key().0));
@@ -134,7 +154,7 @@ mod tests {
 
     #[test]
     fn every_single_wrong_letter_is_noticed() {
-        let paper = key().to_paper();
+        let paper = key().to_paper().into_text();
         for (i, letter) in paper.char_indices().filter(|(_, c)| *c != '-') {
             let wrong = if letter == 'Z' { "Y" } else { "Z" };
             let mut typed = paper.to_string();

@@ -1,0 +1,137 @@
+// The situations that the mock can be in, by name.
+import type { AudioFault, CallState, EndReason, Failure, Method, Standing } from "../generated";
+import { crowd, FAMILY, HOSTILE, type Person } from "./people";
+
+export interface Scenario {
+  people: Person[];
+  /** Whether a network was joined, and somebody is logged in. */
+  stage: "noNetwork" | "loggedOut" | "online" | "offline";
+  /** Messages with the first person, beyond those written out. */
+  longThread: number;
+  pastCalls: boolean;
+  devices: "usual" | "none";
+  problem?: AudioFault;
+  /** A call that stands from the beginning. */
+  call?: { state: CallState; direction: "in" | "out"; relayed?: boolean; muted?: boolean; poor?: boolean; held?: "me" | "them" };
+  /** How the call that is made ends. */
+  end?: EndReason;
+  /** Methods that are refused, and why. */
+  refused: Partial<Record<Method, Failure>>;
+  /** Methods that are never answered. */
+  silent: Method[];
+}
+
+const USUAL: Scenario = {
+  people: FAMILY,
+  stage: "online",
+  longThread: 0,
+  pastCalls: true,
+  devices: "usual",
+  refused: {},
+  silent: [],
+};
+
+const internal: Failure = { code: "internal", facts: { what: "mock" } };
+const damaged: Failure = { code: "damagedData", facts: { file: "history.db" } };
+const away: Failure = { code: "notConnected", facts: {} };
+
+const SCENARIOS: Record<string, Partial<Scenario>> = {
+  normal: {},
+  first: { stage: "noNetwork", people: [] },
+  joined: { stage: "loggedOut", people: [] },
+  empty: { people: [], pastCalls: false },
+  crowd: { people: crowd(400) },
+  long: { longThread: 10_000 },
+  offline: {
+    stage: "offline",
+    people: FAMILY.map((p) => ({ ...p, presence: "offline" })),
+    refused: { search: away, "call.start": away },
+  },
+  loading: { silent: ["state.get"] },
+  slow: { silent: ["chat.history", "call.history", "audio.devices", "network.invite", "network.start", "network.join", "login", "register"] },
+  failed: { refused: { "state.get": damaged } },
+  refusing: {
+    refused: {
+      "chat.history": damaged,
+      "call.history": damaged,
+      "chat.send": { code: "tooMany", facts: { what: "waitingMessages", max: 1000 } },
+      "call.start": internal,
+      "audio.devices": { code: "audio", facts: { fault: "serverGone" } },
+      "audio.test": { code: "audio", facts: { fault: "deviceBusy", device: "device:usb" } },
+      "network.invite": internal,
+      search: away,
+    },
+  },
+  refusingFirst: {
+    stage: "noNetwork",
+    people: [],
+    refused: {
+      "network.start": { code: "portInUse", facts: { port: 37373 } },
+      "network.join": { code: "badInvite", facts: { problem: "damaged" } },
+    },
+  },
+  refusingLogin: {
+    stage: "loggedOut",
+    people: [],
+    refused: {
+      login: { code: "wrongNameOrPassword", facts: {} },
+      register: { code: "nameTaken", facts: {} },
+    },
+  },
+  unreachable: {
+    stage: "loggedOut",
+    people: [],
+    refused: { login: { code: "authorityUnreachable", facts: {} }, register: { code: "authorityUnreachable", facts: {} } },
+  },
+  hostile: { people: [...HOSTILE, ...FAMILY] },
+  ringing: { call: { state: "ringing", direction: "in" } },
+  calling: { call: { state: "ringing", direction: "out" } },
+  talking: { call: { state: "talking", direction: "out" } },
+  muted: { call: { state: "talking", direction: "out", muted: true } },
+  relayed: { call: { state: "talking", direction: "in", relayed: true, poor: true } },
+  held: { call: { state: "held", direction: "out", held: "me" } },
+  heldThere: { call: { state: "held", direction: "out", held: "them" } },
+  noMicrophone: { call: { state: "talking", direction: "out" }, devices: "none", problem: "noMicrophone" },
+  noDevices: { devices: "none" },
+};
+
+export const scenarioNames = Object.keys(SCENARIOS);
+
+/** `ended-REASON` is a call that ended so; every other name is in the list. */
+export function scenario(name: string): Scenario {
+  const reason = /^ended-(\w+)$/.exec(name)?.[1] as EndReason | undefined;
+  if (reason) return { ...USUAL, end: reason, call: { state: "ended", direction: "out" } };
+  const known = SCENARIOS[name];
+  if (!known) throw new Error(`no scenario ${name}: there are ${scenarioNames.join(", ")}`);
+  return { ...USUAL, ...known };
+}
+
+export const HOME_NETWORK = {
+  id: "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg",
+  name: "Virtanen",
+  rootKey: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+};
+
+export const INVITE =
+  "earshot:pABkaG9tZQFYIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fAoGiAIIAgkTAAAIHGZH9AVggCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkEAd6XQIQ";
+
+export function standing(of: Scenario, now: number): Standing {
+  if (of.stage === "noNetwork") return { authority: { reachable: false }, links: [], superPeers: 0 };
+  const since = now - 3 * 3_600_000;
+  const lost = { reachable: false, since: now - 7 * 60_000 };
+  if (of.stage === "offline") {
+    return { network: HOME_NETWORK, authority: lost, links: [], superPeers: 3, reachability: "natted" };
+  }
+  return {
+    network: HOME_NETWORK,
+    authority: { reachable: true, since },
+    home: { address: "192.0.2.7:37373", nodeId: "ZgQBAgMEBQYHCAkKCwwNDg8QERI", nodeKey: "hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo", since },
+    links: [
+      { address: "192.0.2.7:37373", kind: "home", since },
+      { address: "198.51.100.24:37373", kind: "superPeer", since: now - 24 * 60_000 },
+      { address: "203.0.113.9:37373", kind: "authority", since: now - 90_000 },
+    ],
+    superPeers: 3,
+    reachability: "natted",
+  };
+}

@@ -1,0 +1,42 @@
+// What crosses to the node behind Tauri: names, parameters, refusals, events.
+import { emit } from "@tauri-apps/api/event";
+import { clearMocks, mockIPC, mockWindows } from "@tauri-apps/api/mocks";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Refused } from "./interface";
+import { tauriBackend, tauriFrame } from "./tauri";
+
+beforeEach(() => mockWindows("main"));
+afterEach(() => clearMocks());
+
+test("a method is a command with its dots turned, its parameters the arguments", async () => {
+  const asked: [string, unknown][] = [];
+  mockIPC((command, params) => void asked.push([command, params]));
+  await tauriBackend.call("chat.mark_read", { with: "anna", upTo: "m1" });
+  expect(asked).toEqual([["chat_mark_read", { with: "anna", upTo: "m1" }]]);
+});
+
+test("a refusal comes with its code and facts, anything else is thrown as it is", async () => {
+  mockIPC((command) => {
+    throw command === "login" ? { code: "tooManyAttempts", facts: {}, retryAfterMs: 5000 } : "broken";
+  });
+  const refused = await tauriBackend.call("login", { user: "anna" }).catch((e: unknown) => e);
+  expect(refused).toBeInstanceOf(Refused);
+  expect((refused as Refused).failure).toEqual({ code: "tooManyAttempts", facts: {}, retryAfterMs: 5000 });
+  expect(await tauriBackend.call("logout", {}).catch((e: unknown) => e)).toBe("broken");
+});
+
+test("events and links arrive until one stops listening", async () => {
+  mockIPC((command) => (command === "window_ready" ? { link: "earshot:x" } : undefined), { shouldMockEvents: true });
+  const heard = vi.fn();
+  const stop = tauriBackend.subscribe(heard);
+  const links = vi.fn();
+  tauriFrame.onLink(links);
+  expect(await tauriFrame.ready()).toBe("earshot:x");
+  await emit("event", { seq: 1, at: 0, type: "audioLevel", levelIn: -3, levelOut: -4 });
+  await emit("linkOpened", { link: "earshot:add/bob" });
+  await vi.waitFor(() => expect(heard).toHaveBeenCalledTimes(1));
+  expect(links).toHaveBeenCalledWith("earshot:add/bob");
+  stop();
+  await emit("event", { seq: 2, at: 0, type: "audioLevel", levelIn: -3, levelOut: -4 });
+  expect(heard).toHaveBeenCalledTimes(1);
+});

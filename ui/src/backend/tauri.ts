@@ -1,0 +1,40 @@
+// The node behind Tauri's IPC: a method is a command with "_" for ".", events come as "event".
+import { invoke } from "@tauri-apps/api/core";
+import { listen } from "@tauri-apps/api/event";
+import type { BackendEvent, Failure } from "./generated";
+import { type Backend, type Frame, Refused } from "./interface";
+
+const isFailure = (thrown: unknown): thrown is Failure =>
+  typeof thrown === "object" && thrown !== null && "code" in thrown && "facts" in thrown;
+
+/** Listens until the answer comes back, also when it is told to stop before listening began. */
+function follow<T>(name: string, listener: (payload: T) => void): () => void {
+  let stopped = false;
+  const listening = listen<T>(name, (event) => {
+    if (!stopped) listener(event.payload);
+  });
+  return () => {
+    stopped = true;
+    void listening.then((unlisten) => unlisten());
+  };
+}
+
+export const tauriBackend: Backend = {
+  async call(method, params) {
+    try {
+      return await invoke(method.replaceAll(".", "_"), { ...params });
+    } catch (thrown) {
+      if (isFailure(thrown)) throw new Refused(thrown);
+      throw thrown;
+    }
+  },
+  subscribe: (listener) => follow<BackendEvent>("event", listener),
+};
+
+export const tauriFrame: Frame = {
+  async ready() {
+    const { link } = await invoke<{ link?: string }>("window_ready");
+    return link;
+  },
+  onLink: (listener) => follow<{ link: string }>("linkOpened", ({ link }) => listener(link)),
+};

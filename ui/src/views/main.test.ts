@@ -1,0 +1,350 @@
+// Stories of the window once one is in: lists, search, requests, writing, calls, settings.
+import { screen, within } from "@testing-library/svelte";
+import { describe, expect, test } from "vitest";
+import type { EndReason } from "../backend/generated";
+import { expectAccessible, openWindow } from "../testing/window";
+
+const list = (name = "Contacts") => screen.getByRole("listbox", { name });
+const option = (name: RegExp) => screen.getByRole("option", { name });
+
+describe("lists", () => {
+  test("the list is one stop of the keyboard, and arrows, letters and Enter walk it", async () => {
+    const { user } = await openWindow("normal");
+    await expectAccessible();
+    await user.click(screen.getByLabelText("Search people"));
+    await user.keyboard("{ArrowDown}");
+    expect(option(/Onni/)).toHaveFocus();
+    await user.keyboard("{ArrowDown}{ArrowDown}");
+    expect(option(/Anna Virtanen/)).toHaveFocus();
+    await user.keyboard("mi");
+    expect(option(/Mikael/)).toHaveFocus();
+    await user.keyboard("{Enter}");
+    expect(screen.getByRole("heading", { name: "Mikael Åkerblom" })).toBeInTheDocument();
+    expect(option(/Mikael/)).toHaveAttribute("aria-selected", "true");
+    expect(within(list()).getAllByRole("option").filter((o) => o.tabIndex === 0)).toHaveLength(1);
+  });
+
+  test("typing filters, and the clear button brings all back", async () => {
+    const { user, click } = await openWindow("normal");
+    await user.type(screen.getByLabelText("Search people"), "akerblom");
+    expect(within(list()).getAllByRole("option").map((o) => o.textContent)).toHaveLength(2);
+    await click("button", "Clear the search");
+    expect(within(list()).getAllByRole("option").length).toBeGreaterThan(8);
+  });
+
+  test("a search of the network tells its rounds, and who was found can be asked", async () => {
+    const { user, click, clock, last } = await openWindow("normal");
+    await user.type(screen.getByLabelText("Search people"), "eerik{Enter}");
+    expect(last("search")).toEqual({ user: "eerik" });
+    expect(await screen.findByText(/asking 4 super-peers, then 8/)).toBeInTheDocument();
+    await clock.pass(700);
+    expect(await screen.findByText("Found in round 2 after 38 ms: asked 4, then 8 super-peers.")).toBeInTheDocument();
+    await click("option", /Eerik/);
+    await user.type(screen.getByLabelText("A few words of greeting"), "Hello from the choir");
+    await click("button", "Ask to add");
+    expect(last("buddies.request")).toEqual({ user: "eerik", greeting: "Hello from the choir" });
+    expect(await screen.findByText(/You asked Eerik/)).toBeInTheDocument();
+  });
+
+  test("who is not found is said so", async () => {
+    const { user, clock } = await openWindow("normal");
+    await user.type(screen.getByLabelText("Search people"), "nobody-here{Enter}");
+    await clock.pass(700);
+    expect(await screen.findByText(/Nobody in this network has the name/)).toBeInTheDocument();
+  });
+
+  test("recents show the last words and what is unread; calls show what was missed", async () => {
+    const { click, last } = await openWindow("normal");
+    await click("radio", "Recents");
+    expect(within(list("Recents")).getByRole("option", { name: /Anna Virtanen.*And bring the dog!.*2 unread/ })).toBeInTheDocument();
+    await click("radio", "Calls");
+    expect(last("call.history")).toEqual({ limit: 50 });
+    expect(within(list("Calls")).getByRole("option", { name: /Anna Virtanen.*Missed/ })).toBeInTheDocument();
+    await click("option", /Mikael/);
+    expect(screen.getByRole("heading", { name: "Mikael Åkerblom" })).toBeInTheDocument();
+  });
+
+  test("an empty list says what to do, and leads to the invite", async () => {
+    const { click, asked } = await openWindow("empty");
+    expect(screen.getByText("Nobody here yet")).toBeInTheDocument();
+    await click("button", "Invite somebody");
+    await click("button", "Invite others");
+    expect(asked("network.invite")).toHaveLength(1);
+    expect(await screen.findByText("Works from everywhere on the Internet.")).toBeInTheDocument();
+    await expectAccessible();
+  });
+});
+
+describe("requests", () => {
+  test.each([
+    ["Accept", "buddies.accept"],
+    ["Decline", "buddies.decline"],
+  ] as const)("%s asks the node", async (button, method) => {
+    const { click, last } = await openWindow("normal");
+    await click("option", /Onni/);
+    await click("button", button);
+    expect(last(method)).toEqual({ user: "onni" });
+  });
+
+  test("blocking is asked about first, and can be lifted", async () => {
+    const { user, click, clock, last } = await openWindow("normal");
+    await click("option", /Onni/);
+    await click("button", "Block");
+    await expectAccessible();
+    await click("button", "Cancel");
+    expect(last("buddies.block")).toBeUndefined();
+    await click("button", "Block");
+    await user.click(within(screen.getByRole("alertdialog")).getByRole("button", { name: "Block" }));
+    await clock.pass(1);
+    expect(last("buddies.block")).toEqual({ user: "onni" });
+    expect(await screen.findByText("You blocked Onni Laine")).toBeInTheDocument();
+    await click("button", "Lift the block");
+    expect(last("buddies.unblock")).toEqual({ user: "onni" });
+  });
+});
+
+describe("writing", () => {
+  test("Enter sends, Shift and Enter begins a line, and the field is empty when it is safe", async () => {
+    const { user, click, last, clock } = await openWindow("normal");
+    await click("option", /Sanna/);
+    const field = screen.getByLabelText("Write to Sanna Koskela");
+    await user.type(field, "one{Shift>}{Enter}{/Shift}two{Enter}");
+    await clock.pass(5);
+    expect(last("chat.send")).toMatchObject({ to: "sanna", text: "one\ntwo" });
+    expect(field).toHaveValue("");
+  });
+
+  test("what was not sent stays in the field, is said, and keeps its id when tried again", async () => {
+    const { user, click, clock, asked } = await openWindow("refusing");
+    await click("option", /Sanna/);
+    await user.type(screen.getByLabelText("Write to Sanna Koskela"), "hello{Enter}");
+    await clock.pass(5);
+    expect(await screen.findByRole("alert")).toHaveTextContent("1,000 messages wait for this person");
+    expect(screen.getByLabelText("Write to Sanna Koskela")).toHaveValue("hello");
+    await click("button", "Send");
+    const ids = asked("chat.send").map((a) => (a.params as { clientId: string }).clientId);
+    expect(ids).toHaveLength(2);
+    expect(ids[0]).toBe(ids[1]);
+  });
+
+  test("a draft is there again when one comes back", async () => {
+    const { user, click } = await openWindow("normal");
+    await click("option", /Sanna/);
+    await user.type(screen.getByLabelText("Write to Sanna Koskela"), "half a thou");
+    await click("option", /Mikael/);
+    expect(screen.getByLabelText("Write to Mikael Åkerblom")).toHaveValue("");
+    await click("option", /Sanna/);
+    expect(screen.getByLabelText("Write to Sanna Koskela")).toHaveValue("half a thou");
+  });
+
+  test("offline says what still works", async () => {
+    const { click } = await openWindow("offline");
+    await click("option", /Anna Virtanen/);
+    expect(screen.getByText(/sent as soon as there is a connection/)).toBeInTheDocument();
+  });
+});
+
+describe("calls", () => {
+  test("a call is made, muted, held and ended by what the node tells", async () => {
+    const { click, last, clock } = await openWindow("normal");
+    await click("option", /Anna Virtanen/);
+    await click("button", "Call Anna Virtanen");
+    expect(last("call.start")).toEqual({ to: "anna", path: "any" });
+    expect(await screen.findByText("Looking for Anna Virtanen …")).toBeInTheDocument();
+    await clock.pass(4000);
+    await click("button", "Mute");
+    expect(last("call.mute")).toEqual({ callId: "call-1" });
+    expect(await screen.findByText("Your microphone is off")).toBeInTheDocument();
+    await click("button", "Unmute");
+    await click("button", "Hold");
+    expect(await screen.findByText("On hold")).toBeInTheDocument();
+    await click("button", "Resume");
+    await click("button", "Show the call");
+    await clock.pass(1200);
+    await expectAccessible();
+    expect(screen.getByRole("meter", { name: "Your voice" })).toBeInTheDocument();
+    await click("button", "Hang up");
+    expect(last("call.hang_up")).toEqual({ callId: "call-1" });
+    expect(await screen.findByText(/Call with Anna Virtanen ended after/)).toBeInTheDocument();
+  });
+
+  test("who calls is an alert dialog that takes no Enter meant for a message", async () => {
+    const { user, backend, clock, click, last, asked } = await openWindow("normal");
+    await click("option", /Sanna/);
+    await user.type(screen.getByLabelText("Write to Sanna Koskela"), "and the");
+    backend.phone.ring("anna");
+    await clock.pass(5);
+    const dialog = await screen.findByRole("alertdialog", { name: "Anna Virtanen is calling" });
+    await user.keyboard("{Enter} {Escape}");
+    expect(dialog).toBeInTheDocument();
+    expect(asked("call.accept")).toEqual([]);
+    await expectAccessible();
+    await click("button", "Answer");
+    expect(last("call.accept")).toEqual({ callId: "call-1" });
+    await clock.pass(400);
+    expect(await screen.findByRole("region", { name: "Call with Anna Virtanen" })).toBeInTheDocument();
+  });
+
+  test("a call is answered, declined and hung up by keys", async () => {
+    const { user, backend, clock, last } = await openWindow("normal");
+    backend.phone.ring("anna");
+    await clock.pass(5);
+    await user.keyboard("{Control>}{Shift>}D{/Shift}{/Control}");
+    expect(last("call.decline")).toEqual({ callId: "call-1" });
+    await clock.pass(5);
+    backend.phone.ring("anna");
+    await clock.pass(5);
+    await user.keyboard("{Control>}y{/Control}");
+    expect(last("call.accept")).toEqual({ callId: "call-2" });
+    await clock.pass(400);
+    await user.keyboard("m");
+    expect(last("call.mute")).toEqual({ callId: "call-2" });
+    await user.keyboard("{Control>}d{/Control}");
+    expect(last("call.hang_up")).toEqual({ callId: "call-2" });
+  });
+
+  const REASONS: EndReason[] = [
+    "declined", "busy", "noAnswer", "cancelled", "notFound", "offline", "blocked", "notBuddy", "noPath", "pathLost",
+    "peerVanished", "signalingLost", "keysRefused", "audioFailed", "internal",
+  ];
+  test.each(REASONS)("an end by %s says what happened, what was tried and what to do", async (reason) => {
+    const { user } = await openWindow(`ended-${reason}`);
+    const card = await screen.findByRole("alert");
+    expect(within(card).getByRole("heading")).toBeInTheDocument();
+    expect(card.querySelectorAll("p").length).toBeGreaterThanOrEqual(2);
+    expect(card).not.toHaveTextContent(/undefined|\{/);
+    await expectAccessible(card);
+    await user.click(within(card).getByRole("button", { name: "Put away" }));
+    expect(screen.queryByRole("alert")).toBeNull();
+  });
+
+  test("after a failed call one calls again or writes", async () => {
+    const { click, last } = await openWindow("ended-noAnswer");
+    await click("button", "Call again");
+    expect(last("call.start")).toEqual({ to: "anna" });
+    const other = await openWindow("ended-busy");
+    await other.click("button", "Write instead");
+    expect(screen.getAllByRole("heading", { name: "Anna Virtanen" }).length).toBeGreaterThan(0);
+  });
+
+  test("a microphone that is gone is said in the call, with the way to another", async () => {
+    const { click } = await openWindow("noMicrophone");
+    expect(screen.getByText(/There is no microphone/)).toBeInTheDocument();
+    await click("button", "Choose a device");
+    expect(screen.getByRole("tab", { name: "Sound", selected: true })).toBeInTheDocument();
+  });
+});
+
+describe("settings", () => {
+  const settings = async (tab: string, scenario = "normal") => {
+    const window = await openWindow(scenario);
+    await window.user.keyboard("{Control>},{/Control}");
+    await window.click("tab", tab);
+    return window;
+  };
+
+  test("devices are chosen, tried and heard", async () => {
+    const { click, last, clock, user } = await settings("Sound");
+    await expectAccessible();
+    await click("button", "Test the microphone");
+    expect(last("audio.test")).toEqual({ what: "meter" });
+    await clock.pass(200);
+    expect(screen.getByRole("meter", { name: "Level of the microphone" })).toBeInTheDocument();
+    await click("button", "Hear yourself");
+    expect(last("audio.test")).toEqual({ what: "loop" });
+    await click("button", "Stop listening");
+    expect(last("audio.test")).toEqual({ what: "off" });
+    await click("button", "Ring once");
+    expect(last("audio.test")).toEqual({ what: "ringer" });
+    await user.click(screen.getByRole("switch", { name: "Sounds" }));
+    expect(last("settings.set")).toEqual({ sounds: false });
+  });
+
+  test("a test that is left behind is ended", async () => {
+    const { click, last } = await settings("Sound");
+    await click("button", "Test the microphone");
+    await click("tab", "Profile");
+    expect(last("audio.test")).toEqual({ what: "off" });
+  });
+
+  test("no microphone is said, and the speaker can still be chosen", async () => {
+    await settings("Sound", "noDevices");
+    expect(screen.getByText(/No microphone was found/)).toBeInTheDocument();
+    expect(screen.getByText("Ring once")).toBeInTheDocument();
+  });
+
+  test("theme and language take hold when the node tells", async () => {
+    const { click, last, clock } = await settings("Appearance");
+    await click("radio", "Dark");
+    expect(last("settings.set")).toEqual({ appearance: "dark" });
+    await clock.pass(5);
+    expect(document.documentElement.dataset.appearance).toBe("dark");
+    await expectAccessible();
+  });
+
+  test("single letters can be switched off", async () => {
+    const { user } = await settings("Appearance");
+    await user.click(screen.getByRole("switch", { name: "Single-letter shortcuts" }));
+    await user.keyboard("?");
+    expect(screen.queryByRole("dialog")).toBeNull();
+    await user.keyboard("{F10}");
+    expect(await screen.findByRole("dialog", { name: "Keyboard shortcuts" })).toBeInTheDocument();
+    await expectAccessible();
+  });
+
+  test("every notification has its switch", async () => {
+    const { user, last } = await settings("Notifications");
+    for (const [name, change] of [
+      ["New messages", { notifyMessages: false }],
+      ["Incoming calls", { notifyCalls: false }],
+      ["Contact requests", { notifyRequests: false }],
+      ["Closing the window keeps Earshot running", { closeToTray: false }],
+    ] as const) {
+      await user.click(screen.getByRole("switch", { name }));
+      expect(last("settings.set")).toEqual(change);
+    }
+    await expectAccessible();
+  });
+
+  test("mood and presence go to the node; a mood that is too long does not", async () => {
+    const { user, click, last } = await settings("Profile");
+    const mood = screen.getByLabelText("Mood");
+    await user.type(mood, "In the garden");
+    await click("button", "Save");
+    expect(last("presence.set")).toEqual({ presence: "online", mood: "In the garden" });
+    await user.clear(mood);
+    await user.click(mood);
+    await user.paste("ä".repeat(129));
+    expect(screen.getByText("Too long: at most 256 bytes.")).toBeInTheDocument();
+    expect(screen.getByRole("button", { name: "Save" })).toBeDisabled();
+    await click("button", /Great Offers/);
+    expect(last("buddies.unblock")).toEqual({ user: "spam-king" });
+  });
+});
+
+describe("the menu and the network", () => {
+  test("the line at the foot leads to the truth about the network", async () => {
+    const { click } = await openWindow("normal");
+    await click("button", /Online through 192\.0\.2\.7/);
+    expect(screen.getByText("Behind a router: it connects out, nobody connects in")).toBeInTheDocument();
+    await expectAccessible();
+  });
+
+  test("a link to somebody opens the conversation or fills the search, and calls nobody", async () => {
+    const { openLink, asked, clock } = await openWindow("normal");
+    openLink("earshot:call/anna");
+    await clock.pass(1);
+    expect(screen.getByRole("heading", { name: "Anna Virtanen" })).toBeInTheDocument();
+    openLink("earshot:add/aino");
+    await clock.pass(1);
+    expect(screen.getByLabelText("Search people")).toHaveValue("aino");
+    expect(asked("call.start")).toEqual([]);
+  });
+});
+
+test("what cannot be done is said in words", async () => {
+  const { click } = await openWindow("refusing");
+  await click("option", /Anna Virtanen/);
+  await click("button", "Call Anna Virtanen");
+  expect(await screen.findByText(/mistake of ours/)).toBeInTheDocument();
+});
