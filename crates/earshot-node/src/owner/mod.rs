@@ -56,6 +56,8 @@ struct Inner {
     last: u64,
     events: Events,
     ringer: String,
+    /// Knows what was measured of a call's path, once there is an owner.
+    calls: Option<CallsDesk>,
 }
 
 /// The owner of one peer.
@@ -73,13 +75,18 @@ impl Ears {
     #[must_use]
     pub fn new(events: Events) -> Self {
         let (waiting, ringer) = (HashMap::new(), "device:default".to_owned());
-        Self { inner: Arc::new(Mutex::new(Inner { waiting, last: 0, events, ringer })) }
+        let inner = Inner { waiting, last: 0, events, ringer, calls: None };
+        Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// Takes a notice of the machine; called on the loop.
     pub fn hear(&self, notice: Notice) {
         let Notice::Answer(ask, result) = notice else {
-            if let Some(event) = shown::event(notice) {
+            if let Some(mut event) = shown::event(notice) {
+                if let (Event::CallChanged { call }, Some(calls)) = (&mut event, &self.lock().calls)
+                {
+                    calls.measured(call);
+                }
                 self.tell(event);
             }
             return;
@@ -121,13 +128,14 @@ impl Ears {
 impl Owner {
     /// The owner of the peer behind `handle`.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         ears: Ears,
         handle: Handle<Peer>,
         disk: DiskDesk,
         calls: CallsDesk,
         password: Option<Password>,
     ) -> Self {
+        ears.lock().calls = Some(calls.clone());
         Self { ears, handle, disk, calls, password }
     }
 
@@ -387,7 +395,12 @@ impl Owner {
 
     async fn snapshot(&self, reply: Reply<Snapshot>) {
         let conversations = self.disk.summaries().await.unwrap_or_default();
-        let (ears, audio) = (self.ears.clone(), self.chosen());
+        let (ears, audio, desk) = (self.ears.clone(), self.chosen(), self.calls.clone());
+        let shown_call = move |view: &_| {
+            let mut call = shown::call(view);
+            desk.measured(&mut call);
+            call
+        };
         let taken = self.handle.call(move |peer, _| Snapshot {
             seq: ears.lock().events.last(),
             at: clock::unix_now().into(),
@@ -395,7 +408,7 @@ impl Owner {
             session: shown::session(peer),
             buddies: shown::buddies(peer),
             conversations: conversations.into_iter().map(shown::conversation).collect(),
-            calls: peer.current_call().iter().map(shown::call).collect(),
+            calls: peer.current_call().iter().map(shown_call).collect(),
             audio,
         });
         reply.answer(taken.await.map_err(|_| ErrorCode::Leaving.into()));
