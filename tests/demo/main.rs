@@ -61,6 +61,7 @@ impl Run {
             "ring_ms",
             "first_sound_ms",
             "loss_pct",
+            "rtt_ms",
             "mouth_to_ear_ms",
             "stoi",
         ] {

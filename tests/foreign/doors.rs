@@ -14,6 +14,7 @@ use earshot_proto::secure::link::{Expect, SecureLink, Welcome};
 use earshot_proto::secure::local_vault::{Counters, FilesKey, LocalVault, LockedVault, NewLock};
 use earshot_proto::secure::location::{open_location, seal_location};
 use earshot_proto::secure::password::{Password, StretchCost, Worked};
+use earshot_proto::secure::report_seal::Account;
 use earshot_proto::secure::seal::SealKey;
 use earshot_proto::secure::voice_seal::{Stamp, StreamKeys, VoiceKeys};
 use earshot_proto::super_peer::relay::{Relay, RelayConfig};
@@ -23,6 +24,7 @@ use earshot_proto::wire::certificate::{DeviceList, Signed};
 use earshot_proto::wire::directory::Location;
 use earshot_proto::wire::invite::{AuthorityPlace, Invite, network_of};
 use earshot_proto::wire::login::SealedVault;
+use earshot_proto::wire::report::Reception;
 use earshot_proto::wire::sealed::Content;
 use earshot_proto::wire::sealed::buddy::ContactKey;
 use earshot_proto::wire::sealed::chat::Chat;
@@ -221,8 +223,8 @@ fn an_invite_of_any_text_is_read_or_refused() {
 #[test]
 fn a_voice_packet_of_any_bytes_is_not_heard() {
     let key = |byte: u8| StreamKeys { key: [byte; 32], salt: [byte; 12], ssrc: 9 };
-    let (mut sealer, _) = VoiceKeys { send: key(1), receive: key(2) }.into_seals();
-    let (_, mut opener) = VoiceKeys { send: key(2), receive: key(1) }.into_seals();
+    let mut sealer = VoiceKeys { send: key(1), receive: key(2) }.into_seals().sealer;
+    let mut opener = VoiceKeys { send: key(2), receive: key(1) }.into_seals().opener;
     let mut packets = Vec::new();
     for number in 0..40_u32 {
         let stamp = Stamp { marker: number == 0, timestamp: number * 960 };
@@ -238,6 +240,30 @@ fn a_voice_packet_of_any_bytes_is_not_heard() {
     }
     for packet in &mut packets[20..] {
         assert!(opener.open(packet).is_ok(), "the honest ones are heard all the same");
+    }
+}
+
+#[test]
+fn a_report_of_any_bytes_is_not_believed() {
+    let key = |byte: u8| StreamKeys { key: [byte; 32], salt: [byte; 12], ssrc: byte.into() };
+    let mut sealer = VoiceKeys { send: key(1), receive: key(2) }.into_seals().report_sealer;
+    let mut opener = VoiceKeys { send: key(2), receive: key(1) }.into_seals().report_opener;
+    let mut packets = Vec::new();
+    for number in 0..40 {
+        let reception = Reception { lost: number, ..Reception::default() };
+        let mut packet = Vec::new();
+        let account = Account { sender: None, reception: Some(reception) };
+        sealer.seal(account, &mut packet).unwrap();
+        packets.push(packet);
+    }
+    let mut draw = Draw::new(6);
+    for bad in bad_ones(&packets[..20], &mut draw) {
+        let mut bytes = bad.clone();
+        let believed = bear("report", &bad, |_| opener.open(&mut bytes).is_ok());
+        assert!(!believed || packets.contains(&bad));
+    }
+    for packet in &mut packets[20..] {
+        assert!(opener.open(packet).is_ok(), "the honest ones are believed all the same");
     }
 }
 

@@ -23,7 +23,7 @@ use earshot_proto::peer::command::{Answer, Command, Failure, Notice};
 use earshot_proto::peer::{Config, Peer};
 use earshot_proto::port::{PathPolicy, Service, VoiceOrder};
 use earshot_proto::secure::password::StretchCost;
-use earshot_proto::secure::voice_seal::{Opener, Sealer, Stamp, VoiceKeys};
+use earshot_proto::secure::voice_seal::{Opener, Sealer, Seals, Stamp, VoiceKeys};
 use earshot_proto::wire::invite::Invite;
 use earshot_tests::speech::speech;
 
@@ -114,7 +114,7 @@ impl KnownVoice {
         for stream in [&keys.send, &keys.receive] {
             self.known.note(|known| known.keys.push(stream.key.to_vec()));
         }
-        let (sealer, mut opener) = keys.into_seals();
+        let Seals { sealer, mut opener, .. } = keys.into_seals();
         let known = Arc::clone(&self.known);
         path.attach(Box::new(move |_, packet| hear(&known, &mut opener, packet)));
         let (open, closed) = channel();

@@ -80,6 +80,36 @@ pub fn shifted(heard: &[f32], lag: i64, length: usize) -> Vec<f32> {
     (lag..lag + length as i64).map(|i| sample(heard, i)).collect()
 }
 
+/// A lag that differs from the one before by less, 1 ms at 48 kHz, is the same: finding it is no
+/// more exact.
+const SAME_LAG: i64 = 48;
+/// Above this correlation no better place is looked for.
+const LIKENESS_SURE: f64 = 0.8;
+
+/// `heard` moved so that each piece of `window` samples lies under the one that was spoken: the
+/// delay may change on the way, as a jitter buffer changes it. A piece that is not found again has
+/// the lag of the one before.
+pub fn followed(
+    spoken: &[f32],
+    heard: &[f32],
+    window: usize,
+    lags: RangeInclusive<i64>,
+) -> Option<Vec<f32>> {
+    let starts = || (0..spoken.len()).step_by(window.max(1));
+    let anywhere = |at| find(spoken, heard, at, window, lags.clone());
+    let mut lag = starts().find_map(anywhere)?.lag;
+    let pieces = starts().map(|at| {
+        // Most pieces lie where the one before lay, and looking there only is quick.
+        let near = find(spoken, heard, at, window, lag - SAME_LAG..=lag + SAME_LAG);
+        let near = near.filter(|found| found.likeness > LIKENESS_SURE);
+        let found = near.or_else(|| anywhere(at)).map(|found| found.lag);
+        lag = found.filter(|found| found.abs_diff(lag) > SAME_LAG as u64).unwrap_or(lag);
+        let length = window.min(spoken.len() - at);
+        shifted(heard, lag + at as i64, length)
+    });
+    Some(pieces.flatten().collect())
+}
+
 fn sample(sound: &[f32], at: i64) -> f32 {
     usize::try_from(at).ok().and_then(|i| sound.get(i)).copied().unwrap_or(0.0)
 }
@@ -145,6 +175,22 @@ mod tests {
         assert!(found.len() >= 10, "{}", found.len());
         assert_eq!(median_lag(&found), Some(2_000));
         assert_eq!(found.last().map(|m| m.lag), Some(2_400));
+    }
+
+    #[test]
+    fn a_delay_that_changes_on_the_way_is_followed_and_a_hair_is_not() {
+        let spoken = speech(5, 6, 48_000);
+        let mut heard = shifted(&spoken, -2_000, spoken.len() + 10_000);
+        for (from, lag) in [(98_000, 2_020), (148_000, 6_000)] {
+            let jumped = shifted(&spoken, -lag, heard.len());
+            heard[from..].copy_from_slice(&jumped[from..]);
+        }
+        let moved = followed(&spoken, &heard, HALF_SECOND, 0..=24_000).unwrap();
+        assert_eq!(moved.len(), spoken.len());
+        assert!(moved[..96_000] == spoken[..96_000]);
+        assert!(moved[96_020..120_000] == spoken[96_000..119_980], "a hair");
+        assert!(moved[168_000..] == spoken[168_000..]);
+        assert_eq!(followed(&spoken, &[0.0; 48_000], HALF_SECOND, 0..=100), None);
     }
 
     #[test]

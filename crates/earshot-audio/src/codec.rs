@@ -3,8 +3,11 @@
 //! Source: RFC 6716 (Opus), RFC 7587 (its use in RTP), libopus 1.6 (`opus_defines.h`).
 //! Invariant: every packet carries exactly one [`FrameLength`]; a packet of at most
 //! [`DTX_PAYLOAD_MAX`] bytes says "silence goes on" (RFC 6716 section 2.1.9, discontinuous
-//! transmission).
+//! transmission). Deep redundancy has an encoder of its own ([`crate::deep`]), made when it is
+//! first wanted; whichever takes over has heard the frame before, so that the voice goes on
+//! unbroken.
 
+use crate::deep::DeepEncoder;
 use crate::frame::{FrameLength, SAMPLE_RATE_HZ};
 
 /// Bytes of the largest payload that only says "silence goes on": the table-of-contents byte, and
@@ -41,7 +44,7 @@ impl From<opus::Error> for CodecError {
     }
 }
 
-/// Whether packets repeat, coarsely, the one before them.
+/// Whether packets repeat, coarsely, what was said before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redundancy {
     /// No repetition: all bits go into the sound.
@@ -52,6 +55,25 @@ pub enum Redundancy {
         /// Percent of packets that the path loses, as the other end reports it.
         expected_loss_pct: u8,
     },
+    /// Deep redundancy (DRED): up to a second, for losses in bursts.
+    Deep {
+        /// As above.
+        expected_loss_pct: u8,
+    },
+    /// Both at once, for heavy losses one by one; from 48 kb/s on there is room for them.
+    Both {
+        /// As above.
+        expected_loss_pct: u8,
+    },
+}
+
+impl Redundancy {
+    const fn is_deep(self) -> bool {
+        match self {
+            Self::Off | Self::Inband { .. } => false,
+            Self::Deep { .. } | Self::Both { .. } => true,
+        }
+    }
 }
 
 /// Whether silence is sent.
@@ -92,7 +114,10 @@ impl Default for EncoderSettings {
 #[derive(Debug)]
 pub struct VoiceEncoder {
     opus: opus::Encoder,
-    frame: FrameLength,
+    deep: Option<DeepEncoder>,
+    settings: EncoderSettings,
+    /// The last frame that was encoded, for the encoder that takes over.
+    last: Vec<f32>,
 }
 
 impl VoiceEncoder {
@@ -104,33 +129,28 @@ impl VoiceEncoder {
         opus.set_vbr(true)?;
         opus.set_signal(opus::Signal::Voice)?;
         opus.set_dtx(settings.silence == Silence::LeftOut)?;
-        let mut encoder = Self { opus, frame: settings.frame };
-        encoder.set_bitrate(settings.bitrate_bps)?;
-        encoder.set_redundancy(settings.redundancy)?;
+        let mut encoder = Self { opus, deep: None, settings: *settings, last: Vec::new() };
+        encoder.protect(settings.redundancy, settings.bitrate_bps)?;
         Ok(encoder)
     }
 
     /// Sound per packet.
     pub const fn frame(&self) -> FrameLength {
-        self.frame
+        self.settings.frame
     }
 
-    /// Aims at another bit rate; what lies outside of 6 to 128 kb/s is brought inside.
-    pub fn set_bitrate(&mut self, bps: u32) -> Result<(), CodecError> {
-        let bps = bps.clamp(6_000, 128_000) as i32;
-        Ok(self.opus.set_bitrate(opus::Bitrate::Bits(bps))?)
-    }
-
-    /// Switches repetition.
-    pub fn set_redundancy(&mut self, redundancy: Redundancy) -> Result<(), CodecError> {
-        let (on, percent) = match redundancy {
-            Redundancy::Off => (false, 0),
-            Redundancy::Inband { expected_loss_pct } => {
-                (true, expected_loss_pct.clamp(EXPECTED_LOSS_MIN_PCT, 100))
-            }
-        };
-        self.opus.set_inband_fec(on)?;
-        Ok(self.opus.set_packet_loss_perc(i32::from(percent))?)
+    /// Switches repetition, and aims at another bit rate; what lies outside of 6 to 128 kb/s is
+    /// brought inside. On an error the one before stays.
+    pub fn protect(&mut self, redundancy: Redundancy, bitrate_bps: u32) -> Result<(), CodecError> {
+        let bps = bitrate_bps.clamp(6_000, 128_000) as i32;
+        match redundancy {
+            Redundancy::Off => self.plain(bps, None),
+            Redundancy::Inband { expected_loss_pct } => self.plain(bps, Some(expected_loss_pct)),
+            Redundancy::Deep { expected_loss_pct } => self.deep(bps, 0, expected_loss_pct),
+            Redundancy::Both { expected_loss_pct } => self.deep(bps, 1, expected_loss_pct),
+        }?;
+        (self.settings.redundancy, self.settings.bitrate_bps) = (redundancy, bitrate_bps);
+        Ok(())
     }
 
     /// Samples by which the decoded sound lags behind the encoded one.
@@ -140,8 +160,45 @@ impl VoiceEncoder {
 
     /// Encodes one frame, which must be of the length given in the settings.
     pub fn encode(&mut self, pcm: &[f32]) -> Result<Vec<u8>, CodecError> {
-        Ok(self.opus.encode_vec_float(pcm, PAYLOAD_MAX)?)
+        self.last.clear();
+        self.last.extend_from_slice(pcm);
+        match &mut self.deep {
+            Some(deep) if self.settings.redundancy.is_deep() => deep.encode(pcm, PAYLOAD_MAX),
+            Some(_) | None => Ok(self.opus.encode_vec_float(pcm, PAYLOAD_MAX)?),
+        }
     }
+
+    /// `opus` encodes from now on.
+    fn plain(&mut self, bps: i32, expected_loss_pct: Option<u8>) -> Result<(), CodecError> {
+        self.opus.set_bitrate(opus::Bitrate::Bits(bps))?;
+        self.opus.set_inband_fec(expected_loss_pct.is_some())?;
+        self.opus.set_packet_loss_perc(expected_loss_pct.map_or(0, told))?;
+        if self.settings.redundancy.is_deep() && !self.last.is_empty() {
+            self.opus.encode_vec_float(&self.last, PAYLOAD_MAX)?;
+        }
+        Ok(())
+    }
+
+    /// `deep` encodes from now on.
+    fn deep(&mut self, bps: i32, inband: i32, expected_loss_pct: u8) -> Result<(), CodecError> {
+        let takes_over = !self.settings.redundancy.is_deep() && !self.last.is_empty();
+        let leave_out_silence = i32::from(self.settings.silence == Silence::LeftOut);
+        let deep = match &mut self.deep {
+            Some(deep) => deep,
+            none => none.insert(DeepEncoder::new(ENCODER_COMPLEXITY, leave_out_silence)?),
+        };
+        deep.set_bitrate(bps)?;
+        deep.set_redundancy(inband, told(expected_loss_pct))?;
+        if takes_over {
+            deep.encode(&self.last, PAYLOAD_MAX)?;
+        }
+        Ok(())
+    }
+}
+
+/// What libopus is told of the loss.
+fn told(expected_loss_pct: u8) -> i32 {
+    i32::from(expected_loss_pct.clamp(EXPECTED_LOSS_MIN_PCT, 100))
 }
 
 /// Samples of sound in a packet, or the reason why it is not Opus.
@@ -235,6 +292,64 @@ mod tests {
         decoder.recover(&packets[22], 960, &mut out).unwrap();
         assert_eq!(out.len(), 960);
         assert!(crate::level::rms_dbfs(&out) > -40.0);
+    }
+
+    fn encoded(encoder: &mut VoiceEncoder, sound: &[f32]) -> Vec<Vec<u8>> {
+        sound.chunks_exact(960).map(|frame| encoder.encode(frame).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_lost_burst_is_recovered_from_the_packet_behind_it() {
+        let settings = EncoderSettings {
+            redundancy: Redundancy::Deep { expected_loss_pct: 20 },
+            bitrate_bps: 40_000,
+            ..EncoderSettings::default()
+        };
+        let packets = encoded(&mut VoiceEncoder::new(&settings).unwrap(), &murmur(96_000));
+        let mut decoder = VoiceDecoder::new().unwrap();
+        let mut out = Vec::new();
+        for packet in &packets[..60] {
+            decoder.decode(packet, &mut out).unwrap();
+        }
+        out.clear();
+        // Six frames are lost: 60 to 65.
+        assert!(decoder.deep_reach(&packets[66]) >= 6 * 960);
+        for back in (1..=6).rev() {
+            decoder.recover_deep(back * 960, 960, &mut out).unwrap();
+        }
+        assert_eq!(out.len(), 6 * 960);
+        let last = &out[5 * 960..];
+        assert!(crate::level::rms_dbfs(last) > -35.0, "{}", crate::level::rms_dbfs(last));
+        assert_eq!(decoder.deep_reach(&[0]), 0);
+        assert_eq!(decoder.deep_reach(&[]), 0);
+    }
+
+    #[test]
+    fn the_voice_goes_on_unbroken_when_the_encoder_changes() {
+        let mut encoder = VoiceEncoder::new(&EncoderSettings::default()).unwrap();
+        let mut decoder = VoiceDecoder::new().unwrap();
+        let (mut plain, mut changing) = (Vec::new(), Vec::new());
+        let sound = murmur(96_000);
+        for packet in encoded(&mut encoder, &sound) {
+            decoder.decode(&packet, &mut plain).unwrap();
+        }
+        let mut encoder = VoiceEncoder::new(&EncoderSettings::default()).unwrap();
+        let mut decoder = VoiceDecoder::new().unwrap();
+        for (n, frame) in sound.chunks_exact(960).enumerate() {
+            match n {
+                30 => encoder.protect(Redundancy::Deep { expected_loss_pct: 20 }, 40_000).unwrap(),
+                60 => encoder.protect(Redundancy::Off, 32_000).unwrap(),
+                _ => {}
+            }
+            decoder.decode(&encoder.encode(frame).unwrap(), &mut changing).unwrap();
+        }
+        // Around each change, 20 ms by 20 ms, it is as loud as it would have been.
+        for n in (28..34).chain(58..64) {
+            let piece = n * 960..(n + 1) * 960;
+            let loud = |sound: &[f32]| crate::level::rms_dbfs(&sound[piece.clone()]);
+            let (plain, changing) = (loud(&plain), loud(&changing));
+            assert!((plain - changing).abs() < 3.0, "frame {n}: {plain} and {changing} dBFS");
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! Source: RFC 3550 section 6.4.1 (loss, jitter); concealment in the sense of W3C webrtc-stats
 //! `concealedSamples`, but silence that the sender announced is neither voice nor concealment.
-//! Invariant: counters only grow, but for `lost`, which falls when a missing packet comes after
-//! all.
+//! Invariant: counters only grow, but for `lost` and `loss_runs`, which may fall when a missing
+//! packet comes after all.
 
 use std::time::Instant;
 
@@ -16,6 +16,10 @@ pub struct ReceiverStats {
     pub received: u64,
     /// Packets that should have come and have not (RFC 3550 section 6.4.1).
     pub lost: u64,
+    /// Runs in which they are missing.
+    pub loss_runs: u64,
+    /// The highest sequence number that came, with its rollovers (RFC 3550 section 6.4.1).
+    pub highest_sequence: u32,
     /// Packets that came after their time.
     pub late: u64,
     /// Packets that came again.
@@ -26,7 +30,7 @@ pub struct ReceiverStats {
     pub refused: u64,
     /// Samples from packets or repaired from their redundancy.
     pub voice_samples: u64,
-    /// Of these, repaired from the following packet.
+    /// Of these, repaired from a following packet.
     pub recovered_samples: u64,
     /// Samples that had to be invented in place of voice.
     pub concealed_samples: u64,

@@ -1,9 +1,10 @@
-//! The Opus decoder with its neural concealment, which the `opus` crate cannot switch on.
+//! The Opus decoder with its neural concealment and its deep redundancy (DRED), which the `opus`
+//! crate cannot switch on.
 //!
 //! Source: libopus 1.6 `opus.h`. Decoder complexity 5 and above conceals lost frames with the deep
 //! PLC network (PESQ-WB +0.15 to +0.4 on lossy speech); 6 and 7 add enhancers of low bit rates that
 //! cost intelligibility (STOI) at our rates, so we stay at 5.
-//! Invariant: the pointer is valid from `new` to `drop` and never leaves this file.
+//! Invariant: the pointers are valid from `new` to `drop` and never leave this file.
 
 #![expect(unsafe_code, reason = "libopus is C; the safe crate hides the decoder's controls")]
 
@@ -19,14 +20,37 @@ const DECODER_COMPLEXITY: i32 = 5;
 /// Opus conceals in steps of 2.5 ms (RFC 6716 section 2.1.4).
 pub(crate) const CONCEAL_STEP: usize = 120;
 
+/// The deepest redundancy that is looked for: a second, as much as is sent.
+const DEEP_MAX: i32 = SAMPLE_RATE_HZ as i32;
+
 /// Turns packets back into sound, and invents what is missing.
 #[derive(Debug)]
 pub struct VoiceDecoder {
-    opus: NonNull<ffi::OpusDecoder>,
+    opus: Owned<ffi::OpusDecoder>,
+    reader: Owned<ffi::OpusDREDDecoder>,
+    /// What the last packet told of the sound before it.
+    past: Owned<ffi::OpusDRED>,
 }
 
-// SAFETY: an OpusDecoder is plain memory without thread affinity; `&mut self` on every use keeps
-// it to one thread at a time.
+/// Memory of libopus, and what gives it back.
+#[derive(Debug)]
+struct Owned<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
+
+impl<T> Owned<T> {
+    const fn as_ptr(&self) -> *mut T {
+        self.0.as_ptr()
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: made by the function that this one belongs to, destroyed once.
+        unsafe { (self.1)(self.as_ptr()) }
+    }
+}
+
+// SAFETY: all three are plain memory without thread affinity; `&mut self` on every use keeps them
+// to one thread at a time.
 unsafe impl Send for VoiceDecoder {}
 
 impl VoiceDecoder {
@@ -36,7 +60,17 @@ impl VoiceDecoder {
         // SAFETY: plain values and a pointer to a live local.
         let raw = unsafe { ffi::opus_decoder_create(SAMPLE_RATE_HZ as i32, 1, &raw mut code) };
         let opus = NonNull::new(raw).ok_or(CodecError { call: "opus_decoder_create", code })?;
-        let mut decoder = Self { opus };
+        let opus = Owned(opus, ffi::opus_decoder_destroy);
+        // SAFETY: a pointer to a live local.
+        let raw = unsafe { ffi::opus_dred_decoder_create(&raw mut code) };
+        let reader =
+            NonNull::new(raw).ok_or(CodecError { call: "opus_dred_decoder_create", code })?;
+        let reader = Owned(reader, ffi::opus_dred_decoder_destroy);
+        // SAFETY: a pointer to a live local.
+        let raw = unsafe { ffi::opus_dred_alloc(&raw mut code) };
+        let past = NonNull::new(raw).ok_or(CodecError { call: "opus_dred_alloc", code })?;
+        let past = Owned(past, ffi::opus_dred_free);
+        let mut decoder = Self { opus, reader, past };
         decoder.set_complexity(DECODER_COMPLEXITY)?;
         Ok(decoder)
     }
@@ -74,6 +108,58 @@ impl VoiceDecoder {
         self.run(next, samples, 1, out)
     }
 
+    /// How many samples before `packet` its deep redundancy reaches: 0 when it has none. What it
+    /// tells is kept for [`Self::recover_deep`].
+    pub fn deep_reach(&mut self, packet: &[u8]) -> usize {
+        let Ok(length) = i32::try_from(packet.len()) else { return 0 };
+        if length == 0 {
+            return 0;
+        }
+        let (rate, mut end) = (SAMPLE_RATE_HZ as i32, 0);
+        // SAFETY: the pointer is valid for `length` bytes, and libopus checks their structure;
+        // reader and past are live, `end` is a live local; 0 has all of it read at once.
+        let reach = unsafe {
+            ffi::opus_dred_parse(
+                self.reader.as_ptr(),
+                self.past.as_ptr(),
+                packet.as_ptr(),
+                length,
+                DEEP_MAX,
+                rate,
+                &raw mut end,
+                0,
+            )
+        };
+        usize::try_from(reach).unwrap_or(0)
+    }
+
+    /// Appends `samples`, a multiple of 2.5 ms, that begin `before` samples before the packet that
+    /// was last given to [`Self::deep_reach`], which must have answered at least as much.
+    pub fn recover_deep(
+        &mut self,
+        before: usize,
+        samples: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<usize, CodecError> {
+        let (before, room) = (before.min(DEEP_MAX as usize), samples.min(PACKET_SAMPLES_MAX));
+        let start = out.len();
+        out.resize(start + room, 0.0);
+        // SAFETY: decoder and past are live; the output has room for `room` mono samples behind
+        // `start`.
+        let written = unsafe {
+            ffi::opus_decoder_dred_decode_float(
+                self.opus.as_ptr(),
+                self.past.as_ptr(),
+                before as i32,
+                out[start..].as_mut_ptr(),
+                room as i32,
+            )
+        };
+        let samples = checked("opus_decoder_dred_decode_float", written);
+        out.truncate(start + samples.as_ref().map_or(0, |samples| *samples));
+        samples
+    }
+
     fn set_complexity(&mut self, complexity: i32) -> Result<(), CodecError> {
         let request = ffi::OPUS_SET_COMPLEXITY_REQUEST;
         // SAFETY: the decoder is live; this request takes exactly one int.
@@ -107,13 +193,6 @@ impl VoiceDecoder {
         let samples = checked("opus_decode_float", written).unwrap_or(0);
         out.truncate(start + samples);
         checked("opus_decode_float", written)
-    }
-}
-
-impl Drop for VoiceDecoder {
-    fn drop(&mut self) {
-        // SAFETY: created by `opus_decoder_create`, destroyed once.
-        unsafe { ffi::opus_decoder_destroy(self.opus.as_ptr()) }
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! device ─ 10 ms ─▶ sender ─ packets ─▶ (seal, path, open) ─▶ receiver ─ 10 ms ─▶ device
-//!           (frame, level)    (codec)                               (sequence, delay, jitter,
-//!                                                                    decoder, stretch, counts)
+//!           (frame, level)    (codec, deep)                         (sequence, delay, jitter,
+//!                  ▲                                                 decoder, stretch, counts)
+//!             adaptation ◀─ their reports                             arrivals ─▶ our reports
 //! ```
 //!
 //! A call opens a [`session::VoiceSession`], starts it with a closure that takes the packets, and
@@ -13,9 +14,13 @@
 //! and open no file: time is an argument. Nothing here knows a network, a key or another crate of
 //! Earshot.
 
+pub mod adaptation;
+pub mod arrivals;
+pub mod bursts;
 pub mod codec;
 pub mod counts;
 pub mod decoder;
+mod deep;
 pub mod delay;
 pub mod device;
 pub mod enhance;
@@ -23,6 +28,7 @@ pub mod frame;
 pub mod jitter;
 pub mod level;
 pub mod receiver;
+pub mod reception;
 pub mod resample;
 pub mod sender;
 pub mod sequence;

@@ -2,25 +2,29 @@
 //!
 //! One clock rules: the sample that should sound now is the one sent `target` after the quickest
 //! packet could have brought it (see [`crate::delay`]). Each pull compares what sounds with what
-//! should: too late, and a period is left out; too early, and one is repeated; a gap is filled from
-//! the next packet's redundancy or invented; a silence that the sender announced is stretched or
-//! shortened for free. The packets that are not there yet are waited for while that is cheaper than
-//! losing them.
+//! should: too late, and a period is left out; too early, and one is repeated; a gap is bridged
+//! ([`repair`]); a silence that the sender announced is stretched or shortened for free. The
+//! packets that are not there yet are waited for while that is cheaper than losing them; where
+//! losses come in bursts and packets carry deep redundancy, playing lags by about a burst.
 //!
 //! Source: RFC 3550 (counts), RFC 7587 section 4.1; the division of labour follows NetEq (WebRTC).
 //! Invariant: every pull gives exactly one block; no sample of a packet is played twice; what is
 //! held is bounded by [`crate::jitter::HELD_MAX`] packets and a few frames of decoded sound.
 
+mod repair;
+
 use std::time::Instant;
 
+use crate::arrivals::Arrivals;
+use crate::bursts::Bursts;
 use crate::codec::{self, CodecError};
 use crate::counts::ReceiverStats;
-use crate::decoder::{CONCEAL_STEP, VoiceDecoder, has_redundancy};
+use crate::decoder::VoiceDecoder;
 use crate::delay::{DelayEstimator, Transit};
 use crate::frame::{BLOCK_SAMPLES, Block, SAMPLE_RATE_HZ, SILENT_BLOCK, samples_in};
 use crate::jitter::{Held, JitterBuffer};
 use crate::sender::VoicePacket;
-use crate::sequence::{Seen, SeenWindow, SequenceUnfolder, TimestampUnfolder};
+use crate::sequence::{Seen, TimestampUnfolder};
 use crate::stretch;
 
 const MS: i64 = SAMPLE_RATE_HZ as i64 / 1_000;
@@ -44,8 +48,6 @@ const STRETCH_EVERY: u32 = 4;
 /// How alike two periods must be; NetEq accelerates at 0.9, decelerates at 0.85.
 const LIKENESS: f32 = 0.85;
 const LIKENESS_HASTY: f32 = 0.5;
-/// How far beyond the target an empty buffer is waited for before time is allowed to run on.
-const PATIENCE: i64 = 120 * MS;
 /// Without any packet for so long nothing more is invented: the other side stopped sending.
 const STALLED_AFTER: i64 = 500 * MS;
 /// The same in a silence, in which a sign of life comes every 400 ms: two may be lost.
@@ -53,9 +55,6 @@ const STALLED_AFTER_IN_SILENCE: i64 = 1_500 * MS;
 /// Sound so much too late is given up: the speaker itself stood still (a suspended machine, a lost
 /// sound server), and nobody wants the past.
 const LOST_TOUCH: i64 = 500 * MS;
-/// Concealment has faded to nothing by then; it is not worth asking for more.
-const INVENTED_MAX: i64 = 120 * MS;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Nothing came yet, or the other side stopped: silence until the next packet's time.
@@ -89,19 +88,21 @@ pub struct Receiver {
     decoder: VoiceDecoder,
     buffer: JitterBuffer,
     delay: DelayEstimator,
-    sequences: SequenceUnfolder,
+    bursts: Bursts,
+    arrivals: Arrivals,
     timestamps: TimestampUnfolder,
-    seen: SeenWindow,
     state: State,
     epoch: Option<Instant>,
     /// Decoded and not yet played.
     pcm: Vec<f32>,
     /// Played last, at most [`stretch::LAG_MAX`].
     history: Vec<f32>,
-    first_sequence: i64,
-    newest_sequence: i64,
     last_arrival: i64,
     last_loss: Option<i64>,
+    /// When deep redundancy was last found.
+    last_deep: Option<i64>,
+    /// How far the deep redundancy of the packet with this sequence reaches.
+    reach: Option<(i64, i64)>,
     since_stretch: u32,
     sounded: bool,
     stats: ReceiverStats,
@@ -120,17 +121,17 @@ impl Receiver {
             decoder: VoiceDecoder::new()?,
             buffer: JitterBuffer::default(),
             delay: DelayEstimator::default(),
-            sequences: SequenceUnfolder::default(),
+            bursts: Bursts::default(),
+            arrivals: Arrivals::default(),
             timestamps: TimestampUnfolder::default(),
-            seen: SeenWindow::default(),
             state: State::Waiting,
             epoch: None,
             pcm: Vec::new(),
             history: vec![0.0; stretch::LAG_MAX],
-            first_sequence: 0,
-            newest_sequence: 0,
             last_arrival: 0,
             last_loss: None,
+            last_deep: None,
+            reach: None,
             since_stretch: 0,
             sounded: false,
             stats: ReceiverStats::default(),
@@ -143,8 +144,8 @@ impl Receiver {
             self.stats.refused += 1;
             return;
         };
-        let sequence = self.sequences.unfold(packet.sequence);
-        match self.seen.note(sequence) {
+        let arrival = self.arrivals.note(packet.sequence);
+        match arrival.seen {
             Seen::Again => {
                 self.stats.duplicates += 1;
                 return;
@@ -154,7 +155,10 @@ impl Receiver {
         }
         let media = self.timestamps.unfold(packet.timestamp);
         let arrived = self.since_epoch(arrived);
-        self.count_received(sequence);
+        self.stats.received = self.arrivals.received();
+        self.stats.lost = self.arrivals.lost();
+        self.stats.loss_runs = self.arrivals.runs();
+        self.stats.highest_sequence = self.arrivals.highest();
         match self.delay.note(arrived, media) {
             Transit::Plausible => {}
             Transit::Implausible => {
@@ -163,8 +167,12 @@ impl Receiver {
             }
             Transit::Restarted => self.restart(),
         }
+        if arrival.missing_before > 0 {
+            self.bursts.note(arrived, arrival.missing_before.saturating_mul(samples as i64));
+        }
         self.last_arrival = self.last_arrival.max(arrived);
         self.stats.jitter_samples = self.delay.jitter();
+        let sequence = arrival.sequence;
         let held = Held { sequence, media, samples: samples as i64, payload: packet.payload };
         if self.missed(&held) || self.buffer.insert(held).is_some() {
             self.stats.late += 1;
@@ -220,18 +228,6 @@ impl Receiver {
         }
     }
 
-    fn count_received(&mut self, sequence: i64) {
-        if self.stats.received == 0 {
-            self.first_sequence = sequence;
-            self.newest_sequence = sequence;
-        }
-        self.stats.received += 1;
-        self.first_sequence = self.first_sequence.min(sequence);
-        self.newest_sequence = self.newest_sequence.max(sequence);
-        let expected = (self.newest_sequence - self.first_sequence + 1).unsigned_abs();
-        self.stats.lost = expected.saturating_sub(self.stats.received);
-    }
-
     /// Forgets the stream that was.
     fn restart(&mut self) {
         self.buffer.clear();
@@ -245,8 +241,14 @@ impl Receiver {
     }
 
     fn target(&self, now: i64) -> i64 {
-        let lossy = self.last_loss.is_some_and(|at| now - at < LOSSY_FOR);
-        self.delay.target(if lossy { TARGET_FLOOR_LOSSY } else { TARGET_FLOOR })
+        let lately = |at: Option<i64>| at.is_some_and(|at| now - at < LOSSY_FOR);
+        let floor = match (lately(self.last_loss), lately(self.last_deep)) {
+            (false, _) => TARGET_FLOOR,
+            (true, false) => TARGET_FLOOR_LOSSY,
+            // The packet behind a burst is to be there before the burst should sound.
+            (true, true) => TARGET_FLOOR_LOSSY.max(self.bursts.wait() + TARGET_FLOOR),
+        };
+        self.delay.target(floor)
     }
 
     /// The media time that should sound at `now`.
@@ -340,8 +342,7 @@ impl Receiver {
         play.quiet = codec::is_dtx(&packet.payload);
         if self.decoder.decode(&packet.payload, &mut self.pcm).is_err() {
             self.stats.refused += 1;
-            let lost = self.invent(packet.samples as usize - overlap);
-            play.invented += lost;
+            play.invented += self.invent(packet.samples as usize - overlap);
             return true;
         }
         self.pcm.drain(start..(start + overlap).min(self.pcm.len()));
@@ -354,88 +355,6 @@ impl Receiver {
         }
         self.sounded = true;
         true
-    }
-
-    /// Nothing is missing between the last packet and the next, or nothing came since.
-    fn gap_is_silence(&self, play: &Playing) -> bool {
-        self.buffer.first().is_none_or(|next| next.sequence == play.sequence + 1)
-    }
-
-    /// An announced silence goes on. Time is elastic here: the silence absorbs every correction.
-    fn comfort(&mut self, play: &mut Playing, now: i64) {
-        let until = self.buffer.first().map_or(i64::MAX, |next| next.media);
-        let scheduled = self.scheduled(now) + self.pcm.len() as i64;
-        let samples = if scheduled + ROUNDING < play.next {
-            BLOCK
-        } else {
-            play.next = play.next.max(scheduled).min(until);
-            let samples = (until - play.next).min(BLOCK);
-            play.next += samples;
-            samples
-        };
-        if samples == 0 {
-            return;
-        }
-        if self.decoder.comfort(samples as usize, &mut self.pcm).is_err() {
-            self.pcm.resize(self.pcm.len() + samples as usize, 0.0);
-        }
-        self.stats.quiet_samples += samples as u64;
-    }
-
-    /// A packet is missing: waits for it, repairs it, or invents its sound.
-    fn bridge(&mut self, play: &mut Playing, now: i64) {
-        let off = self.delay_now(play, now) - self.target(now);
-        let Some(next) = self.buffer.first() else {
-            let invented = self.invent_more(play, BLOCK);
-            if off >= PATIENCE {
-                play.next += invented;
-            }
-            return;
-        };
-        self.last_loss = Some(now);
-        let mut gap = next.media - play.next;
-        let step = CONCEAL_STEP as i64;
-        if gap <= next.samples && gap % step == 0 && has_redundancy(&next.payload) {
-            let payload = next.payload.clone();
-            let start = self.pcm.len();
-            if self.decoder.recover(&payload, gap as usize, &mut self.pcm).is_ok() {
-                let gained = (self.pcm.len() - start) as u64;
-                self.stats.voice_samples += gained;
-                self.stats.recovered_samples += gained;
-                play.next += gap;
-                return;
-            }
-        }
-        if off > TOO_LATE {
-            // What is invented anyway may as well be shorter.
-            let skipped = off.min(gap - BLOCK).max(0);
-            play.next += skipped;
-            gap -= skipped;
-        }
-        let repairable = if has_redundancy(&next.payload) { next.samples } else { 0 };
-        let piece = if gap > repairable { (gap - repairable).min(BLOCK) } else { gap.min(BLOCK) };
-        play.next += self.invent_more(play, piece);
-    }
-
-    fn invent_more(&mut self, play: &mut Playing, samples: i64) -> i64 {
-        let invented = if play.invented < INVENTED_MAX {
-            self.invent(samples as usize)
-        } else {
-            self.pcm.resize(self.pcm.len() + samples as usize, 0.0);
-            self.stats.concealed_samples += samples as u64;
-            samples
-        };
-        play.invented += invented;
-        invented
-    }
-
-    /// Appends concealment.
-    fn invent(&mut self, samples: usize) -> i64 {
-        if self.decoder.conceal(samples, &mut self.pcm).is_err() {
-            self.pcm.resize(self.pcm.len() + samples, 0.0);
-        }
-        self.stats.concealed_samples += samples as u64;
-        samples as i64
     }
 
     fn emit(&mut self) -> Block {

@@ -5,9 +5,11 @@
 //! Invariant: the timestamp advances by the sound that passed, sent or not; the sequence only by
 //! packets sent. So a gap in timestamps without one in sequence is silence, not loss.
 
-use crate::codec::{self, CodecError, EncoderSettings, Redundancy, VoiceEncoder};
+use crate::adaptation::{Adaptation, Protection};
+use crate::codec::{self, CodecError, EncoderSettings, VoiceEncoder};
 use crate::frame::{BLOCK_SAMPLES, Block};
 use crate::level::Meter;
+use crate::reception::Reception;
 
 /// How often the beginning of a silence is told before sending stops: twice, so that one lost
 /// packet does not make the other side take silence for loss.
@@ -60,6 +62,7 @@ pub struct SenderStats {
 #[derive(Debug)]
 pub struct Sender {
     encoder: VoiceEncoder,
+    adaptation: Adaptation,
     pending: Vec<f32>,
     next: StreamStart,
     muted: bool,
@@ -76,6 +79,7 @@ impl Sender {
     pub fn new(settings: &EncoderSettings, start: StreamStart) -> Result<Self, CodecError> {
         Ok(Self {
             encoder: VoiceEncoder::new(settings)?,
+            adaptation: Adaptation::new(settings.bitrate_bps),
             pending: Vec::with_capacity(settings.frame.samples()),
             next: start,
             muted: false,
@@ -115,14 +119,14 @@ impl Sender {
         self.muted = muted;
     }
 
-    /// Aims at another bit rate, 6,000 to 128,000 bits per second.
-    pub fn set_bitrate(&mut self, bps: u32) -> Result<(), CodecError> {
-        self.encoder.set_bitrate(bps)
-    }
-
-    /// Switches repetition against loss.
-    pub fn set_redundancy(&mut self, redundancy: Redundancy) -> Result<(), CodecError> {
-        self.encoder.set_redundancy(redundancy)
+    /// Takes the other side's report: from then on the voice is protected against the loss that it
+    /// tells of. Until the first such change it is coded as the settings say.
+    pub fn note_reception(&mut self, reception: &Reception) -> Result<(), CodecError> {
+        let Some(Protection { redundancy, bitrate_bps }) = self.adaptation.note(reception) else {
+            return Ok(());
+        };
+        tracing::debug!(?redundancy, bitrate_bps, "Voice protected");
+        self.encoder.protect(redundancy, bitrate_bps)
     }
 
     /// How loud the microphone is, muted or not, dBFS.

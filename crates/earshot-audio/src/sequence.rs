@@ -97,6 +97,12 @@ impl SeenWindow {
         Seen::Behind
     }
 
+    /// Says whether `sequence` came, or is so old that nobody knows any more.
+    pub fn is_settled(&self, sequence: i64) -> bool {
+        self.newest.is_some_and(|newest| newest - sequence >= WINDOW as i64)
+            || self.is_marked(sequence)
+    }
+
     fn place(sequence: i64) -> (usize, u64) {
         let slot = sequence.rem_euclid(WINDOW as i64) as usize;
         (slot / 64, 1 << (slot % 64))

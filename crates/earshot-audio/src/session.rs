@@ -14,13 +14,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::codec::{CodecError, EncoderSettings, Redundancy};
+use crate::codec::{CodecError, EncoderSettings};
 use crate::counts::ReceiverStats;
 use crate::device::pace::Wake;
 use crate::device::{Capture, DeviceError, Microphone, Playback, Speaker};
 use crate::enhance::{EnhanceSettings, Enhancer};
 use crate::level::{FLOOR_DBFS, Meter};
 use crate::receiver::Receiver;
+use crate::reception::Reception;
 use crate::sender::{Sender, SenderStats, StreamStart, VoicePacket};
 
 /// Packets that may wait for the voice thread: over two seconds. When it is that late the oldest
@@ -97,8 +98,7 @@ enum Command {
     Start(Outgoing),
     Mute(bool),
     Hold(bool),
-    Bitrate(u32),
-    Redundancy(Redundancy),
+    Reception(Reception),
     Enhance(EnhanceSettings),
     Microphone(Box<Capture>),
     Speaker(Box<Playback>),
@@ -194,14 +194,9 @@ impl VoiceSession {
         self.command(Command::Hold(held));
     }
 
-    /// Aims at another bit rate, bits per second.
-    pub fn set_bitrate(&self, bps: u32) {
-        self.command(Command::Bitrate(bps));
-    }
-
-    /// Switches repetition against loss.
-    pub fn set_redundancy(&self, redundancy: Redundancy) {
-        self.command(Command::Redundancy(redundancy));
+    /// Takes the other side's report on our voice, which is protected accordingly.
+    pub fn note_reception(&self, reception: Reception) {
+        self.command(Command::Reception(reception));
     }
 
     /// Changes what is done to the microphone.
@@ -313,9 +308,8 @@ impl Voice {
                 self.held = held;
                 Ok(())
             }
-            Command::Bitrate(bps) => self.sender.set_bitrate(bps).map_err(OpenError::from),
-            Command::Redundancy(redundancy) => {
-                self.sender.set_redundancy(redundancy).map_err(OpenError::from)
+            Command::Reception(reception) => {
+                self.sender.note_reception(&reception).map_err(OpenError::from)
             }
             Command::Enhance(settings) => {
                 self.enhance = settings;

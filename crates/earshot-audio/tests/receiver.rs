@@ -241,6 +241,38 @@ fn nothing_is_heard_before_the_first_packet_and_its_time_is_told() {
     assert_eq!(played, Some(start + 3 * TICK), "20 ms after the packet came");
 }
 
+/// Which packets survive losses in bursts of five, until `last`.
+fn bursty(seed: u64, last: usize) -> impl FnMut(usize) -> Option<Duration> {
+    let mut dice = Dice(seed);
+    let mut lost = false;
+    move |n| {
+        lost = n < last && dice.unit() < if lost { 0.8 } else { 0.05 };
+        (!lost).then_some(Duration::from_millis(20))
+    }
+}
+
+#[test]
+fn bursts_are_waited_for_and_repaired_while_packets_remember_what_was_said() {
+    let start = Instant::now();
+    let hear = |redundancy| {
+        let settings = EncoderSettings { redundancy, bitrate_bps: 40_000, ..plain() };
+        let sent = packets(&voice(12, 55), &settings);
+        play(start, arriving(start, sent, bursty(12, 1_500)))
+    };
+    let copies = hear(Redundancy::Inband { expected_loss_pct: 20 });
+    let deep = hear(Redundancy::Deep { expected_loss_pct: 20 });
+    let (with, without) =
+        (deep.receiver.stats().concealed_pct(), copies.receiver.stats().concealed_pct());
+    let (waited, quick) = (deep.delay_quantile(0.5), copies.delay_quantile(0.5));
+    println!("concealed {without:.1} → {with:.1} %, delay {quick:.0} → {waited:.0} ms");
+    assert_eq!(deep.receiver.stats().lost, copies.receiver.stats().lost);
+    assert!(with < 0.5 * without, "{with} % of {without} %");
+    let longest = deep.delay_quantile(1.0);
+    assert!(longest < 300.0, "{longest} ms");
+    let at_the_end = *deep.delays.last().unwrap();
+    assert!(at_the_end < 45.0, "still {at_the_end} ms after the bursts are over");
+}
+
 fn any_settings() -> impl Strategy<Value = EncoderSettings> {
     (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(short, fec, dtx)| EncoderSettings {
         frame: if short { FrameLength::Ms10 } else { FrameLength::Ms20 },

@@ -5,34 +5,30 @@
 //! ```
 //!
 //! Source: `earshot_proto::port::VoiceOrder`; INTERFACES 3 (`callStats`). The machine decides; here
-//! devices are opened and the two halves of a call joined. Invariants: the keys of a call are used
-//! up by its one sealer and its one opener; nothing unsealed leaves; each call has one task, which
-//! ends with it and with it the devices' use.
+//! its orders go to one task a call ([`attendant`]), in which sound and reports flow ([`talk`],
+//! [`reports`]). Invariant: each call has one task, which ends with it and with it the devices'
+//! use.
+
+mod attendant;
+mod reports;
+mod talk;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use attendant::Attendant;
 use earshot_audio::codec::EncoderSettings;
-use earshot_audio::device::{DeviceError, Microphone, Speaker};
-use earshot_audio::enhance::EnhanceSettings;
-use earshot_audio::sender::{StreamStart, VoicePacket};
-use earshot_audio::session::{OpenError, VoiceSession, VoiceSettings, VoiceStats};
+use earshot_audio::device::{Microphone, Speaker};
+use earshot_audio::session::OpenError;
 use earshot_proto::ids::CallId;
-use earshot_proto::port::{VoiceEvent, VoiceOrder};
-use earshot_proto::secure::voice_seal::{OpenCounts, Opener, Sealer, Stamp, VoiceKeys};
+use earshot_proto::port::VoiceOrder;
+use earshot_proto::secure::voice_seal::VoiceKeys;
 use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_blocking;
-use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
-use crate::api::call::CallStats;
-use crate::api::text::Spelled;
+use crate::api::call::{Call, CallStats};
 use crate::driver::{Voice, VoiceReport};
-use crate::paths::{OpenPaths, PathHandle, Sink};
-use crate::seed;
-
-/// How often a call is reported on. INTERFACES 3.
-const STATS_INTERVAL: Duration = Duration::from_secs(1);
+use crate::paths::{OpenPaths, PathHandle};
 
 /// What calls speak and listen with.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,223 +169,19 @@ impl CallsDesk {
     pub fn stats(&self, call: CallId) -> Option<CallStats> {
         locked(&self.figures).get(&call).cloned()
     }
+
+    /// Adds to what is told of a call what its sound has measured of the path.
+    pub fn measured(&self, call: &mut Call) {
+        let stats = call.id.read().ok().and_then(|id| self.stats(id));
+        if let (Some(path), Some(stats)) = (&mut call.path, stats) {
+            path.rtt_ms = stats.rtt_ms.or(path.rtt_ms);
+        }
+    }
 }
 
 /// A panic in one holder leaves plain figures behind.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Attends to one call.
-struct Attendant {
-    call: CallId,
-    devices: watch::Receiver<Devices>,
-    figures: Figures,
-    reports: Reports,
-    machine: VoiceReport,
-}
-
-/// The part of a call in which sound flows.
-struct Talk {
-    path: PathHandle,
-    since: Instant,
-    counts: Arc<Mutex<OpenCounts>>,
-    /// Opus bytes sent until the last report.
-    reported_bytes: u64,
-    tick: Interval,
-}
-
-impl Attendant {
-    async fn attend(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
-        let devices = self.devices.borrow_and_update().clone();
-        let Some(session) = self.open(devices.clone()).await.map(Arc::new) else {
-            return self.machine.tell(VoiceEvent::Failed);
-        };
-        let mut used = devices;
-        let mut talk: Option<Talk> = None;
-        loop {
-            tokio::select! {
-                order = orders.recv() => match order {
-                    None => break,
-                    Some(order) => obey(order, &session, &mut talk),
-                },
-                () = tick(&mut talk) => self.report(session.stats(), &session, &mut talk),
-                Ok(()) = self.devices.changed() => {
-                    let chosen = self.devices.borrow_and_update().clone();
-                    self.change(&session, &mut used, chosen).await;
-                }
-            }
-        }
-        if let Some(talk) = &talk {
-            talk.path.detach();
-        }
-        // The sink is gone, so the session is ours alone.
-        if let Some(session) = Arc::into_inner(session) {
-            let problems = session.take_problems();
-            if let Ok(last) = spawn_blocking(move || session.stop()).await {
-                self.report_figures(last, &problems, &mut talk);
-            }
-        }
-        locked(&self.figures).remove(&self.call);
-    }
-
-    /// Opening devices may take as long as the sound server likes.
-    async fn open(&self, devices: Devices) -> Option<VoiceSession> {
-        let Devices { microphone, speaker, encoder } = devices;
-        let (start, enhance) = (random_start(), EnhanceSettings::default());
-        let settings = VoiceSettings { microphone, speaker, encoder, start, enhance };
-        let opened = spawn_blocking(move || VoiceSession::open(&settings)).await;
-        match opened {
-            Ok(Ok(session)) => Some(session),
-            Ok(Err(error)) => {
-                (self.reports)(CallReport::Problem(self.call, error));
-                None
-            }
-            Err(_stopped) => None,
-        }
-    }
-
-    async fn change(&self, session: &Arc<VoiceSession>, used: &mut Devices, chosen: Devices) {
-        let before = std::mem::replace(used, chosen.clone());
-        let session = Arc::clone(session);
-        let changed = spawn_blocking(move || {
-            let mut problems: Vec<DeviceError> = Vec::new();
-            if before.microphone != chosen.microphone {
-                problems.extend(session.set_microphone(&chosen.microphone).err());
-            }
-            if before.speaker != chosen.speaker {
-                problems.extend(session.set_speaker(&chosen.speaker).err());
-            }
-            problems
-        });
-        self.report_problems(&changed.await.unwrap_or_default());
-    }
-
-    fn report(&self, stats: VoiceStats, session: &VoiceSession, talk: &mut Option<Talk>) {
-        self.report_figures(stats, &session.take_problems(), talk);
-    }
-
-    fn report_figures(&self, stats: VoiceStats, problems: &[DeviceError], talk: &mut Option<Talk>) {
-        self.report_problems(problems);
-        if let Some(talk) = talk {
-            let figures = talk.figures(self.call, &stats);
-            locked(&self.figures).insert(self.call, figures.clone());
-            (self.reports)(CallReport::Stats(figures));
-        }
-    }
-
-    fn report_problems(&self, problems: &[DeviceError]) {
-        for problem in problems {
-            (self.reports)(CallReport::Problem(self.call, problem.clone().into()));
-        }
-    }
-}
-
-fn obey(order: Order, session: &Arc<VoiceSession>, talk: &mut Option<Talk>) {
-    match order {
-        Order::Start(path, keys, since) => {
-            if let Some(before) = talk.take() {
-                before.path.detach();
-            }
-            *talk = Some(Talk::begin(session, path, *keys, since));
-        }
-        Order::Mute(muted) => session.set_muted(muted == Muted::Yes),
-        Order::Hold(held) => session.set_held(held == Held::Yes),
-    }
-}
-
-/// Ends when the next report is due; never before the sound flows.
-async fn tick(talk: &mut Option<Talk>) {
-    match talk {
-        Some(talk) => drop(talk.tick.tick().await),
-        None => std::future::pending().await,
-    }
-}
-
-impl Talk {
-    fn begin(
-        session: &Arc<VoiceSession>,
-        path: PathHandle,
-        keys: VoiceKeys,
-        since: Instant,
-    ) -> Self {
-        let (sealer, opener) = keys.into_seals();
-        let counts = Arc::<Mutex<OpenCounts>>::default();
-        path.attach(ear(Arc::clone(session), opener, Arc::clone(&counts)));
-        session.start(mouth(path.clone(), sealer));
-        let mut tick = interval_at(tokio::time::Instant::now() + STATS_INTERVAL, STATS_INTERVAL);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { path, since, counts, reported_bytes: 0, tick }
-    }
-
-    fn figures(&mut self, call: CallId, stats: &VoiceStats) -> CallStats {
-        let counts = *locked(&self.counts);
-        let bytes = stats.sent.payload_bytes;
-        let bitrate_bps = (bytes - self.reported_bytes.min(bytes)) * 8;
-        self.reported_bytes = bytes;
-        let received = &stats.received;
-        let first = received.first_sound.map(|first| first.saturating_duration_since(self.since));
-        CallStats {
-            call_id: Spelled::from(&call),
-            sent_packets: stats.sent.packets,
-            received_packets: received.received,
-            lost_packets: received.lost,
-            loss_pct: received.loss_pct().into(),
-            jitter_ms: received.jitter_ms().into(),
-            rtt_ms: None,
-            buffer_ms: received.buffer_ms().into(),
-            concealed_pct: received.concealed_pct().into(),
-            bitrate_bps,
-            level_in: stats.level_in_dbfs.into(),
-            level_out: stats.level_out_dbfs.into(),
-            auth_failures: counts.auth_failures + counts.malformed,
-            replays: counts.replays,
-            first_sound_ms: first.map(|after| after.as_secs_f64() * 1_000.0),
-        }
-    }
-}
-
-/// Seals and sends, on the voice thread.
-fn mouth(path: PathHandle, mut sealer: Sealer) -> impl FnMut(VoicePacket) + Send + 'static {
-    let mut sealed = Vec::new();
-    move |packet| {
-        let stamp = Stamp { marker: packet.marker, timestamp: packet.timestamp };
-        match sealer.seal(stamp, &packet.payload, &mut sealed) {
-            // A path that is gone is the machine's to notice.
-            Ok(()) => drop(path.send(&sealed)),
-            Err(error) => tracing::warn!(%error, "A voice packet was not sealed"),
-        }
-    }
-}
-
-/// Opens and hands over, on the loop's thread.
-fn ear(session: Arc<VoiceSession>, mut opener: Opener, counts: Arc<Mutex<OpenCounts>>) -> Sink {
-    let mut opened = Vec::new();
-    Box::new(move |arrived, packet| {
-        opened.clear();
-        opened.extend_from_slice(packet);
-        match opener.open(&mut opened) {
-            Ok(voice) => {
-                let packet = VoicePacket {
-                    sequence: voice.header.sequence,
-                    timestamp: voice.header.timestamp,
-                    marker: voice.header.marker,
-                    payload: voice.payload.to_vec(),
-                };
-                session.push(arrived, packet);
-            }
-            Err(_) => *locked(&counts) = opener.counts(),
-        }
-    })
-}
-
-/// RFC 3550, section 5.1: so that the header's known part is small. The sealer counts for itself.
-fn random_start() -> StreamStart {
-    let [s0, s1, t0, t1, t2, t3, ..] = seed::draw().map_or([0; 32], |seed| *seed);
-    StreamStart {
-        sequence: u16::from_be_bytes([s0, s1]),
-        timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use earshot_proto::wire::envelope::Letter;
 use earshot_proto::wire::forward::WatchGrant;
 use earshot_proto::wire::invite::{AuthorityPlace, Door, Invite};
 use earshot_proto::wire::policy::{Admission, Policy, Range};
+use earshot_proto::wire::report::{Reception, Report, ReportBlock, SenderInfo};
 use earshot_proto::wire::voice::RtpHeader;
 
 use super::Drawing;
@@ -38,6 +39,7 @@ pub(super) fn draw(all: &mut Drawing) {
         timestamp: d.number() as u32,
         ssrc: d.number() as u32,
     };
+    let reports = [(1, 1), (1, 0), (0, 1), (0, 0)].map(|(sender, block)| report(d, sender, block));
     all.shape(chains);
     all.shape(hellos);
     all.shape(statements);
@@ -50,6 +52,35 @@ pub(super) fn draw(all: &mut Drawing) {
     all.shape(grants);
     all.shape(letters);
     all.raw("voice.rtp", header.to_bytes().to_vec());
+    reports.into_iter().for_each(|report| all.raw("voice.rtcp", report));
+}
+
+fn report(d: &mut Draw, senders: usize, blocks: usize) -> Vec<u8> {
+    let mut word = || d.number() as u32;
+    let sender = SenderInfo {
+        ntp: u64::from(word()) << 32 | u64::from(word()),
+        timestamp: word(),
+        packets: word(),
+        octets: word(),
+    };
+    let reception = Reception {
+        fraction_lost: word() as u8,
+        lost: word() as i32 >> 8,
+        highest_sequence: word(),
+        jitter: word(),
+        last_sr: word(),
+        delay_since_sr: word(),
+        loss_runs: word(),
+    };
+    let (ssrc, block) = (word(), ReportBlock { ssrc: word(), reception });
+    let mut bytes = Vec::new();
+    let report = Report {
+        ssrc,
+        sender: (senders > 0).then_some(sender),
+        block: (blocks > 0).then_some(block),
+    };
+    report.write(&mut bytes);
+    bytes
 }
 
 pub(super) fn verify_key(d: &mut Draw) -> VerifyKey {

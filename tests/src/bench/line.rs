@@ -7,6 +7,7 @@ use earshot_audio::codec::{CodecError, EncoderSettings};
 use earshot_audio::counts::ReceiverStats;
 use earshot_audio::frame::{BLOCK_DURATION, BLOCK_SAMPLES, Block};
 use earshot_audio::receiver::Receiver;
+use earshot_audio::reception::Reporter;
 use earshot_audio::sender::{Sender, StreamStart};
 
 use crate::speech::Dice;
@@ -18,15 +19,72 @@ const PHASE: Duration = Duration::from_millis(3);
 /// Blocks that are heard after the last was said: more than way and jitter buffer together.
 const BLOCKS_AFTER: usize = 50;
 
+/// Reports go back once a second, as in a call.
+const BLOCKS_PER_REPORT: usize = 100;
+
 /// A line and what it loses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Line {
-    /// How the voice is coded.
+    /// How the voice is coded, until reports change it.
     pub(super) encoder: EncoderSettings,
-    /// Chance of each packet to be lost, by itself.
-    pub(super) loss_pct: u8,
+    /// What it loses.
+    pub(super) loss: Loss,
+    /// Whether the speaker learns of it.
+    pub(super) reports: Reports,
     /// Which packets these are.
     pub(super) seed: u64,
+}
+
+/// How packets get lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// None does.
+    Nothing,
+    /// Each by itself.
+    OneByOne {
+        /// Of a hundred.
+        pct: u8,
+    },
+    /// In runs (E. N. Gilbert, "Capacity of a Burst-Noise Channel", 1960, with a bad state that
+    /// loses everything).
+    InBursts {
+        /// Of a hundred.
+        pct: u8,
+        /// Mean length of a run.
+        packets: u8,
+    },
+}
+
+/// What becomes of the listener's reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reports {
+    /// The speaker hears and heeds them.
+    Heeded,
+    /// Nobody sends any.
+    Absent,
+}
+
+/// The fates of the packets, one after the other.
+struct Fates {
+    loss: Loss,
+    dice: Dice,
+    in_burst: bool,
+}
+
+impl Fates {
+    fn loses_next(&mut self) -> bool {
+        let drawn = self.dice.unit();
+        let chance = match self.loss {
+            Loss::Nothing => 0.0,
+            Loss::OneByOne { pct } => f64::from(pct) / 100.0,
+            Loss::InBursts { pct, packets } => {
+                let (part, length) = (f64::from(pct) / 100.0, f64::from(packets));
+                if self.in_burst { 1.0 - 1.0 / length } else { part / (length * (1.0 - part)) }
+            }
+        };
+        self.in_burst = drawn < chance;
+        self.in_burst
+    }
 }
 
 /// What came out at the other end.
@@ -49,14 +107,20 @@ impl Line {
         let start = Instant::now();
         let mut sender = Sender::new(&self.encoder, StreamStart::default())?;
         let mut receiver = Receiver::new()?;
-        let mut dice = Dice::new(self.seed);
+        let dice = Dice::new(self.seed);
+        let mut fates = Fates { loss: self.loss, dice, in_burst: false };
+        let mut reporter = Reporter::default();
+        let mut told = std::collections::VecDeque::new();
         let mut on_the_way = std::collections::VecDeque::new();
         let mut sound = Vec::with_capacity(spoken.len() + BLOCKS_AFTER * BLOCK_SAMPLES);
         let mut now = start;
         for n in 0..spoken.len().div_ceil(BLOCK_SAMPLES) + BLOCKS_AFTER {
             now += BLOCK_DURATION;
+            while let Some((_, report)) = told.pop_front_if(|(at, _)| *at <= now) {
+                sender.note_reception(&report)?;
+            }
             if let Some(packet) = sender.push(&block(spoken, n))?
-                && dice.unit() * 100.0 >= f64::from(self.loss_pct)
+                && !fates.loses_next()
             {
                 on_the_way.push_back((now + WAY, packet));
             }
@@ -67,6 +131,12 @@ impl Line {
                 receiver.push(at, packet);
             }
             sound.extend(receiver.pull(played));
+            if self.reports == Reports::Heeded
+                && n % BLOCKS_PER_REPORT == 0
+                && let Some(report) = reporter.report(receiver.stats())
+            {
+                told.push_back((played + WAY, report));
+            }
         }
         let seconds = (now - start).as_secs_f64();
         let payload_bps = sender.stats().payload_bytes as f64 * 8.0 / seconds;
@@ -79,31 +149,4 @@ fn block(sound: &[f32], n: usize) -> Block {
 }
 
 #[cfg(test)]
-mod tests {
-    use earshot_audio::codec::Redundancy;
-
-    use super::*;
-    use crate::speech::speech;
-
-    fn carry(loss_pct: u8, redundancy: Redundancy, seed: u64) -> Heard {
-        let encoder = EncoderSettings { redundancy, ..EncoderSettings::default() };
-        Line { encoder, loss_pct, seed }.carry(&speech(5, 6, 48_000)).unwrap()
-    }
-
-    #[test]
-    fn a_line_without_loss_brings_every_packet_in_time() {
-        let heard = carry(0, Redundancy::Off, 1);
-        let stats = heard.stats;
-        assert_eq!((stats.lost, stats.late, stats.concealed_samples), (0, 0, 0));
-        assert!((20_000.0..44_000.0).contains(&heard.payload_bps), "{}", heard.payload_bps);
-    }
-
-    #[test]
-    fn a_line_loses_what_it_is_told_to_and_the_same_again() {
-        let fec = Redundancy::Inband { expected_loss_pct: 20 };
-        let (first, again) = (carry(20, fec, 3), carry(20, fec, 3));
-        assert!((10.0..30.0).contains(&first.stats.loss_pct()), "{}", first.stats.loss_pct());
-        assert_eq!(first.sound, again.sound);
-        assert_ne!(first.sound, carry(20, fec, 4).sound);
-    }
-}
+mod tests;

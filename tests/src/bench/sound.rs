@@ -6,18 +6,18 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use earshot_audio::codec::{BITRATE_DEFAULT_BPS, EncoderSettings, Redundancy};
+use earshot_audio::codec::EncoderSettings;
 use earshot_audio::frame::{FrameLength, SAMPLE_RATE_HZ};
 use serde_json::json;
 
 use super::judge::{Judge, Verdict};
 use super::limit::Limit;
-use super::line::Line;
+use super::line::{Line, Loss, Reports};
 use super::{Stop, mean, step};
 use crate::align;
 use crate::demo::script;
 use crate::demo::sound::Recording;
-use crate::report::{Report, decimal};
+use crate::report::Report;
 use crate::stoi::stoi;
 
 /// Of the worst line without loss.
@@ -26,20 +26,25 @@ const PESQ_WB: Limit = Limit::at_least("sound.pesq_wb", 4.2);
 const STOI_APART: Limit = Limit::at_most("sound.stoi_apart", 0.01);
 /// What is checked, in its order.
 pub(super) const LIMITS: [Limit; 2] = [PESQ_WB, STOI_APART];
-/// The loss table.
-const LOSSES_PCT: [u8; 3] = [5, 10, 20];
+/// The loss table, each with reports and without.
+const LOSSES: [Loss; 4] = [
+    Loss::OneByOne { pct: 5 },
+    Loss::OneByOne { pct: 10 },
+    Loss::OneByOne { pct: 20 },
+    Loss::InBursts { pct: 30, packets: 5 },
+];
 /// One fate of the packets is luck; each loss is the mean of three.
 const SEEDS: u64 = 3;
-/// Pieces by which what was heard is aligned, and their length: half a second.
-const WINDOWS: usize = 24;
+/// Pieces by which what was heard is aligned: half a second.
 const WINDOW: usize = SAMPLE_RATE_HZ as usize / 2;
-/// Delays that are looked for: up to 300 ms.
-const LAG_MAX: i64 = 3 * SAMPLE_RATE_HZ as i64 / 10;
+/// Delays that are looked for: up to 400 ms.
+const LAG_MAX: i64 = 4 * SAMPLE_RATE_HZ as i64 / 10;
 
 /// One row of the table: lines that differ by their seed only.
 struct Row {
     frame: FrameLength,
-    loss_pct: u8,
+    loss: Loss,
+    reports: Reports,
 }
 
 /// One line, judged.
@@ -52,24 +57,41 @@ struct Judged {
 
 impl Row {
     fn all() -> Vec<Self> {
-        let lossless =
-            [FrameLength::Ms20, FrameLength::Ms10].map(|frame| Self { frame, loss_pct: 0 });
-        let lossy = LOSSES_PCT.map(|loss_pct| Self { frame: FrameLength::Ms20, loss_pct });
+        let row = |frame, loss, reports| Self { frame, loss, reports };
+        let lossless = [FrameLength::Ms20, FrameLength::Ms10]
+            .map(|frame| row(frame, Loss::Nothing, Reports::Heeded));
+        let lossy = LOSSES.into_iter().flat_map(|loss| {
+            [Reports::Absent, Reports::Heeded].map(|reports| row(FrameLength::Ms20, loss, reports))
+        });
         lossless.into_iter().chain(lossy).collect()
     }
 
     const fn seeds(&self) -> u64 {
-        if self.loss_pct == 0 { 1 } else { SEEDS }
+        match self.loss {
+            Loss::Nothing => 1,
+            Loss::OneByOne { .. } | Loss::InBursts { .. } => SEEDS,
+        }
+    }
+
+    /// Lost of a hundred, and the mean length of a run.
+    const fn lost(&self) -> (u8, u8) {
+        match self.loss {
+            Loss::Nothing => (0, 0),
+            Loss::OneByOne { pct } => (pct, 1),
+            Loss::InBursts { pct, packets } => (pct, packets),
+        }
     }
 
     fn line(&self, seed: u64) -> Line {
-        let redundancy = match self.loss_pct {
-            0 => Redundancy::Off,
-            expected_loss_pct => Redundancy::Inband { expected_loss_pct },
-        };
-        let encoder =
-            EncoderSettings { frame: self.frame, redundancy, ..EncoderSettings::default() };
-        Line { encoder, loss_pct: self.loss_pct, seed }
+        let encoder = EncoderSettings { frame: self.frame, ..EncoderSettings::default() };
+        Line { encoder, loss: self.loss, reports: self.reports, seed }
+    }
+
+    const fn reports(&self) -> &'static str {
+        match self.reports {
+            Reports::Heeded => "heeded",
+            Reports::Absent => "absent",
+        }
     }
 
     fn frame_ms(&self) -> String {
@@ -101,11 +123,10 @@ pub(super) fn run<W: Write>(venv: &Path, out: &Path, report: &mut Report<W>) -> 
 
 fn judged(row: &Row, seed: u64, spoken: &[f32], out: &Path) -> Result<Judged, Stop> {
     let heard = row.line(seed).carry(spoken).map_err(Stop::failed)?;
-    let found = align::windows(spoken, &heard.sound, WINDOWS, WINDOW, 0..=LAG_MAX);
     let lost = || Stop::Failed("nothing that was said was heard".to_owned());
-    let lag = align::median_lag(&found).ok_or_else(lost)?;
-    let aligned = align::shifted(&heard.sound, lag, spoken.len());
-    let name = format!("sound-{}ms-loss{}-{seed}.wav", row.frame_ms(), row.loss_pct);
+    let aligned = align::followed(spoken, &heard.sound, WINDOW, 0..=LAG_MAX).ok_or_else(lost)?;
+    let ((pct, run), reports) = (row.lost(), row.reports());
+    let name = format!("sound-{}ms-loss{pct}x{run}-{reports}-{seed}.wav", row.frame_ms());
     let file = out.join(name);
     write(&file, &aligned)?;
     let stoi = stoi(spoken, &aligned, SAMPLE_RATE_HZ).ok_or_else(lost)?;
@@ -136,19 +157,18 @@ fn keep(out: &Path, lines: &[Judged], verdicts: &[Verdict]) -> Result<(), Stop> 
 }
 
 fn tell<W: Write>(lines: &[Judged], verdicts: &[Verdict], report: &mut Report<W>) {
-    let kbps = decimal(f64::from(BITRATE_DEFAULT_BPS) / 1_000.0);
     let mut worst = f64::INFINITY;
     let mut first = 0;
     for row in Row::all() {
         let these = first..first + row.seeds() as usize;
         first = these.end;
-        let (frame_ms, loss_pct) = (row.frame_ms(), row.loss_pct.to_string());
-        let fec = if row.loss_pct == 0 { "off" } else { "on" };
+        let (pct, run) = row.lost();
+        let (frame_ms, loss_pct, run) = (row.frame_ms(), pct.to_string(), run.to_string());
         let with = [
             ("frame_ms", frame_ms.as_str()),
             ("loss_pct", &loss_pct),
-            ("fec", fec),
-            ("kbps", &kbps),
+            ("run", &run),
+            ("reports", row.reports()),
         ];
         let (lines, verdicts) = (&lines[these.clone()], &verdicts[these]);
         let pesq_wb = mean(verdicts.iter().map(|verdict| verdict.pesq_wb));
@@ -160,7 +180,7 @@ fn tell<W: Write>(lines: &[Judged], verdicts: &[Verdict], report: &mut Report<W>
         report.figure("sound.concealed_pct", concealed, "%", &with);
         let payload = mean(lines.iter().map(|line| line.payload_bps)) / 1_000.0;
         report.figure("sound.payload_kbps", payload, "kb/s", &with);
-        if row.loss_pct == 0 {
+        if row.loss == Loss::Nothing {
             worst = worst.min(pesq_wb);
         }
     }

@@ -28,6 +28,8 @@ const RELAYED_MIN: f64 = 0.9;
 /// What one end sent and what the other says came or was lost may differ by so many packets, since
 /// each tells its numbers once a second: 1.5 seconds of voice.
 const UNACCOUNTED_MAX: f64 = 75.0;
+/// A round trip between processes of one machine, however busy it is.
+const RTT_MS: std::ops::Range<f64> = 0.0..250.0;
 /// The ways of the sound, by who speaks and who hears.
 const WAYS: [(usize, usize, &str); 2] = [(0, 1, "alice_to_bob"), (1, 0, "bob_to_alice")];
 
@@ -189,6 +191,18 @@ impl<W: Write> Verdict<'_, W> {
             let name = format!("demo.accounted.{way}");
             self.check(&name, Outcome::of(held), "-75..75", &shown(off));
         }
+        self.round_trips();
+    }
+
+    /// Each end measures the way there and back by the other's reports.
+    fn round_trips(&mut self) {
+        let measured = [0, 1].map(|end| self.evidence.stat(end, "rttMs"));
+        for (person, ms) in PEOPLE.into_iter().zip(measured) {
+            let held = ms.is_some_and(|ms| RTT_MS.contains(&ms));
+            self.check(&format!("demo.rtt.{person}"), Outcome::of(held), "0..250", &shown(ms));
+        }
+        let worst = measured[0].zip(measured[1]).map(|(alice, bob)| alice.max(bob));
+        self.figure("demo.rtt_ms", worst, "ms");
     }
 
     fn sound(&mut self, hearings: &[Hearing]) {

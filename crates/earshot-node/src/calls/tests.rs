@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use earshot_audio::device::DeviceError;
-use earshot_proto::port::{Output, PathPolicy};
+use earshot_proto::port::{Output, PathPolicy, VoiceEvent};
 use earshot_proto::secure::voice_seal::StreamKeys;
 use tokio::time::timeout;
 
@@ -89,6 +89,12 @@ async fn what_alice_says_bob_hears() {
     assert!(bob.desk.stats(CALL).is_some());
     let sent = alice.stats_when(|stats| stats.sent_packets >= 40).await;
     assert!(sent.bitrate_bps > 1_000, "{sent:?}");
+    for phone in [&mut alice, &mut bob] {
+        let measured = phone.stats_when(|stats| stats.rtt_ms.is_some()).await;
+        // Between two sockets of one machine, however busy.
+        assert!(measured.rtt_ms.is_some_and(|ms| (0.0..500.0).contains(&ms)), "{measured:?}");
+        assert_eq!((measured.auth_failures, measured.replays), (0, 0));
+    }
     bob.order(VoiceOrder::Stop).await;
     while bob.desk.stats(CALL).is_some() {
         bob.report().await.expect("the last report comes before the end");
@@ -119,6 +125,9 @@ async fn a_held_call_sends_nothing_until_it_is_resumed() {
     alice.order(VoiceOrder::Hold).await;
     alice.start(1, 2).await;
     bob.start(2, 1).await;
+    // Her reports go on, and so the way is measured from his end.
+    let measured = bob.stats_when(|stats| stats.rtt_ms.is_some()).await;
+    assert_eq!(measured.received_packets, 0);
     let held = alice.stats_when(|_| true).await;
     assert_eq!(held.sent_packets, 0);
     alice.order(VoiceOrder::Resume).await;

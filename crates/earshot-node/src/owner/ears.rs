@@ -9,7 +9,7 @@ use earshot_proto::peer::command::{self, Answer, Notice};
 
 use super::{refused, shown};
 use crate::api::events::{Event, Events};
-use crate::calls::CallReport;
+use crate::calls::{CallReport, CallsDesk};
 use crate::clock;
 
 /// What is done with the machine's answer to a command.
@@ -25,19 +25,23 @@ struct Inner {
     waiting: HashMap<u64, Waiting>,
     last: u64,
     events: Events,
+    /// Knows what was measured of a call's path, once there is an owner.
+    calls: Option<CallsDesk>,
 }
 
 impl Ears {
     /// Tells all events to this stream.
     #[must_use]
     pub fn new(events: Events) -> Self {
-        Self { inner: Arc::new(Mutex::new(Inner { waiting: HashMap::new(), last: 0, events })) }
+        let inner = Inner { waiting: HashMap::new(), last: 0, events, calls: None };
+        Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// Takes a notice of the machine; called on the loop.
     pub fn hear(&self, notice: Notice) {
         let Notice::Answer(ask, result) = notice else {
-            if let Some(event) = shown::event(notice) {
+            if let Some(mut event) = shown::event(notice) {
+                self.measure(&mut event);
                 self.tell(event);
             }
             return;
@@ -56,6 +60,17 @@ impl Ears {
                 Event::AudioProblem(refused::audio_problem(call, &error))
             }
         });
+    }
+
+    /// Calls are told with what these voices measured of their paths.
+    pub(super) fn measure_by(&self, calls: CallsDesk) {
+        self.lock().calls = Some(calls);
+    }
+
+    fn measure(&self, event: &mut Event) {
+        if let (Event::CallChanged { call }, Some(calls)) = (event, &self.lock().calls) {
+            calls.measured(call);
+        }
     }
 
     /// Tells an event.

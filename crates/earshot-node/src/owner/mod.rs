@@ -67,7 +67,8 @@ pub struct Tools {
 impl Owner {
     /// The owner of the peer behind `handle`.
     #[must_use]
-    pub const fn new(ears: Ears, handle: Handle<Peer>, tools: Tools) -> Self {
+    pub fn new(ears: Ears, handle: Handle<Peer>, tools: Tools) -> Self {
+        ears.measure_by(tools.calls.clone());
         Self { ears, handle, tools }
     }
 
@@ -319,7 +320,12 @@ impl Owner {
 
     async fn snapshot(&self, reply: Reply<Snapshot>) {
         let summaries = self.tools.disk.summaries().await.unwrap_or_default();
-        let (ears, audio) = (self.ears.clone(), self.chosen());
+        let (ears, audio, desk) = (self.ears.clone(), self.chosen(), self.tools.calls.clone());
+        let shown_call = move |view: &_| {
+            let mut call = shown::call(view);
+            desk.measured(&mut call);
+            call
+        };
         let settings = self.tools.preferences.borrow().settings;
         let settings_set_aside = self.tools.set_aside.clone();
         let taken = self.handle.call(move |peer, _| Snapshot {
@@ -329,7 +335,7 @@ impl Owner {
             session: shown::session(peer),
             buddies: shown::buddies(peer),
             conversations: shown::conversations(summaries),
-            calls: peer.current_call().iter().map(shown::call).collect(),
+            calls: peer.current_call().iter().map(shown_call).collect(),
             audio,
             settings,
             settings_set_aside,

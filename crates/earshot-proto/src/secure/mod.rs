@@ -18,7 +18,9 @@ pub mod password;
 mod records;
 pub mod recovery_key;
 mod replay;
+pub mod report_seal;
 pub mod seal;
+mod srtp;
 #[cfg(test)]
 mod testing;
 pub mod vault;

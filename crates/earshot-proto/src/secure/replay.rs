@@ -1,5 +1,5 @@
-//! Which packet a sequence number means, and whether it came before. RFC 3711, sections 3.3.1 and
-//! 3.3.2, appendix A.
+//! Which packet a sequence number means, and whether it came before. RFC 3711, sections 3.3.1,
+//! 3.3.2 and 3.4, appendix A.
 //!
 //! Invariant: an index is recorded only after its packet was authenticated, and opens at most once.
 
@@ -29,7 +29,7 @@ pub(super) enum Stale {
 }
 
 impl Window {
-    /// The index that `sequence` most likely means, if it may be taken.
+    /// The index of 48 bits that `sequence` most likely means, if it may be taken.
     pub(super) fn index(&self, sequence: u16) -> Result<u64, Stale> {
         let Some(newest) = self.newest else {
             return Ok(u64::from(sequence));
@@ -43,18 +43,25 @@ impl Window {
             rollovers
         };
         let index = rollovers << 16 | u64::from(sequence);
-        if index > newest {
-            // Beyond the end no sender of ours goes: an index there is a lie about an old one.
-            return if index < INDEX_END { Ok(index) } else { Err(Stale::TooOld) };
+        // Beyond the end no sender of ours goes: an index there is a lie about an old one.
+        if index >= INDEX_END {
+            return Err(Stale::TooOld);
         }
+        self.fresh(index)?;
+        Ok(index)
+    }
+
+    /// Says whether an index that the packet itself tells may be taken (RFC 3711, section 3.4).
+    pub(super) fn fresh(&self, index: u64) -> Result<(), Stale> {
+        let Some(newest) = self.newest.filter(|newest| index <= *newest) else { return Ok(()) };
         if newest - index >= WINDOW {
             return Err(Stale::TooOld);
         }
         let (word, bit) = place(index);
-        if self.came[word] & bit == 0 { Ok(index) } else { Err(Stale::Replay) }
+        if self.came[word] & bit == 0 { Ok(()) } else { Err(Stale::Replay) }
     }
 
-    /// Records an index that [`index`](Self::index) gave and whose packet is authentic.
+    /// Records an index that may be taken and whose packet is authentic.
     pub(super) fn record(&mut self, index: u64) {
         let newest = self.newest.unwrap_or(0);
         if index > newest {

@@ -1,26 +1,21 @@
 //! Sealing voice packets: SRTP with AEAD_AES_256_GCM (RFC 3711, RFC 7714), in place, once a packet.
 //!
-//! A packet is `RTP header (12) ‖ ciphertext ‖ tag (16)`; the header is authenticated. Session key
-//! and salt come from the master ones by AES_256_CM_PRF (RFC 3711, section 4.3; RFC 6188) with a
-//! key derivation rate of 0, as any SRTP implementation does. Nonce: salt XOR `0000 ‖ SSRC ‖
-//! rollover counter ‖ sequence` (RFC 7714, section 8.1). Invariants: [`VoiceKeys`] are used up by
-//! making the one [`Sealer`] and the one [`Opener`] of a call, and the sealer counts by itself, so
-//! no nonce is used twice; a packet opens at most once.
+//! A packet is `RTP header (12) ‖ ciphertext ‖ tag (16)`; the header is authenticated. Nonce: salt
+//! XOR `0000 ‖ SSRC ‖ rollover counter ‖ sequence` (RFC 7714, section 8.1). Invariants:
+//! [`VoiceKeys`] are used up by making the one set of [`Seals`] of a call, and each sealer counts
+//! by itself under a key of its own, so no nonce is used twice; a packet opens at most once.
 
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::aes::{Blocks, Gcm, TAG};
+use super::aes::TAG;
 use super::replay::{INDEX_END, Stale, Window};
+use super::report_seal::{ReportOpener, ReportSealer};
+use super::srtp::{Purpose, SALT, Session};
 use crate::wire::DecodeError;
 use crate::wire::voice::{HEADER, OPUS, PAYLOAD_MAX, RtpHeader};
 
 /// Longest sealed packet in bytes: what a receiver's buffer must hold.
 pub const PACKET_MAX: usize = HEADER + PAYLOAD_MAX + TAG;
-
-const SALT: usize = 12;
-/// Labels of what is derived from a master key (RFC 3711, section 4.3.1).
-const LABEL_KEY: u8 = 0;
-const LABEL_SALT: u8 = 2;
 
 /// The keys of both directions of one call.
 pub struct VoiceKeys {
@@ -41,18 +36,32 @@ pub struct StreamKeys {
     pub ssrc: u32,
 }
 
+/// What seals and opens in one call. All live as long as it does, over every change of path.
+pub struct Seals {
+    /// Seals our voice.
+    pub sealer: Sealer,
+    /// Opens theirs.
+    pub opener: Opener,
+    /// Seals our reports.
+    pub report_sealer: ReportSealer,
+    /// Opens theirs.
+    pub report_opener: ReportOpener,
+}
+
 impl VoiceKeys {
-    /// Uses the keys up: what seals our voice, and what opens theirs. Both live as long as the
-    /// call, over every change of path.
+    /// Uses the keys up.
     #[must_use]
-    pub fn into_seals(self) -> (Sealer, Opener) {
-        let sealer = Sealer { stream: Stream::new(&self.send), next: 0 };
-        let opener = Opener {
-            stream: Stream::new(&self.receive),
-            window: Window::default(),
-            counts: OpenCounts::default(),
-        };
-        (sealer, opener)
+    pub fn into_seals(self) -> Seals {
+        Seals {
+            sealer: Sealer { stream: Session::new(&self.send, Purpose::Voice), next: 0 },
+            opener: Opener {
+                stream: Session::new(&self.receive, Purpose::Voice),
+                window: Window::default(),
+                counts: OpenCounts::default(),
+            },
+            report_sealer: ReportSealer::new(&self),
+            report_opener: ReportOpener::new(&self),
+        }
     }
 }
 
@@ -103,9 +112,18 @@ pub enum OpenError {
     /// Not sealed by the other side of this call, or changed.
     #[error("a packet that is not the other side's")]
     Forged,
-    /// No voice packet at all.
-    #[error("no voice packet")]
+    /// No packet of this kind at all.
+    #[error("no packet of a call")]
     Malformed,
+}
+
+impl From<Stale> for OpenError {
+    fn from(stale: Stale) -> Self {
+        match stale {
+            Stale::Replay => Self::Replay,
+            Stale::TooOld => Self::TooOld,
+        }
+    }
 }
 
 /// Packets that were not opened, since the call began.
@@ -119,6 +137,29 @@ pub struct OpenCounts {
     pub too_old: u64,
     /// [`OpenError::Malformed`].
     pub malformed: u64,
+}
+
+impl OpenCounts {
+    /// These and `other` together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            auth_failures: self.auth_failures + other.auth_failures,
+            replays: self.replays + other.replays,
+            too_old: self.too_old + other.too_old,
+            malformed: self.malformed + other.malformed,
+        }
+    }
+
+    pub(super) fn note(&mut self, refused: Option<&OpenError>) {
+        match refused {
+            None => {}
+            Some(OpenError::Replay) => self.replays += 1,
+            Some(OpenError::TooOld) => self.too_old += 1,
+            Some(OpenError::Forged) => self.auth_failures += 1,
+            Some(OpenError::Malformed) => self.malformed += 1,
+        }
+    }
 }
 
 /// An opened packet.
@@ -135,7 +176,7 @@ pub struct Voice<'p> {
 
 /// Seals our voice.
 pub struct Sealer {
-    stream: Stream,
+    stream: Session,
     next: u64,
 }
 
@@ -167,14 +208,14 @@ impl Sealer {
             timestamp: stamp.timestamp,
             ssrc: self.stream.ssrc,
         };
-        self.stream.seal(index, &header.to_bytes(), payload, packet);
+        seal(&self.stream, index, &header.to_bytes(), payload, packet);
         Ok(())
     }
 }
 
 /// Opens the other side's voice.
 pub struct Opener {
-    stream: Stream,
+    stream: Session,
     window: Window,
     counts: OpenCounts,
 }
@@ -186,13 +227,7 @@ impl Opener {
     /// [`OpenError`], each counted.
     pub fn open<'p>(&mut self, packet: &'p mut [u8]) -> Result<Voice<'p>, OpenError> {
         let opened = self.try_open(packet);
-        match &opened {
-            Ok(_) => {}
-            Err(OpenError::Replay) => self.counts.replays += 1,
-            Err(OpenError::TooOld) => self.counts.too_old += 1,
-            Err(OpenError::Forged) => self.counts.auth_failures += 1,
-            Err(OpenError::Malformed) => self.counts.malformed += 1,
-        }
+        self.counts.note(opened.as_ref().err());
         opened
     }
 
@@ -211,72 +246,26 @@ impl Opener {
         if header.ssrc != self.stream.ssrc {
             return Err(OpenError::Forged);
         }
-        let index = self.window.index(header.sequence).map_err(|stale| match stale {
-            Stale::Replay => OpenError::Replay,
-            Stale::TooOld => OpenError::TooOld,
-        })?;
-        let payload = self.stream.open(index, packet).ok_or(OpenError::Forged)?;
+        let index = self.window.index(header.sequence)?;
+        let payload = open(&self.stream, index, packet).ok_or(OpenError::Forged)?;
         self.window.record(index);
         Ok(Voice { header, index, payload })
     }
 }
 
-/// The session keys of one direction. AES and GHASH wipe themselves.
-struct Stream {
-    cipher: Gcm,
-    salt: Zeroizing<[u8; SALT]>,
-    ssrc: u32,
+fn seal(stream: &Session, index: u64, header: &[u8; HEADER], payload: &[u8], packet: &mut Vec<u8>) {
+    packet.reserve(HEADER + payload.len() + TAG);
+    packet.extend_from_slice(header);
+    packet.extend_from_slice(payload);
+    let tag = stream.cipher.seal(stream.nonce(index), header, &mut packet[HEADER..]);
+    packet.extend_from_slice(&tag);
 }
 
-impl Stream {
-    fn new(keys: &StreamKeys) -> Self {
-        let mut master_salt = Zeroizing::new([0; 14]);
-        master_salt[..SALT].copy_from_slice(&keys.salt);
-        let mut key = Zeroizing::new([0; 32]);
-        derive(&keys.key, &master_salt, LABEL_KEY, &mut *key);
-        let mut salt = Zeroizing::new([0; SALT]);
-        derive(&keys.key, &master_salt, LABEL_SALT, &mut *salt);
-        Self { cipher: Gcm::new(&key), salt, ssrc: keys.ssrc }
-    }
-
-    fn nonce(&self, index: u64) -> [u8; 12] {
-        let mut nonce = *self.salt;
-        let index = index.to_be_bytes();
-        let mask = self.ssrc.to_be_bytes().into_iter().chain(index.into_iter().skip(2));
-        for (byte, mask) in nonce.iter_mut().skip(2).zip(mask) {
-            *byte ^= mask;
-        }
-        nonce
-    }
-
-    fn seal(&self, index: u64, header: &[u8; HEADER], payload: &[u8], packet: &mut Vec<u8>) {
-        packet.reserve(HEADER + payload.len() + TAG);
-        packet.extend_from_slice(header);
-        packet.extend_from_slice(payload);
-        let tag = self.cipher.seal(self.nonce(index), header, &mut packet[HEADER..]);
-        packet.extend_from_slice(&tag);
-    }
-
-    fn open<'p>(&self, index: u64, packet: &'p mut [u8]) -> Option<&'p [u8]> {
-        let (header, sealed) = packet.split_at_mut_checked(HEADER)?;
-        let (body, tag) = sealed.split_last_chunk_mut::<TAG>()?;
-        self.cipher.open(self.nonce(index), header, body, tag).ok()?;
-        Some(body)
-    }
-}
-
-/// AES_256_CM_PRF: counter mode of AES-256 from `(salt XOR label · 2^48) · 2^16` (RFC 3711,
-/// sections 4.3.1 and 4.3.3; RFC 6188). A salt of 96 bits is filled up with zeros (RFC 7714,
-/// section 11).
-fn derive(key: &[u8; 32], salt: &[u8; 14], label: u8, out: &mut [u8]) {
-    let aes = Blocks::new(key);
-    let mut input = Zeroizing::new([0; 16]);
-    input[..14].copy_from_slice(salt);
-    input[7] ^= label;
-    for (counter, chunk) in (0u16..).zip(out.chunks_mut(16)) {
-        input[14..].copy_from_slice(&counter.to_be_bytes());
-        aes.encrypt(&input, chunk);
-    }
+fn open<'p>(stream: &Session, index: u64, packet: &'p mut [u8]) -> Option<&'p [u8]> {
+    let (header, sealed) = packet.split_at_mut_checked(HEADER)?;
+    let (body, tag) = sealed.split_last_chunk_mut::<TAG>()?;
+    stream.cipher.open(stream.nonce(index), header, body, tag).ok()?;
+    Some(body)
 }
 
 #[cfg(test)]

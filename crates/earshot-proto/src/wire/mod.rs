@@ -16,6 +16,7 @@ pub mod invite;
 pub mod login;
 pub mod nat;
 pub mod policy;
+pub mod report;
 pub mod sealed;
 mod shape;
 pub mod voice;
@@ -137,6 +138,7 @@ const STANDING: &[Family] = &[
     family::<forward::WatchGrant>(),
     family::<envelope::Letter>(),
     voice::FAMILY,
+    report::FAMILY,
 ];
 
 /// Makes a dispatcher: an enum of families, its byte tags, and their rows for [`ALL`].
