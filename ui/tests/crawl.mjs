@@ -43,14 +43,15 @@ const shown = (page) =>
     [CONTROLS, CHOSEN, OPTIONS_MAX],
   );
 
-async function press(visit, view, { i, name }) {
+async function press(visit, view, name) {
   const page = await arrive(visit, view);
   await page.evaluate(() => {
     globalThis.printed = 0;
     globalThis.print = () => (globalThis.printed += 1);
   });
-  const control = page.locator(CONTROLS).nth(i);
-  if (!(await shown(page)).some((c) => c.i === i && c.name === name)) throw new Error(`${name} is not there again`);
+  const again = (await shown(page)).find((c) => c.name === name);
+  if (!again) throw new Error(`${name} is not there again`);
+  const control = page.locator(CONTROLS).nth(again.i);
   const before = await look(page);
   await control.click();
   let after = before;
@@ -68,7 +69,7 @@ async function pressAll(visit, view) {
   const todo = (await shown(page)).filter(({ name }) => !pressed.has(name));
   for (const { name } of todo) pressed.add(name);
   await page.context().close();
-  for (const control of todo) await press(visit, view, control);
+  for (const { name } of todo) await press(visit, view, name);
 }
 
 /** The cards of a failed call share their controls: these hold them all. */
