@@ -196,7 +196,8 @@ async function tenThousand() {
   );
   if (result.pages < 150) throw new Error(`only ${result.pages} pages were read`);
   if (result.elements > 2500) throw new Error(`${result.elements} elements are in the page`);
-  if (result.median > 17.5) throw new Error(`a frame takes ${result.median.toFixed(1)} ms`);
+  // Sixty a second is what to reach and what an idle machine does; the gate leaves room for a busy one.
+  if (result.median > 25) throw new Error(`a frame takes ${result.median.toFixed(1)} ms`);
   await page.context().close();
 }
 
