@@ -55,7 +55,8 @@ export class Desk {
     const measure = () => (this.width = window.innerWidth);
     window.addEventListener("resize", measure);
     const stop = frame.onLink((link) => this.open(link));
-    void frame.ready().then((link) => link && this.open(link));
+    // A frame that cannot say brings no link; the window is there all the same.
+    frame.ready().then((link) => link && this.open(link)).catch(() => {});
     return () => {
       window.removeEventListener("resize", measure);
       stop();

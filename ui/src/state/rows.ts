@@ -18,18 +18,29 @@ export type Row =
 /** Our choice: about as long as one thought takes. */
 const GROUP_MS = 3 * 60_000;
 
-const sameDay = (a: number, b: number) => new Date(a).toDateString() === new Date(b).toDateString();
-
-const together = (a: Message, b: Message) =>
-  a.direction === b.direction && b.writtenAt - a.writtenAt < GROUP_MS && sameDay(a.writtenAt, b.writtenAt);
+/** Tells the local day of moments that come mostly in order: a calendar is asked once a day, not once a message. */
+function days(): (at: number) => number {
+  let [start, end] = [0, 0];
+  return (at) => {
+    if (at < start || at >= end) {
+      const day = new Date(at);
+      start = day.setHours(0, 0, 0, 0);
+      end = day.setDate(day.getDate() + 1);
+    }
+    return start;
+  };
+}
 
 /** `unreadFrom` is the message above which the unread line is drawn. */
 export function rows(messages: readonly Message[], unreadFrom?: string): Row[] {
   const out: Row[] = [];
+  const dayOf = days();
+  const together = (a: Message, b: Message) =>
+    a.direction === b.direction && b.writtenAt - a.writtenAt < GROUP_MS && dayOf(a.writtenAt) === dayOf(b.writtenAt);
   messages.forEach((message, i) => {
     const before = messages[i - 1];
     const after = messages[i + 1];
-    if (!before || !sameDay(before.writtenAt, message.writtenAt)) {
+    if (!before || dayOf(before.writtenAt) !== dayOf(message.writtenAt)) {
       out.push({ kind: "day", id: `day-${message.id}`, at: message.writtenAt });
     }
     if (message.id === unreadFrom) out.push({ kind: "unread", id: "unread" });

@@ -47,6 +47,10 @@ describe("long messages", () => {
     expect(opening("hello\nyou")).toEqual({ text: "hello\nyou", cut: false });
   });
 
+  test("letters that override the direction are not obeyed, the others stay", () => {
+    expect(opening("photo\u202egpj.exe \u2067x\u2069").text).toBe("photogpj.exe \u2067x\u2069");
+  });
+
   test("no pair of surrogates is torn", () => {
     expect(opening(`a${"😀".repeat(2000)}`).text).not.toMatch(/[\ud800-\udbff]$/);
   });
