@@ -6,6 +6,8 @@ const CONTROLS =
   ':is(button, summary, [role="option"], [role="menuitem"], [role="menuitemcheckbox"], input[type="checkbox"]):not(:disabled)';
 /** The state that a control is in already is no change: what is chosen stays chosen. */
 const CHOSEN = '[role="radio"][aria-checked="true"], [role="tab"][aria-selected="true"], [role="menuitemcheckbox"][aria-checked="true"]';
+/** How long something may take to show. */
+const PATIENCE_MS = 10_000;
 /** Of a long list a few tell for all. */
 const OPTIONS_MAX = 1;
 
@@ -43,23 +45,29 @@ const shown = (page) =>
     [CONTROLS, CHOSEN, OPTIONS_MAX],
   );
 
+/** A busy machine draws late: what `look` finds, or nothing after a while. */
+async function soon(page, look) {
+  const until = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const found = await look();
+    if (found || Date.now() > until) return found;
+    await settle(page);
+  }
+}
+
 async function press(visit, view, name) {
   const page = await arrive(visit, view);
   await page.evaluate(() => {
     globalThis.printed = 0;
     globalThis.print = () => (globalThis.printed += 1);
   });
-  const again = (await shown(page)).find((c) => c.name === name);
+  const again = await soon(page, async () => (await shown(page)).find((c) => c.name === name));
   if (!again) throw new Error(`${name} is not there again`);
   const control = page.locator(CONTROLS).nth(again.i);
   const before = await look(page);
   await control.click();
-  let after = before;
-  for (let tries = 0; tries < 20 && after === before; tries++) {
-    await settle(page);
-    after = await look(page);
-  }
-  if (after === before) throw new Error(`nothing comes of ${name}`);
+  const changed = await soon(page, async () => (await look(page)) !== before);
+  if (!changed) throw new Error(`nothing comes of ${name}`);
   if (page.faults.length > 0) throw new Error(`${name}: ${page.faults.join("; ")}`);
   await page.context().close();
 }

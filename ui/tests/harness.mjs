@@ -53,7 +53,7 @@ export async function openWindow() {
       timezoneId: "Europe/Helsinki",
     });
     const page = await context.newPage();
-    page.setDefaultTimeout(8000);
+    page.setDefaultTimeout(20_000);
     const faults = [];
     page.on("console", (m) => m.type() === "error" && faults.push(m.text()));
     page.on("pageerror", (e) => faults.push(String(e)));

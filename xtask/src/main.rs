@@ -8,6 +8,7 @@ mod family;
 mod json;
 mod metadata;
 mod package;
+mod pages;
 mod proving;
 mod setup;
 mod stop;

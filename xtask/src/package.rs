@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Netlab,
     /// Public judges of sound quality, in a virtual environment.
     Python,
+    /// A browser to try the window's pages in, and what makes them.
+    Pages,
 }
 
 pub(crate) const EVERYTHING: &[Purpose] = &[
@@ -30,6 +32,7 @@ pub(crate) const EVERYTHING: &[Purpose] = &[
     Purpose::Turn,
     Purpose::Netlab,
     Purpose::Python,
+    Purpose::Pages,
 ];
 
 /// How to see that something is there.
@@ -99,6 +102,8 @@ pub(crate) const NEEDS: &[Need] = &[
     need(Purpose::Python, Probe::Program("python3"), ["python3", "python3", "python", "python3", "python3"]),
     need(Purpose::Python, Probe::Python("ensurepip"), ["python3-venv", "python3", "python", "python3", "python3"]),
     need(Purpose::Python, Probe::PythonHeaders, ["python3-dev", "python3-devel", "python", "python3-devel", "python3-dev"]),
+    need(Purpose::Pages, Probe::Program("npm"), ["npm", "npm", "npm", "npm", "npm"]),
+    need(Purpose::Pages, Probe::Program("chromium"), ["chromium", "chromium", "chromium", "chromium", "chromium"]),
 ];
 
 const fn need(purpose: Purpose, probe: Probe, packages: [&'static str; 5]) -> Need {

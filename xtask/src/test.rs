@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::counts::{Counts, FILE};
 use crate::family::{FAMILIES, Family, Work};
 use crate::metadata::Metadata;
+use crate::pages;
 use crate::setup;
 use crate::stop::Stop;
 use crate::tidy;
@@ -90,6 +91,9 @@ fn work(root: &Path, work: &Work) -> Outcome {
             let arguments = [&arguments[..], &["--", "-D", "warnings"]].concat();
             stream(&mut cargo(root, &arguments)).map(|_| count)
         }
+        Work::Pages => pages::checks(root).iter_mut().try_fold(0, |ran, check| {
+            stream(check).map(|more| ran + more).map_err(|(more, why)| (ran + more, why))
+        }),
         Work::Cargo(which) => cargo_tests(root, which),
     }
 }
@@ -109,7 +113,7 @@ fn cargo_tests(root: &Path, which: &[&str]) -> Outcome {
     stream(command.env("EARSHOTD", metadata.built("debug", "earshotd")))
 }
 
-/// Runs cargo, passes its output on, and adds up the closing lines of test binaries.
+/// Runs a command, passes its output on, and adds up the closing lines of tests.
 fn stream(command: &mut Command) -> Outcome {
     let shown = shown(command);
     let mut child = command
@@ -143,6 +147,7 @@ struct Tally {
 
 impl Tally {
     fn read(&mut self, line: &str) {
+        self.passed += pages::passed(line).unwrap_or(0);
         let Some(closing) = line.strip_prefix("test result: ") else { return };
         for part in closing.split(['.', ';']).map(str::trim) {
             match part.split_once(' ') {

@@ -47,7 +47,7 @@ pub(super) fn families(tree: &Tree) -> Result<Vec<Finding>, String> {
     let run = |name: &str| {
         FAMILIES.iter().any(|family| match family.work {
             Work::Cargo(arguments) => arguments.windows(2).any(|pair| pair == ["--test", name]),
-            Work::Tidy | Work::Format | Work::Lint => false,
+            Work::Tidy | Work::Format | Work::Lint | Work::Pages => false,
         })
     };
     let mut findings = Vec::new();
