@@ -16,8 +16,9 @@ const MEMORY: i64 = 20_000 * MS;
 const BURSTS_MAX: usize = 64;
 /// So many of a hundred bursts are to be repaired; the longest cost everybody's delay for few.
 const REPAIRED_PCT: usize = 80;
-/// No wait beyond this: with more delay people begin to talk over each other (ITU-T G.114).
-pub const WAIT_MAX: i64 = 160 * MS;
+/// No wait beyond this. With a frame besides it is 160 ms, above which a path of usual length comes
+/// to more than people talk over with ease (ITU-T G.114).
+pub const WAIT_MAX: i64 = 140 * MS;
 
 /// The bursts of the last seconds.
 #[derive(Clone, Debug, Default)]

@@ -59,7 +59,7 @@ fn judged(line: Line, spoken: &[f32]) -> (f64, f32, f64) {
 
 #[test]
 fn reports_make_a_lossy_line_better_understood() {
-    let spoken = speech(6, 20, 48_000);
+    let spoken = speech(6, 14, 48_000);
     let single = [5, 10, 20].map(|pct| (Loss::OneByOne { pct }, 0.5));
     let bursts = [10, 20, 30].map(|pct| (Loss::InBursts { pct, packets: 5 }, 0.6));
     for (loss, concealed_most) in single.into_iter().chain(bursts) {
