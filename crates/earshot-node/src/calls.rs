@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use earshot_audio::codec::EncoderSettings;
-use earshot_audio::device::{DeviceError, Microphone, Speaker};
+use earshot_audio::device::{DeviceError, DeviceNews, Direction, Microphone, Speaker};
 use earshot_audio::enhance::EnhanceSettings;
 use earshot_audio::sender::{StreamStart, VoicePacket};
-use earshot_audio::session::{OpenError, VoiceSession, VoiceSettings, VoiceStats};
+use earshot_audio::session::{OpenError, VoiceNews, VoiceSession, VoiceSettings, VoiceStats};
 use earshot_proto::ids::CallId;
 use earshot_proto::port::{VoiceEvent, VoiceOrder};
 use earshot_proto::secure::voice_seal::{OpenCounts, Opener, Sealer, Stamp, VoiceKeys};
@@ -25,14 +25,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
+use crate::api::audio::AudioLevel;
 use crate::api::call::CallStats;
 use crate::api::text::Spelled;
 use crate::driver::{Voice, VoiceReport};
 use crate::paths::{OpenPaths, PathHandle, Sink};
 use crate::seed;
+use crate::troubles::{DeviceState, Troubles};
 
 /// How often a call is reported on. INTERFACES 3.
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
+/// Levels between two of these reports: a meter that moves ten times a second looks alive.
+const LEVELS: u32 = 10;
 
 /// What calls speak and listen with.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,8 +54,12 @@ pub struct Devices {
 pub enum CallReport {
     /// How it is heard: every second, and at its end.
     Stats(CallStats),
-    /// A device complained. When no call is possible without it, the machine hears so next.
+    /// How loud it is.
+    Level(AudioLevel),
+    /// No call is possible with these devices; the machine hears so next.
     Problem(CallId, OpenError),
+    /// Something is wrong with a device of a call that goes on, or right again.
+    Device(CallId, DeviceState),
 }
 
 /// Takes reports; called on the loop, so it must not wait.
@@ -115,6 +123,7 @@ impl Calls {
             figures: Arc::clone(&self.figures),
             reports: Arc::clone(&self.reports),
             machine: report,
+            troubles: Troubles::default(),
         };
         tokio::spawn(attendant.attend(ordered));
         orders
@@ -187,6 +196,7 @@ struct Attendant {
     figures: Figures,
     reports: Reports,
     machine: VoiceReport,
+    troubles: Troubles,
 }
 
 /// The part of a call in which sound flows.
@@ -196,6 +206,8 @@ struct Talk {
     counts: Arc<Mutex<OpenCounts>>,
     /// Opus bytes sent until the last report.
     reported_bytes: u64,
+    /// Ticks so far.
+    ticks: u32,
     tick: Interval,
 }
 
@@ -213,7 +225,7 @@ impl Attendant {
                     None => break,
                     Some(order) => obey(order, &session, &mut talk),
                 },
-                () = tick(&mut talk) => self.report(session.stats(), &session, &mut talk),
+                () = tick(&mut talk) => self.report(&session, &mut talk),
                 Ok(()) = self.devices.changed() => {
                     let chosen = self.devices.borrow_and_update().clone();
                     self.change(&session, &mut used, chosen).await;
@@ -225,10 +237,13 @@ impl Attendant {
         }
         // The sink is gone, so the session is ours alone.
         if let Some(session) = Arc::into_inner(session) {
-            let problems = session.take_problems();
+            self.report_news(session.take_news());
             if let Ok(last) = spawn_blocking(move || session.stop()).await {
-                self.report_figures(last, &problems, &mut talk);
+                self.report_figures(&last, &mut talk);
             }
+        }
+        for state in self.troubles.end() {
+            (self.reports)(CallReport::Device(self.call, state));
         }
         locked(&self.figures).remove(&self.call);
     }
@@ -249,38 +264,52 @@ impl Attendant {
         }
     }
 
-    async fn change(&self, session: &Arc<VoiceSession>, used: &mut Devices, chosen: Devices) {
+    async fn change(&mut self, session: &Arc<VoiceSession>, used: &mut Devices, chosen: Devices) {
         let before = std::mem::replace(used, chosen.clone());
         let session = Arc::clone(session);
         let changed = spawn_blocking(move || {
-            let mut problems: Vec<DeviceError> = Vec::new();
+            let mut news: Vec<VoiceNews> = Vec::new();
+            let mut judge = |direction, result: Result<(), DeviceError>| {
+                // One that could not be taken leaves the one of before, of which it says nothing.
+                let trouble = result.err().map(DeviceNews::Trouble);
+                news.extend(trouble.map(|news| VoiceNews { direction, news }));
+            };
             if before.microphone != chosen.microphone {
-                problems.extend(session.set_microphone(&chosen.microphone).err());
+                judge(Direction::Capture, session.set_microphone(&chosen.microphone));
             }
             if before.speaker != chosen.speaker {
-                problems.extend(session.set_speaker(&chosen.speaker).err());
+                judge(Direction::Playback, session.set_speaker(&chosen.speaker));
             }
-            problems
+            news
         });
-        self.report_problems(&changed.await.unwrap_or_default());
+        self.report_news(changed.await.unwrap_or_default());
     }
 
-    fn report(&self, stats: VoiceStats, session: &VoiceSession, talk: &mut Option<Talk>) {
-        self.report_figures(stats, &session.take_problems(), talk);
+    fn report(&mut self, session: &VoiceSession, talk: &mut Option<Talk>) {
+        let stats = session.stats();
+        self.report_news(session.take_news());
+        (self.reports)(CallReport::Level(AudioLevel {
+            level_in: stats.level_in_dbfs.into(),
+            level_out: stats.level_out_dbfs.into(),
+        }));
+        let Some(ticking) = talk else { return };
+        ticking.ticks += 1;
+        if ticking.ticks.is_multiple_of(LEVELS) {
+            self.report_figures(&stats, talk);
+        }
     }
 
-    fn report_figures(&self, stats: VoiceStats, problems: &[DeviceError], talk: &mut Option<Talk>) {
-        self.report_problems(problems);
+    fn report_figures(&self, stats: &VoiceStats, talk: &mut Option<Talk>) {
         if let Some(talk) = talk {
-            let figures = talk.figures(self.call, &stats);
+            let figures = talk.figures(self.call, stats);
             locked(&self.figures).insert(self.call, figures.clone());
             (self.reports)(CallReport::Stats(figures));
         }
     }
 
-    fn report_problems(&self, problems: &[DeviceError]) {
-        for problem in problems {
-            (self.reports)(CallReport::Problem(self.call, problem.clone().into()));
+    fn report_news(&mut self, news: Vec<VoiceNews>) {
+        for state in news.into_iter().filter_map(|news| self.troubles.take(news)) {
+            (self.reports)(CallReport::Device(self.call, state));
         }
     }
 }
@@ -317,9 +346,10 @@ impl Talk {
         let counts = Arc::<Mutex<OpenCounts>>::default();
         path.attach(ear(Arc::clone(session), opener, Arc::clone(&counts)));
         session.start(mouth(path.clone(), sealer));
-        let mut tick = interval_at(tokio::time::Instant::now() + STATS_INTERVAL, STATS_INTERVAL);
+        let every = STATS_INTERVAL / LEVELS;
+        let mut tick = interval_at(tokio::time::Instant::now() + every, every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { path, since, counts, reported_bytes: 0, tick }
+        Self { path, since, counts, reported_bytes: 0, ticks: 0, tick }
     }
 
     fn figures(&mut self, call: CallId, stats: &VoiceStats) -> CallStats {
