@@ -9,6 +9,7 @@ mod inside;
 mod killing;
 mod leaving;
 mod people;
+mod ringing;
 mod rpc;
 mod secrecy;
 mod sound;

@@ -40,9 +40,9 @@ fn call_is(peer: &Daemon, from: Mark, state: &str) -> Value {
     event.value["call"].clone()
 }
 
-fn problem(peer: &Daemon, from: Mark, fault: &str) {
+fn problem(peer: &Daemon, from: Mark, fault: &str, solved: bool) {
     peer.wait_event(from, SOON, fault, |event| {
-        event["type"] == "audioProblem" && event["fault"] == fault
+        event["type"] == "audioProblem" && event["fault"] == fault && event["solved"] == solved
     })
     .unwrap();
 }
@@ -53,36 +53,37 @@ fn nobody(directory: &Path) -> Vec<(String, String)> {
     vec![("PULSE_SERVER".into(), format!("unix:{place}/native")), ("XDG_RUNTIME_DIR".into(), place)]
 }
 
-/// Anna calls Ben, who accepts; how her call ends, and that she was told of `fault`.
-fn refused_call(anna: &Daemon, ben: &Daemon, fault: &str) -> Value {
-    let marks = [anna.mark(), ben.mark()];
-    anna.rpc("call.start", json!({ "to": "ben" })).unwrap();
-    problem(anna, marks[0], fault);
-    let end = call_is(anna, marks[0], "ended")["end"].clone();
-    // Ben's side ends too, whether or not it had begun to ring.
-    assert!(ben.rpc("state.get", json!({})).is_ok());
-    end
-}
-
 #[test]
 fn a_call_without_any_sound_server_ends_and_says_so() {
     let world = World::new("no-sound-server");
     let network = world.network("network");
     let (anna, ben) = couple(&world, &network, &nobody(world.scratch.path()));
-    let end = refused_call(&anna, &ben, "noMicrophone");
+    let mark = anna.mark();
+    anna.rpc("call.start", json!({ "to": "ben" })).unwrap();
+    problem(&anna, mark, "noMicrophone", false);
+    let end = call_is(&anna, mark, "ended")["end"].clone();
     assert_eq!((&end["reason"], &end["by"]), (&json!("audioFailed"), &json!("me")), "{end}");
+    // Ben's side ends too, whether or not it had begun to ring.
+    assert!(ben.rpc("state.get", json!({})).is_ok());
 }
 
 #[test]
-fn a_computer_without_a_microphone_says_so() {
+fn a_computer_without_a_microphone_says_so_and_hears() {
     let world = World::new("no-microphone");
     let network = world.network("network");
     let server = SoundServer::start(&world.scratch.join("pulse"), Cards::SpeakerOnly).unwrap();
     let (anna, ben) = couple(&world, &network, &server.variables());
     let devices = anna.rpc("audio.devices", json!({})).unwrap();
     assert_eq!(devices["microphones"], json!([]), "a monitor is no microphone: {devices}");
-    let end = refused_call(&anna, &ben, "noMicrophone");
-    assert_eq!(end["reason"], "audioFailed", "{end}");
+    let marks = [anna.mark(), ben.mark()];
+    anna.rpc("call.start", json!({ "to": "ben" })).unwrap();
+    let call = call_is(&ben, marks[1], "ringing");
+    ben.rpc("call.accept", json!({ "callId": call["id"] })).unwrap();
+    call_is(&anna, marks[0], "talking");
+    problem(&anna, marks[0], "noMicrophone", false);
+    hears_the_tone(&anna);
+    anna.rpc("call.hang_up", json!({ "callId": call["id"] })).unwrap();
+    problem(&anna, marks[0], "noMicrophone", true);
 }
 
 #[test]
@@ -99,8 +100,9 @@ fn a_call_outlives_its_sound_server() {
     hears_the_tone(&anna);
     let mark = anna.mark();
     server.kill().unwrap();
-    problem(&anna, mark, "serverGone");
+    problem(&anna, mark, "serverGone", false);
     server.restart().unwrap();
+    problem(&anna, mark, "serverGone", true);
     hears_the_tone(&anna);
     let state = anna.rpc("state.get", json!({})).unwrap();
     assert_eq!(state["calls"][0]["state"], "talking", "{state}");

@@ -3,6 +3,7 @@
 //! Depends on the standard library alone and on no crate of ours, so that the first command on a
 //! fresh machine answers within seconds and works even while the rest does not compile.
 
+mod app;
 mod counts;
 mod family;
 mod json;

@@ -11,6 +11,10 @@ use std::process::{Command, Stdio};
 pub(crate) enum Purpose {
     /// Compiling the workspace.
     Build,
+    /// Compiling the window.
+    Window,
+    /// Windows without a screen, and what steers and photographs them.
+    WindowTests,
     /// Recorded and spoken sentences to send through a call.
     Speech,
     /// A sound server without a sound card.
@@ -27,6 +31,8 @@ pub(crate) enum Purpose {
 
 pub(crate) const EVERYTHING: &[Purpose] = &[
     Purpose::Build,
+    Purpose::Window,
+    Purpose::WindowTests,
     Purpose::Speech,
     Purpose::SoundServer,
     Purpose::Turn,
@@ -90,10 +96,24 @@ pub(crate) const NEEDS: &[Need] = &[
     need(Purpose::Build, Probe::Program("pkg-config"), ["pkg-config", "pkgconf-pkg-config", "pkgconf", "pkg-config", "pkgconf"]),
     need(Purpose::Build, Probe::PkgConfig("alsa"), ["libasound2-dev", "alsa-lib-devel", "alsa-lib", "alsa-devel", "alsa-lib-dev"]),
     need(Purpose::Build, Probe::PkgConfig("libcrypto"), ["libssl-dev", "openssl-devel", "openssl", "libopenssl-devel", "openssl-dev"]),
+    need(Purpose::Window, Probe::PkgConfig("webkit2gtk-4.1"), ["libwebkit2gtk-4.1-dev", "webkit2gtk4.1-devel", "webkit2gtk-4.1", "webkit2gtk3-devel", "webkit2gtk-4.1-dev"]),
+    need(Purpose::WindowTests, Probe::Program("Xvfb"), ["xvfb", "xorg-x11-server-Xvfb", "xorg-server-xvfb", "xorg-x11-server-Xvfb", "xvfb"]),
+    need(Purpose::WindowTests, Probe::Program("WebKitWebDriver"), ["webkit2gtk-driver", "webkit2gtk4.1", "webkit2gtk-4.1", "webkit2gtk-4_1-injected-bundles", "webkit2gtk-4.1"]),
+    need(Purpose::WindowTests, Probe::Program("dbus-daemon"), ["dbus-daemon", "dbus-daemon", "dbus", "dbus-1", "dbus"]),
+    need(Purpose::WindowTests, Probe::Program("import"), ["imagemagick", "ImageMagick", "imagemagick", "ImageMagick", "imagemagick"]),
+    need(Purpose::WindowTests, Probe::Program("desktop-file-validate"), ["desktop-file-utils", "desktop-file-utils", "desktop-file-utils", "desktop-file-utils", "desktop-file-utils"]),
     need(Purpose::Speech, Probe::File(SPEECH), ["alsa-utils", "alsa-utils", "alsa-utils", "alsa-utils", "alsa-utils"]),
     need(Purpose::Speech, Probe::Program("espeak-ng"), ["espeak-ng", "espeak-ng", "espeak-ng", "espeak-ng", "espeak-ng"]),
     need(Purpose::SoundServer, Probe::Program("pulseaudio"), ["pulseaudio", "pulseaudio", "pulseaudio", "pulseaudio", "pulseaudio"]),
     need(Purpose::SoundServer, Probe::Program("pactl"), ["pulseaudio-utils", "pulseaudio-utils", "libpulse", "pulseaudio-utils", "pulseaudio-utils"]),
+    need(Purpose::SoundServer, Probe::Program("pipewire"), ["pipewire", "pipewire", "pipewire", "pipewire", "pipewire"]),
+    need(Purpose::SoundServer, Probe::Program("pipewire-pulse"), ["pipewire-pulse", "pipewire-pulseaudio", "pipewire-pulse", "pipewire-pulseaudio", "pipewire-pulse"]),
+    need(Purpose::SoundServer, Probe::Program("wireplumber"), ["wireplumber", "wireplumber", "wireplumber", "wireplumber", "wireplumber"]),
+    need(Purpose::SoundServer, Probe::Program("dbus-daemon"), ["dbus-daemon", "dbus-daemon", "dbus", "dbus-1-daemon", "dbus"]),
+    need(Purpose::SoundServer, Probe::Program("pipewire"), ["pipewire", "pipewire", "pipewire", "pipewire", "pipewire"]),
+    need(Purpose::SoundServer, Probe::Program("pipewire-pulse"), ["pipewire-pulse", "pipewire-pulseaudio", "pipewire-pulse", "pipewire-pulseaudio", "pipewire-pulse"]),
+    need(Purpose::SoundServer, Probe::Program("wireplumber"), ["wireplumber", "wireplumber", "wireplumber", "wireplumber", "wireplumber"]),
+    need(Purpose::SoundServer, Probe::Program("dbus-daemon"), ["dbus-daemon", "dbus-daemon", "dbus", "dbus-1-daemon", "dbus"]),
     need(Purpose::Turn, Probe::Program("turnutils_uclient"), ["coturn", "coturn-utils", "coturn", "coturn", "coturn"]),
     need(Purpose::Turn, Probe::Program("turnserver"), ["coturn", "coturn", "coturn", "coturn", "coturn"]),
     need(Purpose::Netlab, Probe::Program("nft"), ["nftables", "nftables", "nftables", "nftables", "nftables"]),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::app;
 use crate::metadata::Metadata;
 use crate::package::Purpose;
 use crate::setup;
@@ -48,6 +49,11 @@ pub(crate) fn run(
     arguments: &[String],
 ) -> Result<(), Stop> {
     setup::install(program.needs)?;
+    let with_app = program.verb == "bench" && measures_the_app(arguments);
+    if with_app {
+        app::pages_can_be_built()?;
+        setup::install(&[Purpose::Window, Purpose::WindowTests, Purpose::SoundServer])?;
+    }
     let mut build = vec!["build", "--locked", "--workspace", "--bin", program.verb];
     let profile = match program.build {
         Build::ReleaseWithDaemon => {
@@ -60,24 +66,38 @@ pub(crate) fn run(
         }
         Build::Everyday => "debug",
     };
+    if with_app {
+        build.extend(app::PROGRAMS.iter().flat_map(|program| ["--bin", program]));
+    }
     let built = cargo(root, &build).status();
     if !built.is_ok_and(|status| status.success()) {
         return Err(Stop::check(format!("{} could not be built", program.verb)));
     }
     let mut command = Command::new(metadata.built(profile, program.verb));
     command.args(arguments).env("EARSHOTD", metadata.built(profile, "earshotd"));
+    command.env("EARSHOT_APP", metadata.built(profile, app::PROGRAMS[0]));
     become_it(&mut command)
 }
 
+/// Whether a bench is asked for that starts the app: by its name, or as all are.
+fn measures_the_app(arguments: &[String]) -> bool {
+    let pairs = arguments.iter().zip([""].into_iter().chain(arguments.iter().map(String::as_str)));
+    let named: Vec<&String> = pairs
+        .filter(|(argument, before)| *before != "--out" && *argument != "--out")
+        .map(|(argument, _)| argument)
+        .collect();
+    named.is_empty() || named.iter().any(|name| *name == "app")
+}
+
 #[cfg(unix)]
-fn become_it(command: &mut Command) -> Result<(), Stop> {
+pub(crate) fn become_it(command: &mut Command) -> Result<(), Stop> {
     use std::os::unix::process::CommandExt;
     let error = command.exec();
     Err(Stop::check(format!("{} could not be started: {error}", command.get_program().display())))
 }
 
 #[cfg(not(unix))]
-fn become_it(command: &mut Command) -> Result<(), Stop> {
+pub(crate) fn become_it(command: &mut Command) -> Result<(), Stop> {
     match command.status() {
         Ok(status) => std::process::exit(status.code().unwrap_or(1)),
         Err(error) => Err(Stop::check(error.to_string())),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::app;
 use crate::metadata::Metadata;
 use crate::package::EVERYTHING;
 use crate::proving;
@@ -28,21 +29,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Stop> {
         ("tidy", ["--self-test"]) => {
             tidy::run(&root).and_then(|_| tidy::self_test(&root)).map(drop).map_err(Stop::Check)
         }
-        ("run", []) => {
-            eprintln!("{}", without_a_window());
-            program(&root, "demo", rest)
-        }
+        ("run", []) => app::run(&root),
         _ => program(&root, verb, rest),
-    }
-}
-
-/// Why `run` shows the demo.
-fn without_a_window() -> &'static str {
-    let display = ["DISPLAY", "WAYLAND_DISPLAY"].map(std::env::var_os);
-    if display.iter().flatten().any(|name| !name.is_empty()) {
-        "The window is not built yet, so this is the demo."
-    } else {
-        "There is no display here, so this is the demo."
     }
 }
 
@@ -55,7 +43,7 @@ fn program(root: &Path, verb: &str, arguments: &[String]) -> Result<(), Stop> {
 
 fn usage(root: &Path) -> Stop {
     let mut lines = vec![
-        ("run", "Earshot itself"),
+        ("run", "Earshot itself; where there is no display, its demo"),
         ("test [FAMILY…] [--list]", "everything that must hold, or some families of it"),
         ("setup [--print]", "install the system packages that are missing, or show how"),
         ("tidy [--self-test]", "our own rules, or a proof that each catches a violation"),

@@ -10,12 +10,13 @@
 //! A call opens a [`session::VoiceSession`], starts it with a closure that takes the packets, and
 //! pushes into it the packets that come. Sealing, paths and keys are the node's and proto's.
 //!
-//! Invariant: the deciding parts (all but [`device`] and [`session`]) read no clock, own no thread
-//! and open no file: time is an argument. Nothing here knows a network, a key or another crate of
-//! Earshot.
+//! Invariant: the deciding parts (all but [`device`], [`session`] and [`aside`]) read no clock, own
+//! no thread and open no file: time is an argument. Nothing here knows a network, a key or another
+//! crate of Earshot.
 
 pub mod adaptation;
 pub mod arrivals;
+pub mod aside;
 pub mod bursts;
 pub mod codec;
 pub mod counts;
@@ -34,3 +35,4 @@ pub mod sender;
 pub mod sequence;
 pub mod session;
 pub mod stretch;
+pub mod tune;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::codec::{CodecError, EncoderSettings};
 use crate::counts::ReceiverStats;
 use crate::device::pace::Wake;
-use crate::device::{Capture, DeviceError, Microphone, Playback, Speaker};
+use crate::device::{Capture, DeviceError, DeviceNews, Direction, Microphone, Playback, Speaker};
 use crate::enhance::{EnhanceSettings, Enhancer};
 use crate::level::{FLOOR_DBFS, Meter};
 use crate::receiver::Receiver;
@@ -27,8 +27,8 @@ use crate::sender::{Sender, SenderStats, StreamStart, VoicePacket};
 /// Packets that may wait for the voice thread: over two seconds. When it is that late the oldest
 /// are the ones to lose.
 const INCOMING_MAX: usize = 256;
-/// Problems kept for the node to fetch.
-const PROBLEMS_MAX: usize = 16;
+/// News of devices kept for the node to fetch.
+const NEWS_MAX: usize = 16;
 /// Longest sleep: a net below the cards' wake-ups.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 
@@ -91,6 +91,15 @@ impl Default for VoiceStats {
     }
 }
 
+/// What one of the devices of a call tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoiceNews {
+    /// Microphone or speaker.
+    pub direction: Direction,
+    /// What.
+    pub news: DeviceNews,
+}
+
 /// Takes each outgoing packet, on the voice thread.
 pub type Outgoing = Box<dyn FnMut(VoicePacket) + Send>;
 
@@ -110,7 +119,7 @@ enum Command {
 struct Shared {
     incoming: Mutex<VecDeque<(Instant, VoicePacket)>>,
     stats: Mutex<VoiceStats>,
-    problems: Mutex<VecDeque<DeviceError>>,
+    news: Mutex<VecDeque<VoiceNews>>,
 }
 
 /// A panic in one holder leaves plain data behind that is still whole.
@@ -119,13 +128,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    fn note_problem(&self, problem: DeviceError) {
-        tracing::warn!(%problem, "Sound device");
-        let mut problems = locked(&self.problems);
-        if problems.len() == PROBLEMS_MAX {
-            problems.pop_front();
+    fn note(&self, direction: Direction, news: DeviceNews) {
+        if let DeviceNews::Trouble(problem) = &news {
+            tracing::warn!(%problem, "Sound device");
         }
-        problems.push_back(problem);
+        let mut all = locked(&self.news);
+        if all.len() == NEWS_MAX {
+            all.pop_front();
+        }
+        all.push_back(VoiceNews { direction, news });
     }
 }
 
@@ -139,12 +150,16 @@ pub struct VoiceSession {
 }
 
 impl VoiceSession {
-    /// Opens both devices and the codec. Nothing is sent or played before [`Self::start`].
+    /// Opens both devices and the codec. Nothing is sent or played before [`Self::start`]. A card
+    /// that cannot be opened is waited for and told of; one of the two must work.
     pub fn open(settings: &VoiceSettings) -> Result<Self, OpenError> {
         let wake = Arc::new(Wake::default());
         let shared = Arc::new(Shared::default());
-        let capture = Capture::open(&settings.microphone, &wake)?;
-        let playback = Playback::open(&settings.speaker, &wake)?;
+        let (capture, deaf) = Capture::open(&settings.microphone, &wake)?;
+        let (playback, dumb) = Playback::open(&settings.speaker, &wake)?;
+        if let (Some(deaf), Some(_)) = (deaf, dumb) {
+            return Err(deaf.into());
+        }
         let (commands, orders) = mpsc::channel();
         let voice = Voice {
             shared: Arc::clone(&shared),
@@ -206,14 +221,16 @@ impl VoiceSession {
 
     /// Changes the microphone in the running call; on an error the old one stays.
     pub fn set_microphone(&self, microphone: &Microphone) -> Result<(), DeviceError> {
-        let capture = Capture::open(microphone, &self.wake)?;
+        let (capture, trouble) = Capture::open(microphone, &self.wake)?;
+        trouble.map_or(Ok(()), Err)?;
         self.command(Command::Microphone(Box::new(capture)));
         Ok(())
     }
 
     /// Changes the speaker in the running call; on an error the old one stays.
     pub fn set_speaker(&self, speaker: &Speaker) -> Result<(), DeviceError> {
-        let playback = Playback::open(speaker, &self.wake)?;
+        let (playback, trouble) = Playback::open(speaker, &self.wake)?;
+        trouble.map_or(Ok(()), Err)?;
         self.command(Command::Speaker(Box::new(playback)));
         Ok(())
     }
@@ -223,9 +240,9 @@ impl VoiceSession {
         *locked(&self.shared.stats)
     }
 
-    /// What devices complained about since the last time. The call goes on nevertheless.
-    pub fn take_problems(&self) -> Vec<DeviceError> {
-        locked(&self.shared.problems).drain(..).collect()
+    /// What devices told since the last time. The call goes on in any case.
+    pub fn take_news(&self) -> Vec<VoiceNews> {
+        locked(&self.shared.news).drain(..).collect()
     }
 
     /// Ends the call's sound and completes its files. The last figures are the answer.
@@ -297,8 +314,10 @@ impl Voice {
         let done = match command {
             Command::Start(outgoing) => {
                 self.outgoing = Some(outgoing);
-                let spoken = self.capture.start(now).map_err(OpenError::from);
-                spoken.and(self.playback.start(now).map_err(OpenError::from))
+                let (spoken, heard) = (self.capture.start(now), self.playback.start(now));
+                self.judge(Direction::Capture, spoken);
+                self.judge(Direction::Playback, heard);
+                Ok(())
             }
             Command::Mute(muted) => {
                 self.sender.set_muted(muted);
@@ -308,9 +327,7 @@ impl Voice {
                 self.held = held;
                 Ok(())
             }
-            Command::Reception(reception) => {
-                self.sender.note_reception(&reception).map_err(OpenError::from)
-            }
+            Command::Reception(reception) => self.sender.note_reception(&reception),
             Command::Enhance(settings) => {
                 self.enhance = settings;
                 self.enhancer = Enhancer::new(settings, self.capture.scene());
@@ -319,31 +336,34 @@ impl Voice {
             Command::Microphone(capture) => {
                 self.capture = *capture;
                 self.enhancer = Enhancer::new(self.enhance, self.capture.scene());
-                self.begun(now, |voice, now| voice.capture.start(now))
+                if self.outgoing.is_some() {
+                    let started = self.capture.start(now);
+                    self.judge(Direction::Capture, started);
+                }
+                Ok(())
             }
             Command::Speaker(playback) => {
-                let finished = self.playback.finish().map_err(OpenError::from);
+                let finished = self.playback.finish();
+                self.judge(Direction::Playback, finished);
                 self.playback = *playback;
-                finished.and(self.begun(now, |voice, now| voice.playback.start(now)))
+                if self.outgoing.is_some() {
+                    let started = self.playback.start(now);
+                    self.judge(Direction::Playback, started);
+                }
+                Ok(())
             }
             Command::Stop => Ok(()),
         };
-        match done {
-            Ok(()) => {}
-            Err(OpenError::Device(problem)) => self.shared.note_problem(problem),
-            Err(error @ (OpenError::Codec(_) | OpenError::NoThread { .. })) => {
-                tracing::warn!(%error, "Voice setting");
-            }
+        if let Err(error) = done {
+            tracing::warn!(%error, "Voice setting");
         }
     }
 
-    /// Starts a device that came into a running call.
-    fn begun(
-        &mut self,
-        now: Instant,
-        start: fn(&mut Self, Instant) -> Result<(), DeviceError>,
-    ) -> Result<(), OpenError> {
-        if self.outgoing.is_none() { Ok(()) } else { start(self, now).map_err(OpenError::from) }
+    /// Notes what a device could not do.
+    fn judge(&self, direction: Direction, done: Result<(), DeviceError>) {
+        if let Err(problem) = done {
+            self.shared.note(direction, DeviceNews::Trouble(problem));
+        }
     }
 
     /// Microphone to packets.
@@ -352,11 +372,8 @@ impl Voice {
         loop {
             let block = match self.capture.take(now) {
                 Ok(Some(block)) => block,
-                Ok(None) => return,
-                Err(problem) => {
-                    self.shared.note_problem(problem);
-                    return;
-                }
+                Ok(None) => break,
+                Err(problem) => return self.judge(Direction::Capture, Err(problem)),
             };
             let block = self.enhancer.as_mut().map_or(block, |clean| clean.capture(&block));
             if self.held {
@@ -368,6 +385,9 @@ impl Voice {
                 (Ok(_), _) => {}
                 (Err(error), _) => tracing::warn!(%error, "Encoding"),
             }
+        }
+        while self.capture.owes(now) {
+            self.sender.pass();
         }
     }
 
@@ -387,9 +407,8 @@ impl Voice {
             if let Some(enhancer) = &mut self.enhancer {
                 enhancer.render(&block);
             }
-            if let Err(problem) = self.playback.put(&block) {
-                self.shared.note_problem(problem);
-            }
+            let put = self.playback.put(&block);
+            self.judge(Direction::Playback, put);
         }
     }
 
@@ -404,8 +423,12 @@ impl Voice {
     }
 
     fn sleep(&mut self) {
-        let problems = [self.capture.take_problem(), self.playback.take_problem()];
-        problems.into_iter().flatten().for_each(|problem| self.shared.note_problem(problem));
+        for news in self.capture.take_news() {
+            self.shared.note(Direction::Capture, news);
+        }
+        for news in self.playback.take_news() {
+            self.shared.note(Direction::Playback, news);
+        }
         let due = [self.capture.due(), self.playback.due()].into_iter().flatten().min();
         let now = Instant::now();
         let wait = due.map_or(SLEEP_MAX, |due| due.saturating_duration_since(now).min(SLEEP_MAX));
@@ -416,8 +439,7 @@ impl Voice {
 
     fn finish(mut self) {
         self.publish();
-        if let Err(problem) = self.playback.finish() {
-            self.shared.note_problem(problem);
-        }
+        let finished = self.playback.finish();
+        self.judge(Direction::Playback, finished);
     }
 }

@@ -26,9 +26,11 @@ use earshot_proto::port::VoiceOrder;
 use earshot_proto::secure::voice_seal::VoiceKeys;
 use tokio::sync::{mpsc, watch};
 
+use crate::api::audio::AudioLevel;
 use crate::api::call::{Call, CallStats};
 use crate::driver::{Voice, VoiceReport};
 use crate::paths::{OpenPaths, PathHandle};
+use crate::troubles::{DeviceState, Troubles};
 
 /// What calls speak and listen with.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,8 +48,12 @@ pub struct Devices {
 pub enum CallReport {
     /// How it is heard: every second, and at its end.
     Stats(CallStats),
-    /// A device complained. When no call is possible without it, the machine hears so next.
+    /// How loud it is.
+    Level(AudioLevel),
+    /// No call is possible with these devices; the machine hears so next.
     Problem(CallId, OpenError),
+    /// Something is wrong with a device of a call that goes on, or right again.
+    Device(CallId, DeviceState),
 }
 
 /// Takes reports; called on the loop, so it must not wait.
@@ -111,6 +117,7 @@ impl Calls {
             figures: Arc::clone(&self.figures),
             reports: Arc::clone(&self.reports),
             machine: report,
+            troubles: Troubles::default(),
         };
         tokio::spawn(attendant.attend(ordered));
         orders

@@ -1,26 +1,24 @@
 //! A peer inside another program, on a thread of its own: how the window has one.
 //!
 //! ```text
-//! let peer = Embedded::start(PeerPlan::new(directory), move |event| frame.emit(event))?;
-//! let snapshot = peer.ask("state.get", "{}").await?;
+//! let peer = Embedded::start(PeerPlan::new(directory), move |event| frame.tell(event))?;
+//! peer.put("state.get", "{}", move |answer| frame.answer(answer));
 //! peer.leave();
 //! ```
 //!
 //! Questions and answers are those of JSON-RPC (docs/rpc.md) without its envelope: a method's name
-//! and its parameters as JSON, the result as JSON or a typed failure. Invariants: the result of a
-//! question comes before the events that it caused; no more than [`QUESTIONS_MAX`] questions wait;
-//! who drops it without a word has said goodbye all the same.
+//! and its parameters as JSON, the result as JSON or a typed failure. Invariants: questions are
+//! taken in their order, and the result of each comes before the events that it caused; no more
+//! than [`QUESTIONS_MAX`] wait; who drops it without a word has said goodbye all the same.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::api::commands::{Command, asked};
 use crate::api::errors::{ErrorCode, Limited};
-use crate::api::events::{Events, Taken};
+use crate::api::events::{Events, Numbered, Taken};
 use crate::api::failure::Failure;
 use crate::api::ready::{Ready, Role};
 use crate::rpc::QUESTIONS_MAX;
@@ -36,19 +34,19 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts a peer and waits until it is ready. Every event goes to `hear`, as it stands in
-    /// docs/rpc.md; it is called on the peer's thread and must not wait.
+    /// Starts a peer and waits until it is ready. Every event goes to `hear`; written by serde it
+    /// is that of docs/rpc.md. It is called on the peer's thread and must not wait.
     ///
     /// # Errors
     /// See [`LivingPeer::start`].
     pub fn start(
         plan: PeerPlan,
-        mut hear: impl FnMut(Value) + Send + 'static,
+        mut hear: impl FnMut(&Numbered) + Send + 'static,
     ) -> Result<Self, Failure> {
         let (commands, mut ordered) = mpsc::channel(QUESTIONS_MAX);
         let (told, started) = std::sync::mpsc::sync_channel(1);
         let events = Events::new(move |event| {
-            hear(serde_json::to_value(event).expect("events have string keys only"));
+            hear(event);
             Taken::Yes
         });
         let life = async move {
@@ -82,26 +80,44 @@ impl Embedded {
         &self.ready
     }
 
-    /// Asks; the answer may be waited for on any runtime. A question whose answer nobody waits for
-    /// is carried out nevertheless.
+    /// Asks without waiting. `answer` takes the result as JSON, or the failure, at once or later
+    /// and on any thread; it must not wait.
+    pub fn put(
+        &self,
+        method: &str,
+        params: &str,
+        answer: impl FnOnce(Result<String, Failure>) + Send + 'static,
+    ) {
+        let room = Arc::clone(&self.room).try_acquire_owned();
+        let full = ErrorCode::TooMany { what: Limited::Questions, max: QUESTIONS_MAX };
+        match (asked(method, Role::Peer, params), room) {
+            (Err(why), _) => answer(Err(why.into())),
+            (Ok(_), Err(_)) => answer(Err(full.into())),
+            (Ok(question), Ok(seat)) => {
+                let command = question(Box::new(move |result| {
+                    drop(seat);
+                    answer(result);
+                }));
+                // Whoever has a seat finds room. A peer that has left drops the command, and with
+                // it the reply, which then says so.
+                let _ = self.commands.try_send(command);
+            }
+        }
+    }
+
+    /// Asks; the answer may be waited for on any runtime.
     ///
     /// # Errors
     /// The failures of docs/rpc.md.
-    pub async fn ask(&self, method: &str, params: &str) -> Result<Box<RawValue>, Failure> {
-        let question = asked(method, Role::Peer, params)?;
-        let full = |_| ErrorCode::TooMany { what: Limited::Questions, max: QUESTIONS_MAX };
-        let seat = Arc::clone(&self.room).try_acquire_owned().map_err(full)?;
+    pub fn ask(
+        &self,
+        method: &str,
+        params: &str,
+    ) -> impl Future<Output = Result<String, Failure>> + Send + use<> {
         let (told, answered) = oneshot::channel();
-        let command = question(Box::new(move |result| {
-            // Nobody may wait for it any more.
-            let _ = told.send(result);
-            drop(seat);
-        }));
-        // Whoever has a seat finds room in the channel; a peer that has left drops the command, and
-        // with it the reply, which then says so.
-        let _ = self.commands.send(command).await;
-        let json = answered.await.unwrap_or_else(|_| Err(ErrorCode::Leaving.into()))?;
-        Ok(RawValue::from_string(json).expect("an answer is JSON"))
+        // Nobody may wait for it any more.
+        self.put(method, params, move |result| drop(told.send(result)));
+        async { answered.await.unwrap_or_else(|_| Err(ErrorCode::Leaving.into())) }
     }
 
     /// Says goodbye and waits until the peer has left: at most three seconds.

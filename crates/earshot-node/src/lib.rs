@@ -22,5 +22,7 @@ pub mod rpc;
 pub mod run;
 pub mod seed;
 mod sockets;
+pub mod sound;
 pub mod start;
 pub mod store;
+mod troubles;

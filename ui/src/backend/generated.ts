@@ -36,13 +36,22 @@ export type AudioFault =
   /** The file is no WAV that can be played. */
   | "unsupportedWav";
 
-/** How loud it is now. */
+/** How loud it is now: ten times a second in a call, more often while the sound is tried out. */
 export interface AudioLevel {
   /** Level of the microphone: dBFS, -100 to 0. */
   levelIn: number;
   /** Level of what is played: dBFS, -100 to 0. */
   levelOut: number;
 }
+
+/** What a sound device is used for. */
+export type AudioPart =
+  /** One speaks into it. */
+  | "microphone"
+  /** One hears the others from it. */
+  | "speaker"
+  /** It rings there. */
+  | "ringer";
 
 /** Something is wrong with the sound, or right again. */
 export interface AudioProblem {
@@ -52,6 +61,8 @@ export interface AudioProblem {
   device?: string;
   /** What. */
   fault: AudioFault;
+  /** What it is used for; absent when all of them are meant. The latest word on a part counts. */
+  part?: AudioPart;
   /** Whether it is over. */
   solved: boolean;
 }
@@ -68,6 +79,23 @@ export interface AudioSet {
   /** `device:ID`, `file:PATH.wav` or `none`. */
   speaker?: string;
 }
+
+/** Tries the sound out. It ends by itself after a minute, or when a call begins. */
+export interface AudioTest {
+  /** What is tried; it takes the place of what was tried before. */
+  what: AudioTrial;
+}
+
+/** What of the sound is tried. */
+export type AudioTrial =
+  /** Nothing any more. */
+  | "off"
+  /** The microphone: `audioLevel` comes twenty times a second. */
+  | "meter"
+  /** Microphone and speaker: one hears oneself a second later, and `audioLevel` comes as well. */
+  | "loop"
+  /** The ringer: it rings once. */
+  | "ringer";
 
 /** The login authority as this node sees it. */
 export interface Authority {
@@ -1094,6 +1122,8 @@ export interface Methods {
   "audio.devices": { params: AudioDevices; result: Devices };
   /** Chooses sound devices; what is absent stays as it is. A running call goes over to them. */
   "audio.set": { params: AudioSet; result: ChosenDevices };
+  /** Tries the sound out. It ends by itself after a minute, or when a call begins. */
+  "audio.test": { params: AudioTest; result: Done };
   /** Tells the settings. */
   "settings.get": { params: SettingsGet; result: Settings };
   /** Changes settings; what is absent stays as it is. */
@@ -1138,6 +1168,14 @@ export interface Events {
   audioLevel: AudioLevel;
   /** Something is wrong with the sound, or right again. */
   audioProblem: AudioProblem;
+  /**
+   * A sound device came or went, or the system chooses another one; told for some minutes after
+   * `audio.devices`.
+   */
+  audioDevicesChanged: {
+    /** The devices now. */
+    devices: Devices;
+  };
   /** The settings are others. */
   settingsChanged: {
     /** The settings now. */

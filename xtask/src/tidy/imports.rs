@@ -10,6 +10,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("earshot-proto", &[]),
     ("earshot-audio", &[]),
     ("earshot-node", &["earshot-proto", "earshot-audio"]),
+    ("earshot", &["earshot-node"]),
     ("earshot-tests", &["earshot-proto", "earshot-audio", "earshot-node"]),
     ("xtask", &[]),
 ];

@@ -31,6 +31,9 @@ const HOMES: &[Home] = &[
     home("rusqlite", "earshot-node", Some(2)),
     home("socket2", "earshot-node", Some(2)),
     home("webrtc-ice", "earshot-node", Some(2)),
+    home("ksni", "earshot", Some(1)),
+    home("tauri", "earshot", Some(4)),
+    home("zbus", "earshot", Some(1)),
     // Being the one crate with tokio is what node is for.
     home("tokio", "earshot-node", None),
 ];
@@ -62,11 +65,13 @@ pub(super) fn owner(tree: &Tree) -> Result<Vec<Finding>, String> {
 }
 
 pub(super) fn files(tree: &Tree) -> Result<Vec<Finding>, String> {
+    let metadata = Metadata::read(&tree.root).map_err(|stop| stop.to_string())?;
     let mut findings = Vec::new();
     for home in HOMES {
         let Some(most) = home.files else { continue };
         let root = home.package.replace('-', "_");
-        let sources = format!("crates/{}/src/", home.owner);
+        let Some(owner) = metadata.packages.iter().find(|p| p.name == home.owner) else { continue };
+        let sources = format!("{}/src/", owner.directory);
         let named = tree.rust_under(&sources).filter(|file| {
             let mut mentions = file.mentions.iter().filter(|mention| !mention.in_test);
             mentions.any(|mention| mention.path.split("::").next() == Some(&root))

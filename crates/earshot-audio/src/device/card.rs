@@ -13,9 +13,9 @@ use std::time::Instant;
 
 use rtrb::{Consumer, Producer};
 
-use super::DeviceError;
 use super::card_stream::{Line, Supervised, open_capture, open_playback};
 use super::pace::Wake;
+use super::{DeviceNews, Opened};
 use crate::frame::{BLOCK_SAMPLES, Block, SAMPLE_RATE_HZ, SILENT_BLOCK, duration_of};
 use crate::resample::Resampler;
 
@@ -35,9 +35,10 @@ pub(crate) struct CardCapture {
 }
 
 impl CardCapture {
-    pub(crate) fn open(id: &str, wake: &Arc<Wake>) -> Result<Self, DeviceError> {
-        let stream = open_capture(id, wake)?;
-        Ok(Self { stream, line: None, resampler: None, ready: Vec::new() })
+    /// Opens the card, or waits for it.
+    pub(crate) fn open(id: &str, wake: &Arc<Wake>) -> Opened<Self> {
+        let (stream, trouble) = open_capture(id, wake)?;
+        Ok((Self { stream, line: None, resampler: None, ready: Vec::new() }, trouble))
     }
 
     /// Drops what was heard and not taken.
@@ -55,8 +56,8 @@ impl CardCapture {
         Some(block)
     }
 
-    pub(crate) fn take_problem(&self) -> Option<DeviceError> {
-        self.stream.take_problem()
+    pub(crate) fn take_news(&self) -> Vec<DeviceNews> {
+        self.stream.take_news()
     }
 
     fn gather(&mut self) {
@@ -90,10 +91,12 @@ pub(crate) struct CardPlayback {
 }
 
 impl CardPlayback {
-    pub(crate) fn open(id: &str, wake: &Arc<Wake>) -> Result<Self, DeviceError> {
-        let stream = open_playback(id, wake)?;
+    /// Opens the card, or waits for it.
+    pub(crate) fn open(id: &str, wake: &Arc<Wake>) -> Opened<Self> {
+        let (stream, trouble) = open_playback(id, wake)?;
         let level = Level::default();
-        Ok(Self { stream, line: None, resampler: None, converted: Vec::new(), level })
+        let card = Self { stream, line: None, resampler: None, converted: Vec::new(), level };
+        Ok((card, trouble))
     }
 
     pub(crate) fn wants(&mut self, now: Instant) -> Option<Instant> {
@@ -137,8 +140,8 @@ impl CardPlayback {
         self.stream.signs.underruns.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn take_problem(&self) -> Option<DeviceError> {
-        self.stream.take_problem()
+    pub(crate) fn take_news(&self) -> Vec<DeviceNews> {
+        self.stream.take_news()
     }
 }
 

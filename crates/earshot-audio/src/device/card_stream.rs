@@ -1,28 +1,27 @@
-//! One cpal stream and the thread that keeps it alive.
+//! One cpal stream, kept alive by a supervisor.
 //!
 //! Callbacks run on the sound server's clock: they move samples between the card and a lock-free
-//! ring, set flags, wake a thread, and nothing else. The supervisor builds the stream, watches it
-//! and builds it anew with a fresh ring when it failed or fell silent.
+//! ring, set flags, wake a thread, and nothing else. Whenever the stream is built anew it comes
+//! with a fresh ring.
 //!
 //! Source: what cpal 0.18 does on PulseAudio: a killed server gives one `StreamInvalidated`; a
 //! stopped process (suspend) kills the connection; playback underruns are never reported; dropping
 //! a stream may report one more error, which means nothing. An error callback that is not heeded
 //! may be called a hundred thousand times a second (ALSA), so it only sets a flag.
-//! Invariant: a stream is dropped by its supervisor, never by a callback.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{BufferSize, Device, ErrorKind, Stream, StreamConfig};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::pace::Wake;
-use super::{DEFAULT_DEVICE, DeviceError, Direction, list};
+use super::supervisor::{Built, Signs, Supervisor};
+use super::{DEFAULT_DEVICE, DeviceError, DeviceNews, Direction, Opened, list};
 use crate::frame::SAMPLE_RATE_HZ;
 
 /// Frames per callback that we ask for when capturing. PulseAudio's record queue holds one such
@@ -32,13 +31,6 @@ const CAPTURE_PERIOD_FRAMES: u32 = 960;
 const PLAYBACK_PERIOD_FRAMES: u32 = 480;
 /// Room in a ring, milliseconds: far above any level that is reached on purpose.
 const RING_MS: usize = 400;
-/// How often the supervisor looks whether callbacks still come.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Without a callback for so long the stream is dead.
-const DEAD_AFTER: Duration = Duration::from_millis(500);
-/// First and longest pause between two attempts.
-const RETRY_FIRST: Duration = Duration::from_millis(200);
-const RETRY_LAST: Duration = Duration::from_secs(2);
 /// How long opening a device may take before we give it up.
 const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -55,32 +47,6 @@ pub(crate) struct Line<End> {
     pub(crate) shape: Shape,
 }
 
-/// What callbacks tell.
-#[derive(Debug, Default)]
-pub(crate) struct Signs {
-    stop: AtomicBool,
-    failed: AtomicBool,
-    callbacks: AtomicU64,
-    /// Sound was given to the stream: from now on an empty ring is a gap.
-    pub(crate) primed: AtomicBool,
-    /// Samples that a playback callback wanted and did not get.
-    pub(crate) underruns: AtomicU64,
-    /// Interleaved samples of the largest callback.
-    pub(crate) largest: AtomicUsize,
-    problem: Mutex<Option<DeviceError>>,
-}
-
-impl Signs {
-    fn note_problem(&self, problem: DeviceError) {
-        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
-    }
-
-    fn beat(&self, samples: usize) {
-        self.callbacks.fetch_add(1, Ordering::Relaxed);
-        self.largest.fetch_max(samples, Ordering::Relaxed);
-    }
-}
-
 /// A stream that comes back.
 #[derive(Debug)]
 pub(crate) struct Supervised<End> {
@@ -95,9 +61,9 @@ impl<End: Send + 'static> Supervised<End> {
         self.lines.try_iter().last()
     }
 
-    /// What went wrong since the last time.
-    pub(crate) fn take_problem(&self) -> Option<DeviceError> {
-        self.signs.problem.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// What was told since the last time.
+    pub(crate) fn take_news(&self) -> Vec<DeviceNews> {
+        self.signs.take_news()
     }
 
     fn open(
@@ -106,7 +72,7 @@ impl<End: Send + 'static> Supervised<End> {
         build: impl Fn(Device, Shape, &Arc<Signs>) -> Result<(Stream, End), cpal::Error>
         + Send
         + 'static,
-    ) -> Result<Self, DeviceError> {
+    ) -> Opened<Self> {
         let signs = Arc::new(Signs::default());
         let (line_to, lines) = mpsc::channel();
         let (opened_to, opened) = mpsc::sync_channel(1);
@@ -114,23 +80,27 @@ impl<End: Send + 'static> Supervised<End> {
         let known_id = id.clone();
         let watched = Arc::clone(&signs);
         let attempt = move || {
-            let device = list::find(&id, direction)?;
+            let list::Found { device, id: own, instead } = list::find(&id, direction)?;
             let shape =
                 shape_of(&device, direction).map_err(|error| told(&id, direction, &error))?;
             let (stream, ring) =
                 build(device, shape, &watched).map_err(|error| told(&id, direction, &error))?;
             stream.play().map_err(|error| told(&id, direction, &error))?;
             let _voice_thread_gone = line_to.send(Line { ring, shape });
-            Ok(stream)
+            Ok(Built { _stream: stream, id: own, instead })
         };
+        let asked_id = known_id.clone();
+        let ask = move || list::find(&asked_id, direction).ok().map(|found| found.id);
         let seen = Arc::clone(&signs);
         let supervisor = thread::Builder::new()
             .name(format!("earshot-{direction}"))
-            .spawn(move || supervise(attempt, &seen, &opened_to))
+            .spawn(move || {
+                Supervisor { attempt, ask, signs: &seen, trouble: None }.run(&opened_to);
+            })
             .map_err(|error| DeviceError::ServerGone { reason: error.to_string() })?;
         let supervised = Self { lines, signs, supervisor };
         match opened.recv_timeout(OPEN_PATIENCE) {
-            Ok(result) => result.map(|()| supervised),
+            Ok(trouble) => Ok((supervised, trouble)),
             Err(_) => Err(DeviceError::ServerGone {
                 reason: format!("no answer about `{known_id}` for {OPEN_PATIENCE:?}"),
             }),
@@ -141,16 +111,13 @@ impl<End: Send + 'static> Supervised<End> {
 impl<End> Drop for Supervised<End> {
     /// Tells the supervisor to end. It is not waited for: closing a stream may take a while.
     fn drop(&mut self) {
-        self.signs.stop.store(true, Ordering::Relaxed);
+        self.signs.stop();
         self.supervisor.thread().unpark();
     }
 }
 
 /// Opens a microphone.
-pub(crate) fn open_capture(
-    id: &str,
-    wake: &Arc<Wake>,
-) -> Result<Supervised<Consumer<f32>>, DeviceError> {
+pub(crate) fn open_capture(id: &str, wake: &Arc<Wake>) -> Opened<Supervised<Consumer<f32>>> {
     let wake = Arc::clone(wake);
     Supervised::open(id, Direction::Capture, move |device, shape, signs| {
         let (mut to, from) =
@@ -171,10 +138,7 @@ pub(crate) fn open_capture(
 }
 
 /// Opens a loudspeaker.
-pub(crate) fn open_playback(
-    id: &str,
-    wake: &Arc<Wake>,
-) -> Result<Supervised<Producer<f32>>, DeviceError> {
+pub(crate) fn open_playback(id: &str, wake: &Arc<Wake>) -> Opened<Supervised<Producer<f32>>> {
     let wake = Arc::clone(wake);
     Supervised::open(id, Direction::Playback, move |device, shape, signs| {
         let (to, mut from) =
@@ -195,61 +159,6 @@ pub(crate) fn open_playback(
         )?;
         Ok((stream, to))
     })
-}
-
-/// Builds, watches and builds again until told to stop. The first attempt is answered.
-fn supervise(
-    attempt: impl Fn() -> Result<Stream, DeviceError>,
-    signs: &Signs,
-    opened: &SyncSender<Result<(), DeviceError>>,
-) {
-    let mut pause = RETRY_FIRST;
-    let mut first = true;
-    while !signs.stop.load(Ordering::Relaxed) {
-        signs.failed.store(false, Ordering::Relaxed);
-        match attempt() {
-            Ok(stream) => {
-                if first {
-                    let _opener_gave_up = opened.send(Ok(()));
-                }
-                let began = Instant::now();
-                watch(signs);
-                drop(stream);
-                if began.elapsed() > RETRY_LAST {
-                    pause = RETRY_FIRST;
-                }
-            }
-            Err(error) if first => {
-                let _opener_gave_up = opened.send(Err(error));
-                return;
-            }
-            Err(error) => signs.note_problem(error),
-        }
-        first = false;
-        if !signs.stop.load(Ordering::Relaxed) {
-            thread::park_timeout(pause);
-            pause = (pause * 2).min(RETRY_LAST);
-        }
-    }
-}
-
-/// Returns when the stream is to be dropped.
-fn watch(signs: &Signs) {
-    let mut last_count = signs.callbacks.load(Ordering::Relaxed);
-    let mut last_beat = Instant::now();
-    while !signs.stop.load(Ordering::Relaxed) {
-        thread::park_timeout(LOOK_EVERY);
-        if signs.failed.load(Ordering::Relaxed) {
-            return signs.note_problem(gone("the stream broke off"));
-        }
-        let count = signs.callbacks.load(Ordering::Relaxed);
-        if count != last_count {
-            last_count = count;
-            last_beat = Instant::now();
-        } else if last_beat.elapsed() >= DEAD_AFTER {
-            return signs.note_problem(gone("the stream fell silent"));
-        }
-    }
 }
 
 /// 48 kHz mono if the card (or the server for it) takes that, else what the card likes best.
@@ -311,7 +220,7 @@ fn note(signs: &Signs, error: &cpal::Error) {
         ErrorKind::Xrun | ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied
     );
     if !harmless {
-        signs.failed.store(true, Ordering::Relaxed);
+        signs.fail();
     }
 }
 
@@ -332,8 +241,4 @@ fn told(id: &str, direction: Direction, error: &cpal::Error) -> DeviceError {
         }
         _ => DeviceError::Unsupported { id, reason },
     }
-}
-
-fn gone(reason: &str) -> DeviceError {
-    DeviceError::ServerGone { reason: reason.to_owned() }
 }

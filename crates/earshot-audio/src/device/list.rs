@@ -58,20 +58,42 @@ pub fn devices() -> Devices {
     found
 }
 
-/// Finds the device behind an id.
-pub(crate) fn find(id: &str, direction: Direction) -> Result<Device, DeviceError> {
+/// The device to use for an id now.
+pub(crate) struct Found {
+    pub(crate) device: Device,
+    /// Its own id, also where the system's choice was asked for.
+    pub(crate) id: String,
+    /// Why it is another one than was asked for.
+    pub(crate) instead: Option<DeviceError>,
+}
+
+/// Finds the device behind an id; where it is gone the system's choice stands in for it.
+pub(crate) fn find(id: &str, direction: Direction) -> Result<Found, DeviceError> {
+    let found = |device: Device, instead| Found {
+        id: device.id().map_or_else(|_| id.to_owned(), |own| own.to_string()),
+        device,
+        instead,
+    };
     if id == DEFAULT_DEVICE {
-        let host = host()?;
-        let device = match direction {
-            Direction::Capture => default_microphone(&host),
-            Direction::Playback => host.default_output_device(),
-        };
-        return device.ok_or(DeviceError::NoDevice { direction });
+        return system_choice(&host()?, direction).map(|device| found(device, None));
     }
     let unknown = || DeviceError::NoSuchDevice { id: id.to_owned() };
     let device_id = DeviceId::from_str(id).map_err(|_| unknown())?;
     let host = open(device_id.host())?;
-    host.device_by_id(&device_id).ok_or_else(unknown)
+    match host.device_by_id(&device_id) {
+        Some(device) => Ok(found(device, None)),
+        None => system_choice(&host, direction)
+            .map(|device| found(device, Some(unknown())))
+            .map_err(|_| unknown()),
+    }
+}
+
+fn system_choice(host: &Host, direction: Direction) -> Result<Device, DeviceError> {
+    let device = match direction {
+        Direction::Capture => default_microphone(host),
+        Direction::Playback => host.default_output_device(),
+    };
+    device.ok_or(DeviceError::NoDevice { direction })
 }
 
 /// A server without microphones names the monitor of a loudspeaker as the default; then it is any

@@ -13,6 +13,7 @@ mod card_tests;
 pub mod list;
 pub mod pace;
 mod sidecar;
+mod supervisor;
 mod tone;
 pub mod wav_sink;
 pub mod wav_source;
@@ -26,7 +27,7 @@ use std::time::Instant;
 use crate::enhance::Scene;
 use crate::frame::{Block, SILENT_BLOCK};
 use card::{CardCapture, CardPlayback};
-use pace::{PacedCapture, PacedPlayback, Wake};
+use pace::{PacedCapture, PacedPlayback, StandIn, Wake};
 use tone::Tone;
 use wav_sink::WavSink;
 use wav_source::WavSource;
@@ -133,6 +134,18 @@ pub enum DeviceError {
     },
 }
 
+/// What a device tells of itself while it is used. Whoever uses it goes on in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceNews {
+    /// Something is wrong; it takes the place of what was wrong before.
+    Trouble(DeviceError),
+    /// It works again.
+    Well,
+}
+
+/// What was opened, and what is wrong with it from the start: it may still come.
+pub(crate) type Opened<T> = Result<(T, Option<DeviceError>), DeviceError>;
+
 /// Which way the sound goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -209,14 +222,18 @@ impl fmt::Display for Speaker {
 #[derive(Debug)]
 pub(crate) enum Capture {
     Paced(PacedCapture),
-    Card(Box<CardCapture>),
+    Card(Box<CardCapture>, StandIn),
 }
 
 impl Capture {
-    /// Opens what `microphone` names. A file is checked but not yet read; a card runs at once.
-    pub(crate) fn open(microphone: &Microphone, wake: &Arc<Wake>) -> Result<Self, DeviceError> {
-        Ok(match microphone {
-            Microphone::Device(id) => Self::Card(Box::new(CardCapture::open(id, wake)?)),
+    /// Opens what `microphone` names. A file is checked but not yet read; a card runs at once, or
+    /// as soon as it is there.
+    pub(crate) fn open(microphone: &Microphone, wake: &Arc<Wake>) -> Opened<Self> {
+        let opened = match microphone {
+            Microphone::Device(id) => {
+                let (card, trouble) = CardCapture::open(id, wake)?;
+                return Ok((Self::Card(Box::new(card), StandIn::default()), trouble));
+            }
             Microphone::File(path) => {
                 let mut file = WavSource::open(path)?;
                 let path = path.clone();
@@ -230,7 +247,8 @@ impl Capture {
             Microphone::Silence => {
                 Self::Paced(PacedCapture::new(Box::new(|| Ok(SILENT_BLOCK)), None))
             }
-        })
+        };
+        Ok((opened, None))
     }
 
     /// The call begins: a paced microphone speaks its first sample now, a card forgets what it
@@ -238,8 +256,9 @@ impl Capture {
     pub(crate) fn start(&mut self, at: Instant) -> Result<(), DeviceError> {
         match self {
             Self::Paced(paced) => paced.start(at),
-            Self::Card(card) => {
+            Self::Card(card, stand_in) => {
                 card.forget();
+                stand_in.lives(at);
                 Ok(())
             }
         }
@@ -249,15 +268,29 @@ impl Capture {
     pub(crate) fn take(&mut self, now: Instant) -> Result<Option<Block>, DeviceError> {
         match self {
             Self::Paced(paced) => paced.take(now),
-            Self::Card(card) => Ok(card.take()),
+            Self::Card(card, stand_in) => Ok(card.take().inspect(|_| stand_in.lives(now))),
         }
     }
 
-    /// When to ask again; `None` if the device wakes us.
-    pub(crate) const fn due(&self) -> Option<Instant> {
+    /// Whether 10 ms have gone by for which a card that is gone gave nothing; ask until it says no.
+    pub(crate) fn owes(&mut self, now: Instant) -> bool {
+        match self {
+            Self::Paced(_) => false,
+            Self::Card(_, stand_in) => {
+                let owes = stand_in.wants(now).is_some();
+                if owes {
+                    stand_in.passed();
+                }
+                owes
+            }
+        }
+    }
+
+    /// When to ask again; before that only if the device wakes us.
+    pub(crate) fn due(&self) -> Option<Instant> {
         match self {
             Self::Paced(paced) => paced.due(),
-            Self::Card(_) => None,
+            Self::Card(_, stand_in) => stand_in.due(),
         }
     }
 
@@ -265,15 +298,15 @@ impl Capture {
     pub(crate) const fn scene(&self) -> Scene {
         match self {
             Self::Paced(_) => Scene::Wire,
-            Self::Card(_) => Scene::Room,
+            Self::Card(..) => Scene::Room,
         }
     }
 
-    /// What the device has to complain about since the last time.
-    pub(crate) fn take_problem(&mut self) -> Option<DeviceError> {
+    /// What the device told since the last time.
+    pub(crate) fn take_news(&mut self) -> Vec<DeviceNews> {
         match self {
-            Self::Paced(_) => None,
-            Self::Card(card) => card.take_problem(),
+            Self::Paced(_) => Vec::new(),
+            Self::Card(card, _) => card.take_news(),
         }
     }
 }
@@ -282,32 +315,43 @@ impl Capture {
 #[derive(Debug)]
 pub(crate) enum Playback {
     Paced(PacedPlayback),
-    Card(Box<CardPlayback>),
+    Card(Box<CardPlayback>, StandIn),
 }
 
 impl Playback {
     /// Opens what `speaker` names.
-    pub(crate) fn open(speaker: &Speaker, wake: &Arc<Wake>) -> Result<Self, DeviceError> {
-        Ok(match speaker {
-            Speaker::Device(id) => Self::Card(Box::new(CardPlayback::open(id, wake)?)),
-            Speaker::File(path) => Self::Paced(PacedPlayback::new(Some(WavSink::create(path)?))),
-            Speaker::None => Self::Paced(PacedPlayback::new(None)),
-        })
+    pub(crate) fn open(speaker: &Speaker, wake: &Arc<Wake>) -> Opened<Self> {
+        let file = match speaker {
+            Speaker::Device(id) => {
+                let (card, trouble) = CardPlayback::open(id, wake)?;
+                return Ok((Self::Card(Box::new(card), StandIn::default()), trouble));
+            }
+            Speaker::File(path) => Some(WavSink::create(path)?),
+            Speaker::None => None,
+        };
+        Ok((Self::Paced(PacedPlayback::new(file)), None))
     }
 
     /// The call begins: a paced speaker is heard from now on.
     pub(crate) fn start(&mut self, at: Instant) -> Result<(), DeviceError> {
         match self {
             Self::Paced(paced) => paced.start(at),
-            Self::Card(_) => Ok(()),
+            Self::Card(_, stand_in) => {
+                stand_in.lives(at);
+                Ok(())
+            }
         }
     }
 
-    /// If a block is wanted now, the moment at which its first sample will be heard.
+    /// If a block is wanted now, the moment at which its first sample will be heard. For a card
+    /// that is gone time goes by as well, so that nothing piles up for the day that it comes back.
     pub(crate) fn wants(&mut self, now: Instant) -> Option<Instant> {
         match self {
             Self::Paced(paced) => paced.wants(now),
-            Self::Card(card) => card.wants(now),
+            Self::Card(card, stand_in) => {
+                let wants = card.wants(now).inspect(|_| stand_in.lives(now));
+                wants.or_else(|| stand_in.wants(now))
+            }
         }
     }
 
@@ -315,18 +359,22 @@ impl Playback {
     pub(crate) fn put(&mut self, block: &Block) -> Result<(), DeviceError> {
         match self {
             Self::Paced(paced) => paced.put(block),
-            Self::Card(card) => {
+            Self::Card(_, stand_in) if stand_in.stands_in() => {
+                stand_in.passed();
+                Ok(())
+            }
+            Self::Card(card, _) => {
                 card.put(block);
                 Ok(())
             }
         }
     }
 
-    /// When to ask again; `None` if the device wakes us.
-    pub(crate) const fn due(&self) -> Option<Instant> {
+    /// When to ask again; before that only if the device wakes us.
+    pub(crate) fn due(&self) -> Option<Instant> {
         match self {
             Self::Paced(paced) => paced.due(),
-            Self::Card(_) => None,
+            Self::Card(_, stand_in) => stand_in.due(),
         }
     }
 
@@ -334,15 +382,15 @@ impl Playback {
     pub(crate) fn underruns(&self) -> u64 {
         match self {
             Self::Paced(_) => 0,
-            Self::Card(card) => card.underruns(),
+            Self::Card(card, _) => card.underruns(),
         }
     }
 
-    /// What the device has to complain about since the last time.
-    pub(crate) fn take_problem(&mut self) -> Option<DeviceError> {
+    /// What the device told since the last time.
+    pub(crate) fn take_news(&mut self) -> Vec<DeviceNews> {
         match self {
-            Self::Paced(_) => None,
-            Self::Card(card) => card.take_problem(),
+            Self::Paced(_) => Vec::new(),
+            Self::Card(card, _) => card.take_news(),
         }
     }
 
@@ -350,7 +398,7 @@ impl Playback {
     pub(crate) fn finish(&mut self) -> Result<(), DeviceError> {
         match self {
             Self::Paced(paced) => paced.finish(),
-            Self::Card(_) => Ok(()),
+            Self::Card(..) => Ok(()),
         }
     }
 }

@@ -9,10 +9,10 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::thread::Thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{DeviceError, sidecar, wav_sink::WavSink};
-use crate::frame::{BLOCK_SAMPLES, Block, duration_of};
+use crate::frame::{BLOCK_DURATION, BLOCK_SAMPLES, Block, duration_of};
 
 /// Wakes the voice thread from a device's callback, which must never wait.
 #[derive(Debug, Default)]
@@ -49,6 +49,50 @@ impl Pace {
 }
 
 type Fill = Box<dyn FnMut() -> Result<Block, DeviceError> + Send>;
+
+/// Without a sign of life for so long a card is gone.
+pub(crate) const DEAD_AFTER: Duration = Duration::from_millis(500);
+
+/// Lets time go by for a card that is gone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct StandIn {
+    /// When the card last gave or took something.
+    lived: Option<Instant>,
+    /// The first moment that nothing was done about, once it is gone.
+    missing: Option<Instant>,
+}
+
+impl StandIn {
+    /// The card gives or takes something now.
+    pub(crate) const fn lives(&mut self, now: Instant) {
+        *self = Self { lived: Some(now), missing: None };
+    }
+
+    /// Whether it stands in.
+    pub(crate) const fn stands_in(&self) -> bool {
+        self.missing.is_some()
+    }
+
+    /// The beginning of 10 ms that have to go by.
+    pub(crate) fn wants(&mut self, now: Instant) -> Option<Instant> {
+        let lived = self.lived?;
+        if self.missing.is_none() && now.saturating_duration_since(lived) >= DEAD_AFTER {
+            self.missing = Some(lived);
+        }
+        self.missing.filter(|missing| *missing + BLOCK_DURATION <= now)
+    }
+
+    /// They have.
+    pub(crate) fn passed(&mut self) {
+        self.missing = self.missing.map(|missing| missing + BLOCK_DURATION);
+    }
+
+    /// When to ask again.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let next = self.missing.map(|missing| missing + BLOCK_DURATION);
+        next.or_else(|| self.lived.map(|lived| lived + DEAD_AFTER))
+    }
+}
 
 /// A microphone that is no sound card.
 pub(crate) struct PacedCapture {
@@ -140,7 +184,27 @@ impl PacedPlayback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{BLOCK_DURATION, SILENT_BLOCK};
+    use crate::frame::SILENT_BLOCK;
+
+    #[test]
+    fn for_a_card_that_is_gone_time_goes_by_and_the_gap_is_made_up() {
+        let start = Instant::now();
+        let mut stand_in = StandIn::default();
+        assert_eq!((stand_in.wants(start), stand_in.due()), (None, None));
+        stand_in.lives(start);
+        assert_eq!(stand_in.wants(start + DEAD_AFTER / 2), None);
+        assert_eq!(stand_in.due(), Some(start + DEAD_AFTER));
+        let gone = start + DEAD_AFTER;
+        let mut blocks = 0;
+        while stand_in.wants(gone).is_some() {
+            stand_in.passed();
+            blocks += 1;
+        }
+        assert_eq!(blocks, 50);
+        assert_eq!(stand_in.due(), Some(gone + BLOCK_DURATION));
+        stand_in.lives(gone);
+        assert!(!stand_in.stands_in());
+    }
 
     #[test]
     fn a_block_is_ready_when_its_last_sample_is_spoken() {

@@ -56,6 +56,28 @@ pub struct AudioSet {
     pub ringer: Option<String>,
 }
 
+/// Tries the sound out. It ends by itself after a minute, or when a call begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AudioTest {
+    /// What is tried; it takes the place of what was tried before.
+    pub what: AudioTrial,
+}
+
+/// What of the sound is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AudioTrial {
+    /// Nothing any more.
+    Off,
+    /// The microphone: `audioLevel` comes twenty times a second.
+    Meter,
+    /// Microphone and speaker: one hears oneself a second later, and `audioLevel` comes as well.
+    Loop,
+    /// The ringer: it rings once.
+    Ringer,
+}
+
 /// The sound devices that are used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -71,7 +93,7 @@ pub struct ChosenDevices {
     pub ringer: String,
 }
 
-/// How loud it is now.
+/// How loud it is now: ten times a second in a call, more often while the sound is tried out.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AudioLevel {
@@ -93,11 +115,26 @@ pub struct AudioProblem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = "device:default")]
     pub device: Option<String>,
+    /// What it is used for; absent when all of them are meant. The latest word on a part counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<AudioPart>,
     /// The call that it happened in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_id: Option<Spelled<CallId>>,
     /// Whether it is over.
     pub solved: bool,
+}
+
+/// What a sound device is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AudioPart {
+    /// One speaks into it.
+    Microphone,
+    /// One hears the others from it.
+    Speaker,
+    /// It rings there.
+    Ringer,
 }
 
 /// What can be wrong with the sound.

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::audio::{AudioDevices, AudioSet, ChosenDevices, Devices};
+use super::audio::{AudioDevices, AudioSet, AudioTest, ChosenDevices, Devices};
 use super::buddies::{Buddies, Search, Searching};
 use super::buddies::{
     BuddiesAccept, BuddiesBlock, BuddiesDecline, BuddiesList, BuddiesRequest, BuddiesUnblock,
@@ -158,6 +158,7 @@ methods! {
     "call.history" PEER CallHistory -> PastCalls [NotLoggedIn NoSuchCall];
     "audio.devices" PEER AudioDevices -> Devices [Audio];
     "audio.set" PEER AudioSet -> ChosenDevices [BadDevice Audio];
+    "audio.test" PEER AudioTest -> Done [InACall Audio];
     "settings.get" PEER SettingsGet -> Settings [];
     "settings.set" PEER SettingsSet -> Settings [];
     "super_peer.status" SUPER_PEER SuperPeerStatus -> Service [];

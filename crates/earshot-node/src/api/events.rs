@@ -8,7 +8,7 @@ use earshot_proto::time::UnixTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::audio::{AudioLevel, AudioProblem};
+use super::audio::{AudioLevel, AudioProblem, Devices};
 use super::buddies::{Buddy, BuddyRequest, PresenceChange, SearchEnded, SearchResult};
 use super::call::{Call, CallStats};
 use super::chat::Message;
@@ -57,6 +57,12 @@ pub enum Event {
     AudioLevel(AudioLevel),
     /// Something is wrong with the sound, or right again.
     AudioProblem(AudioProblem),
+    /// A sound device came or went, or the system chooses another one; told for some minutes after
+    /// `audio.devices`.
+    AudioDevicesChanged {
+        /// The devices now.
+        devices: Devices,
+    },
     /// The settings are others.
     SettingsChanged {
         /// The settings now.
@@ -80,6 +86,7 @@ impl Event {
             | Self::SearchEnded(_)
             | Self::CallChanged { .. }
             | Self::AudioProblem(_)
+            | Self::AudioDevicesChanged { .. }
             | Self::SettingsChanged { .. } => false,
         }
     }

@@ -70,7 +70,7 @@ fn every_example_of_the_page_is_understood() {
             }
         }
     }
-    assert_eq!((requests, events), (METHODS.len(), 13));
+    assert_eq!((requests, events), (METHODS.len(), 14));
 }
 
 #[test]

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use earshot_audio::device::DeviceError;
+use earshot_audio::device::{DeviceError, DeviceNews, Direction};
 use earshot_audio::enhance::EnhanceSettings;
 use earshot_audio::sender::StreamStart;
-use earshot_audio::session::{VoiceSession, VoiceSettings, VoiceStats};
+use earshot_audio::session::{VoiceNews, VoiceSession, VoiceSettings, VoiceStats};
 use earshot_proto::ids::CallId;
 use earshot_proto::port::VoiceEvent;
 use tokio::sync::{mpsc, watch};
@@ -16,8 +16,10 @@ use tokio::task::spawn_blocking;
 
 use super::talk::{Due, Talk, due};
 use super::{CallReport, Devices, Figures, Held, Muted, Order, Reports, locked};
+use crate::api::audio::AudioLevel;
 use crate::driver::VoiceReport;
 use crate::seed;
+use crate::troubles::Troubles;
 
 /// Attends to one call.
 pub(super) struct Attendant {
@@ -26,6 +28,7 @@ pub(super) struct Attendant {
     pub(super) figures: Figures,
     pub(super) reports: Reports,
     pub(super) machine: VoiceReport,
+    pub(super) troubles: Troubles,
 }
 
 impl Attendant {
@@ -43,7 +46,8 @@ impl Attendant {
                     Some(order) => obey(order, &session, &mut talk),
                 },
                 due = due(&mut talk) => match due {
-                    Due::Figures => self.report(session.stats(), &session, &mut talk),
+                    Due::Levels => self.report_levels(&session),
+                    Due::Figures => self.report_figures(&session.stats(), &mut talk),
                     Due::Report => {
                         if let Some(talk) = &mut talk {
                             talk.report(&session.stats());
@@ -61,10 +65,13 @@ impl Attendant {
         }
         // The sink is gone, so the session is ours alone.
         if let Some(session) = Arc::into_inner(session) {
-            let problems = session.take_problems();
+            self.report_news(session.take_news());
             if let Ok(last) = spawn_blocking(move || session.stop()).await {
-                self.report_figures(last, &problems, &mut talk);
+                self.report_figures(&last, &mut talk);
             }
+        }
+        for state in self.troubles.end() {
+            (self.reports)(CallReport::Device(self.call, state));
         }
         locked(&self.figures).remove(&self.call);
     }
@@ -85,38 +92,48 @@ impl Attendant {
         }
     }
 
-    async fn change(&self, session: &Arc<VoiceSession>, used: &mut Devices, chosen: Devices) {
+    async fn change(&mut self, session: &Arc<VoiceSession>, used: &mut Devices, chosen: Devices) {
         let before = std::mem::replace(used, chosen.clone());
         let session = Arc::clone(session);
         let changed = spawn_blocking(move || {
-            let mut problems: Vec<DeviceError> = Vec::new();
+            let mut news: Vec<VoiceNews> = Vec::new();
+            let mut judge = |direction, result: Result<(), DeviceError>| {
+                // One that could not be taken leaves the one of before, of which it says nothing.
+                let trouble = result.err().map(DeviceNews::Trouble);
+                news.extend(trouble.map(|news| VoiceNews { direction, news }));
+            };
             if before.microphone != chosen.microphone {
-                problems.extend(session.set_microphone(&chosen.microphone).err());
+                judge(Direction::Capture, session.set_microphone(&chosen.microphone));
             }
             if before.speaker != chosen.speaker {
-                problems.extend(session.set_speaker(&chosen.speaker).err());
+                judge(Direction::Playback, session.set_speaker(&chosen.speaker));
             }
-            problems
+            news
         });
-        self.report_problems(&changed.await.unwrap_or_default());
+        self.report_news(changed.await.unwrap_or_default());
     }
 
-    fn report(&self, stats: VoiceStats, session: &VoiceSession, talk: &mut Option<Talk>) {
-        self.report_figures(stats, &session.take_problems(), talk);
+    /// How loud it is, and what the devices told.
+    fn report_levels(&mut self, session: &VoiceSession) {
+        let stats = session.stats();
+        self.report_news(session.take_news());
+        (self.reports)(CallReport::Level(AudioLevel {
+            level_in: stats.level_in_dbfs.into(),
+            level_out: stats.level_out_dbfs.into(),
+        }));
     }
 
-    fn report_figures(&self, stats: VoiceStats, problems: &[DeviceError], talk: &mut Option<Talk>) {
-        self.report_problems(problems);
+    fn report_figures(&self, stats: &VoiceStats, talk: &mut Option<Talk>) {
         if let Some(talk) = talk {
-            let figures = talk.figures(self.call, &stats);
+            let figures = talk.figures(self.call, stats);
             locked(&self.figures).insert(self.call, figures.clone());
             (self.reports)(CallReport::Stats(figures));
         }
     }
 
-    fn report_problems(&self, problems: &[DeviceError]) {
-        for problem in problems {
-            (self.reports)(CallReport::Problem(self.call, problem.clone().into()));
+    fn report_news(&mut self, news: Vec<VoiceNews>) {
+        for state in news.into_iter().filter_map(|news| self.troubles.take(news)) {
+            (self.reports)(CallReport::Device(self.call, state));
         }
     }
 }

@@ -24,6 +24,8 @@ use crate::paths::{PathHandle, Sink};
 /// How often a call is told of (INTERFACES 3), and a report is sent. That are 76 bytes beside some
 /// 5,400 of voice: below the twentieth part that RFC 3550, section 6.2, allows.
 const EACH: Duration = Duration::from_secs(1);
+/// How often the owner is told how loud it is: a meter that moves ten times a second looks alive.
+const LEVELS_EACH: Duration = Duration::from_millis(100);
 /// The first report leaves as soon as there is something to tell: ten packets of voice.
 const FIRST_REPORT: Duration = Duration::from_millis(200);
 
@@ -37,6 +39,7 @@ pub(super) struct Talk {
     sealed: Vec<u8>,
     /// Opus bytes sent until the last figures.
     told_bytes: u64,
+    levels_due: Interval,
     figures_due: Interval,
     report_due: Interval,
 }
@@ -52,6 +55,8 @@ struct Shared {
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
+    /// The owner is to be told how loud it is.
+    Levels,
     /// The owner is to be told of the call.
     Figures,
     /// The other side is.
@@ -62,6 +67,7 @@ pub(super) enum Due {
 pub(super) async fn due(talk: &mut Option<Talk>) -> Due {
     let Some(talk) = talk else { return std::future::pending().await };
     tokio::select! {
+        _ = talk.levels_due.tick() => Due::Levels,
         _ = talk.figures_due.tick() => Due::Figures,
         _ = talk.report_due.tick() => Due::Report,
     }
@@ -97,8 +103,9 @@ impl Talk {
             reporter: Reporter::default(),
             sealed: Vec::new(),
             told_bytes: 0,
-            figures_due: every_second(EACH),
-            report_due: every_second(FIRST_REPORT),
+            levels_due: every(LEVELS_EACH, LEVELS_EACH),
+            figures_due: every(EACH, EACH),
+            report_due: every(FIRST_REPORT, EACH),
         }
     }
 
@@ -157,8 +164,8 @@ impl Talk {
     }
 }
 
-fn every_second(first: Duration) -> Interval {
-    let mut interval = interval_at(tokio::time::Instant::now() + first, EACH);
+fn every(first: Duration, each: Duration) -> Interval {
+    let mut interval = interval_at(tokio::time::Instant::now() + first, each);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }

@@ -44,8 +44,9 @@ impl Phone {
         loop {
             match self.report().await.expect("the call goes on") {
                 CallReport::Stats(stats) if holds(&stats) => return stats,
-                CallReport::Stats(_) => {}
+                CallReport::Stats(_) | CallReport::Level(_) => {}
                 CallReport::Problem(_, problem) => panic!("{problem}"),
+                CallReport::Device(_, state) => panic!("{state:?}"),
             }
         }
     }

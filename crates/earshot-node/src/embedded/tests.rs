@@ -24,14 +24,17 @@ impl Window {
             ..PeerPlan::new(directory)
         };
         let (sender, events) = channel();
-        let peer = Embedded::start(plan, move |event| drop(sender.send(event)));
+        let tell = move |event: &Numbered| {
+            drop(sender.send(serde_json::to_value(event).expect("an event is JSON")));
+        };
+        let peer = Embedded::start(plan, tell);
         Self { peer: peer.expect("it starts"), events }
     }
 
     fn try_ask(&self, method: &str, params: Value) -> Result<Value, Failure> {
         let runtime = crate::driver::runtime().expect("a runtime");
         let answer = runtime.block_on(self.peer.ask(method, &params.to_string()))?;
-        Ok(serde_json::from_str(answer.get()).expect("JSON"))
+        Ok(serde_json::from_str(&answer).expect("JSON"))
     }
 
     fn ask(&self, method: &str, params: Value) -> Value {
@@ -103,9 +106,13 @@ fn what_is_no_question_is_refused_as_by_rpc_and_who_leaves_answers_no_more() {
     assert!(matches!(code("search", json!({})), Err(ErrorCode::BadParams { .. })));
     assert_eq!(code("search", json!({ "user": "anna" })), Err(ErrorCode::NotLoggedIn));
     let again = PeerPlan { listen: window.peer.ready().listen.into(), ..PeerPlan::new(home) };
-    let taken = Embedded::start(again, drop).map_err(|why| why.code).err();
+    let taken = Embedded::start(again, |_| {}).map_err(|why| why.code).err();
     assert!(matches!(taken, Some(ErrorCode::DataInUse { .. })), "{taken:?}");
+    // Whoever still waits for an answer does not hold the peer.
+    let answer = window.peer.ask("state.get", "{}");
     window.peer.leave();
+    let runtime = crate::driver::runtime().expect("a runtime");
+    assert!(runtime.block_on(answer).is_ok(), "it was asked before");
 }
 
 #[test]
@@ -129,4 +136,39 @@ fn settings_are_told_kept_and_found_again() {
     let snapshot = Window::open(home).ask("state.get", json!({}));
     assert_eq!(snapshot["settings"]["ringVolume"], 80);
     assert_eq!(snapshot["settingsSetAside"], "settings.damaged");
+}
+
+/// The loudest sample of a WAV file of 16 bits that may still be written.
+fn loudest(path: &std::path::Path) -> u16 {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let samples = bytes.get(44..).unwrap_or_default().chunks_exact(2);
+    samples.map(|pair| i16::from_le_bytes([pair[0], pair[1]]).unsigned_abs()).max().unwrap_or(0)
+}
+
+#[test]
+fn devices_are_tried_out_while_there_is_no_call() {
+    let home = directory("trial");
+    let window = Window::open(home.clone());
+    let ring = home.join("ring.wav");
+    let ringer = format!("file:{}", ring.display());
+    let devices = json!({ "microphone": "tone:440", "speaker": "none", "ringer": ringer });
+    window.ask("audio.set", devices);
+    let loud = |event: &Value, level: &str| {
+        event["type"] == "audioLevel" && event[level].as_f64().is_some_and(|dbfs| dbfs > -30.0)
+    };
+    window.ask("audio.test", json!({ "what": "meter" }));
+    window.wait(|event| loud(event, "levelIn"));
+    window.ask("audio.test", json!({ "what": "loop" }));
+    window.wait(|event| loud(event, "levelOut"));
+    window.ask("audio.test", json!({ "what": "ringer" }));
+    let begun = std::time::Instant::now();
+    while loudest(&ring) < 3_000 {
+        assert!(begun.elapsed() < SOON, "it does not ring");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    window.ask("audio.test", json!({ "what": "off" }));
+    window.ask("audio.set", json!({ "microphone": "device:nowhere:nothing" }));
+    let refused = window.try_ask("audio.test", json!({ "what": "meter" })).map_err(|f| f.code);
+    assert!(matches!(refused, Err(ErrorCode::Audio { .. })), "{refused:?}");
+    window.peer.leave();
 }

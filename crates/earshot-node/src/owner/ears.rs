@@ -56,6 +56,10 @@ impl Ears {
     pub fn report(&self, report: CallReport) {
         self.tell(match report {
             CallReport::Stats(stats) => Event::CallStats(stats),
+            CallReport::Level(level) => Event::AudioLevel(level),
+            CallReport::Device(call, state) => {
+                Event::AudioProblem(refused::device_problem(Some(call), None, &state))
+            }
             CallReport::Problem(call, error) => {
                 Event::AudioProblem(refused::audio_problem(call, &error))
             }

@@ -34,11 +34,14 @@ use crate::api::text::{Password, bounded};
 use crate::calls::CallsDesk;
 use crate::clock;
 use crate::driver::Handle;
+use crate::sound::SoundDesk;
 use crate::store::peer::DiskDesk;
 use crate::store::preferences::Preferences;
 use tokio::sync::watch;
 
 pub use ears::Ears;
+pub(crate) use refused::{audio as refused_audio, device_problem};
+pub(crate) use shown::{chosen, devices};
 
 /// Shortest password, in characters. NIST SP 800-63B, section 3.1.1.2, asks for eight.
 const PASSWORD_CHARS_MIN: usize = 8;
@@ -56,6 +59,8 @@ pub struct Tools {
     pub disk: DiskDesk,
     /// The voices of its calls.
     pub calls: CallsDesk,
+    /// The phone's own sounds.
+    pub sound: SoundDesk,
     /// What a person has set and chosen; whoever heeds it listens to the same channel.
     pub preferences: watch::Sender<Preferences>,
     /// The name under which damaged settings were kept aside.
@@ -95,7 +100,13 @@ impl Owner {
             Command::Login(login, reply) => self.log_in(login, reply).await,
             Command::Logout(_, reply) => self.done(Ok(command::Command::Logout), reply).await,
             Command::StateGet(_, reply) => self.snapshot(reply).await,
-            Command::PresenceSet(set, reply) => self.done(presence(set), reply).await,
+            Command::PresenceSet(set, reply) => {
+                let command = presence(set);
+                if let Ok(command::Command::SetPresence { shown, .. }) = &command {
+                    self.tools.sound.ear().shows(*shown);
+                }
+                self.done(command, reply).await;
+            }
             Command::Search(search, reply) => {
                 let command = search.user.read().map(command::Command::Search);
                 self.ask(command, reply, |answer| {
@@ -181,6 +192,9 @@ impl Owner {
             Command::AudioDevices(_, reply) => reply.answer(self.devices().await),
             Command::AudioSet(set, reply) => {
                 reply.answer(self.set_audio(&set).await.map_err(Failure::from));
+            }
+            Command::AudioTest(test, reply) => {
+                reply.answer(self.test_audio(test.what).await.map_err(Failure::from));
             }
             Command::SettingsGet(_, reply) => {
                 reply.grant(self.tools.preferences.borrow().settings);

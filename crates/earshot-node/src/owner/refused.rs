@@ -10,9 +10,10 @@ use earshot_proto::peer::command::Failure as Refused;
 use earshot_proto::port::SaveFailure;
 use earshot_proto::wire::login::Refusal;
 
-use crate::api::audio::{AudioFault, AudioProblem};
+use crate::api::audio::{AudioFault, AudioPart, AudioProblem};
 use crate::api::errors::{ErrorCode, Limited};
 use crate::api::failure::Failure;
+use crate::troubles::DeviceState;
 
 pub(super) fn failure(refused: Refused) -> Failure {
     let retry_after_ms = if let Refused::Refused(_, retry) = &refused { *retry } else { None };
@@ -100,7 +101,28 @@ pub(super) fn audio_problem(call: CallId, error: &OpenError) -> AudioProblem {
         OpenError::Device(error) => fault(error),
         OpenError::Codec(_) | OpenError::NoThread { .. } => (AudioFault::Unsupported, None),
     };
-    AudioProblem { fault, device, call_id: Some(call.into()), solved: false }
+    AudioProblem { fault, device, part: None, call_id: Some(call.into()), solved: false }
+}
+
+/// What a device tells, in a call or beside; `part` where its direction does not say it all.
+pub(crate) fn device_problem(
+    call: Option<CallId>,
+    part: Option<AudioPart>,
+    state: &DeviceState,
+) -> AudioProblem {
+    let (fault, device) = fault(&state.trouble);
+    let by_direction = match state.direction {
+        Direction::Capture => AudioPart::Microphone,
+        Direction::Playback => AudioPart::Speaker,
+    };
+    let part = Some(part.unwrap_or(by_direction));
+    AudioProblem { fault, device, part, call_id: call.map(Into::into), solved: state.solved }
+}
+
+/// A device that could not be opened, as a refusal.
+pub(crate) fn audio(error: &DeviceError) -> ErrorCode {
+    let (fault, device) = fault(error);
+    ErrorCode::Audio { fault, device, problem: Some(error.to_string()) }
 }
 
 fn fault(error: &DeviceError) -> (AudioFault, Option<String>) {

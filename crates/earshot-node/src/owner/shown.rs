@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use earshot_audio::device::{DEFAULT_DEVICE, list};
+use earshot_audio::device::list;
 use earshot_proto::peer::Peer;
 use earshot_proto::peer::call::reason::{By, End, EndReason};
 use earshot_proto::peer::call::signaling::SignalingCase;
@@ -357,17 +357,16 @@ const fn direction(direction: Direction) -> chat::Direction {
     }
 }
 
-pub(super) fn chosen(preferences: &Preferences) -> ChosenDevices {
-    let usual = || format!("device:{DEFAULT_DEVICE}");
+pub(crate) fn chosen(preferences: &Preferences) -> ChosenDevices {
     ChosenDevices {
         microphone: preferences.microphone.to_string(),
         speaker: preferences.speaker.to_string(),
-        ringer: preferences.ringer.as_ref().map_or_else(usual, ToString::to_string),
+        ringer: preferences.where_it_rings().to_string(),
     }
 }
 
 /// Asks the sound server; to be called where waiting a little is allowed.
-pub(super) fn devices(chosen: ChosenDevices) -> Devices {
+pub(crate) fn devices(chosen: ChosenDevices) -> Devices {
     let found = list::devices();
     let device = |entry: list::DeviceEntry| Device {
         id: entry.id,

@@ -3,7 +3,8 @@
 use earshot_audio::device::{DeviceError, Microphone, Speaker};
 
 use super::{Owner, refused, shown};
-use crate::api::audio::{AudioSet, ChosenDevices, Devices};
+use crate::api::audio::{AudioSet, AudioTrial, ChosenDevices, Devices};
+use crate::api::commands::Done;
 use crate::api::errors::ErrorCode;
 use crate::api::events::Event;
 use crate::api::failure::Failure;
@@ -19,8 +20,15 @@ impl Owner {
     /// The devices of this computer. The sound server is asked where waiting a little is allowed.
     pub(super) async fn devices(&self) -> Result<Devices, Failure> {
         let chosen = self.chosen();
-        let found = tokio::task::spawn_blocking(move || shown::devices(chosen)).await;
+        let asked = chosen.clone();
+        let found = tokio::task::spawn_blocking(move || shown::devices(asked)).await;
+        self.tools.sound.look(chosen).await;
         found.map_err(|_| ErrorCode::Leaving.into())
+    }
+
+    /// Tries the sound out.
+    pub(super) async fn test_audio(&self, what: AudioTrial) -> Result<Done, ErrorCode> {
+        self.tools.sound.test(what).await.map(|()| Done {})
     }
 
     /// Takes the devices that are named, all or none.

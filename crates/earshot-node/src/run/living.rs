@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use earshot_audio::codec::EncoderSettings;
+use earshot_proto::peer::command::Notice;
 use earshot_proto::peer::{Config, Peer};
 use earshot_proto::port::{PathPolicy, Service};
 use earshot_proto::secure::password::StretchCost;
@@ -35,6 +36,7 @@ use crate::driver::{Driver, Handle, Mail, Residence, Settings, StartError};
 use crate::owner::{Ears, Owner, Tools};
 use crate::paths::IceGround;
 use crate::seed;
+use crate::sound::{SoundDesk, Sounding};
 use crate::store::files::DataDir;
 use crate::store::peer::{self, Kept};
 use crate::store::preferences::Preferences;
@@ -54,6 +56,8 @@ pub struct PeerPlan {
     pub relay_allow: Vec<Range>,
     /// The password for log-ins that bring none.
     pub password: Option<Password>,
+    /// When it makes sounds of its own.
+    pub sounding: Sounding,
     /// Tests only: loopback addresses are candidates.
     pub ice_loopback: bool,
     /// Tests only: behave as if reachable like this.
@@ -71,6 +75,7 @@ impl PeerPlan {
             invite: None,
             relay_allow: Vec::new(),
             password: None,
+            sounding: Sounding::AsSet,
             ice_loopback: false,
             pretend_reachability: None,
         }
@@ -109,13 +114,22 @@ impl LivingPeer {
             encoder: EncoderSettings::default(),
         };
         let (voices, calls) = Calls::new(devices, Arc::new(move |report| reports.report(report)));
-        let heard = ears.clone();
+        let preferences = watch::Sender::new(preferences);
+        let telling = ears.clone();
+        let tell = Arc::new(move |event| telling.tell(event));
+        let sound = SoundDesk::start(preferences.subscribe(), plan.sounding, tell);
+        let (heard, ear) = (ears.clone(), sound.ear());
         let residence = Residence {
             machine,
             services: vec![Service::Peer],
             mail: Mail::Delivered,
             keep: Box::new(disk),
-            notices: Box::new(move |notice| heard.hear(notice)),
+            notices: Box::new(move |notice| {
+                if let Notice::Call(view) = &notice {
+                    ear.hear(view);
+                }
+                heard.hear(notice);
+            }),
             voice: Some(Box::new(voices)),
         };
         let handle = driver.house(residence).await.map_err(|_| ErrorCode::Leaving)?;
@@ -123,7 +137,8 @@ impl LivingPeer {
         let tools = Tools {
             disk: desk,
             calls,
-            preferences: watch::Sender::new(preferences),
+            sound,
+            preferences,
             set_aside,
             password: plan.password.take(),
         };

@@ -6,6 +6,7 @@ use crate::api::failure::Failure;
 use crate::api::ready::Role;
 use crate::cli::{Options, RoleOptions};
 use crate::rpc::Rpc;
+use crate::sound::Sounding;
 use crate::start::{EndSignal, Setting};
 
 /// Runs the peer until its client leaves.
@@ -21,6 +22,7 @@ pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), F
         invite: mine.invite,
         relay_allow: mine.relay_allow,
         password: setting.password.take(),
+        sounding: Sounding::WhenRingerChosen,
         ice_loopback: options.ice_loopback,
         pretend_reachability: options.pretend_reachability,
     };

@@ -54,6 +54,13 @@ impl Default for Preferences {
 }
 
 impl Preferences {
+    /// The ringer that was chosen, else the system's choice.
+    #[must_use]
+    pub fn where_it_rings(&self) -> Speaker {
+        let usual = || Speaker::Device(DEFAULT_DEVICE.to_owned());
+        self.ringer.clone().unwrap_or_else(usual)
+    }
+
     /// Reads the file; also tells the name under which a damaged one was kept aside.
     ///
     /// # Errors

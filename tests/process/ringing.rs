@@ -1,0 +1,57 @@
+//! The phone's own sounds: it rings where a ringer was chosen, and nowhere else.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use earshot_tests::harness::{Daemon, Mark};
+use serde_json::{Value, json};
+
+use crate::world::{SOON, World, befriend, refused};
+
+/// The loudest sample of a WAV file of 16 bits, which may still be written.
+fn loudest(path: &Path) -> u16 {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let samples = bytes.get(44..).unwrap_or_default().chunks_exact(2);
+    samples.map(|pair| i16::from_le_bytes([pair[0], pair[1]]).unsigned_abs()).max().unwrap_or(0)
+}
+
+fn state(peer: &Daemon, from: Mark, state: &str) -> Value {
+    let fits = |event: &Value| event["type"] == "callChanged" && event["call"]["state"] == state;
+    peer.wait_event(from, SOON, state, fits).unwrap().value["call"].clone()
+}
+
+#[test]
+fn it_rings_at_the_chosen_ringer_until_the_call_ends_and_levels_are_told_in_it() {
+    let world = World::new("ringing");
+    let network = world.network("network");
+    let (anna, ben) = (world.person("anna", &network), world.person("ben", &network));
+    befriend(("anna", &anna), ("ben", &ben));
+    for peer in [&anna, &ben] {
+        peer.rpc("audio.set", json!({ "microphone": "tone:440", "speaker": "none" })).unwrap();
+    }
+    let ring = world.scratch.join("ring.wav");
+    let ringer = json!({ "ringer": format!("file:{}", ring.display()) });
+    anna.rpc("audio.set", ringer).unwrap();
+    anna.rpc("settings.set", json!({ "ringVolume": 100 })).unwrap();
+
+    let (mark, heard) = (anna.mark(), ben.mark());
+    let call = ben.rpc("call.start", json!({ "to": "anna" })).unwrap()["callId"].clone();
+    state(&anna, mark, "ringing");
+    let began = Instant::now();
+    while loudest(&ring) < 8_000 {
+        assert!(began.elapsed() < SOON, "it does not ring");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    assert_eq!(refused(anna.rpc("audio.test", json!({ "what": "meter" }))), "inACall");
+    anna.rpc("call.accept", json!({ "callId": call })).unwrap();
+    state(&anna, mark, "talking");
+    for end in ["levelIn", "levelOut"] {
+        let loud = |event: &Value| {
+            event["type"] == "audioLevel" && event[end].as_f64().is_some_and(|dbfs| dbfs > -40.0)
+        };
+        anna.wait_event(mark, SOON, end, loud).unwrap();
+    }
+    anna.rpc("call.hang_up", json!({ "callId": call })).unwrap();
+    state(&ben, heard, "ended");
+    assert_eq!(anna.breaches(), Vec::<String>::new());
+}
