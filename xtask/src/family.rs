@@ -35,7 +35,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("tidy", "imports, purity, packages, licences, style; each rule catches a planted violation", &[], Work::Tidy),
     family("fmt", "every Rust file is formatted", &[], Work::Format),
     family("lint", "clippy over all targets, warnings are errors", &[Purpose::Build], Work::Lint),
-    family("pages", "the window on a backend of its own: types, style, parts, and every view in a browser", &[Purpose::Pages], Work::Pages),
+    family("pages", "the window on a backend of its own: types, style and parts", &[Purpose::Pages], Work::Pages),
     family("unit", "the tests beside the code, of all packages", &[Purpose::Build, Purpose::Speech, Purpose::SoundServer], Work::Cargo(&["--lib", "--bins"])),
     family("sound", "a voice through codec, jitter and cards; intelligibility measured", &[Purpose::Build, Purpose::Speech, Purpose::SoundServer], Work::Cargo(&["--test", "enhance", "--test", "receiver", "--test", "session", "--test", "sound"])),
     family("foreign", "whatever bytes come: a message or an error, no panic, little memory", &[Purpose::Build], Work::Cargo(&["--test", "foreign"])),
