@@ -19,7 +19,8 @@ backend.asked.length = 0;
 
 let openLink: (link: string) => void = () => {};
 const frame: Frame = {
-  ready: async () => query.get("link") ?? undefined,
+  ready: async () => ({ link: query.get("link") ?? undefined }),
+  keep: () => {},
   onLink(listener) {
     openLink = listener;
     return () => (openLink = () => {});

@@ -62,6 +62,8 @@ export const VIEWS = {
   "home-empty": ["empty"],
   "home-crowd": ["crowd"],
   "home-offline": ["offline"],
+  "home-damaged": ["damagedList", see("Something on disk was damaged")],
+  "home-damaged-empty": ["damagedAll", see("Something on disk was damaged")],
   recents: ["normal", tab("Recents")],
   "recents-empty": ["empty", tab("Recents")],
   calls: ["normal", tab("Calls")],

@@ -10,10 +10,20 @@ export interface Backend {
   subscribe(listener: (event: BackendEvent) => void): () => void;
 }
 
-/** The frame around the window: it brings links that were clicked elsewhere. */
+/** What a window is told when it has painted. */
+export interface Opened {
+  /** The link that it was opened with. */
+  link?: string;
+  /** What the window before had kept. */
+  kept?: string;
+}
+
+/** The frame around the window: it brings links that were clicked elsewhere, and outlives the window. */
 export interface Frame {
-  /** Says that the window has painted; answers the link that it was opened with. */
-  ready(): Promise<string | undefined>;
+  /** Says that the window has painted. */
+  ready(): Promise<Opened>;
+  /** Keeps a text in memory for the next window. */
+  keep(text: string): void;
   onLink(listener: (link: string) => void): () => void;
 }
 

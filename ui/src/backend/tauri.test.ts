@@ -26,12 +26,21 @@ test("a refusal comes with its code and facts, anything else is thrown as it is"
 });
 
 test("events and links arrive until one stops listening", async () => {
-  mockIPC((command) => (command === "window_ready" ? { link: "earshot:x" } : undefined), { shouldMockEvents: true });
+  const kept: unknown[] = [];
+  mockIPC(
+    (command, params) => {
+      if (command === "window_keep") kept.push(params);
+      return command === "window_ready" ? { link: "earshot:x", kept: "draft" } : undefined;
+    },
+    { shouldMockEvents: true },
+  );
   const heard = vi.fn();
   const stop = tauriBackend.subscribe(heard);
   const links = vi.fn();
   tauriFrame.onLink(links);
-  expect(await tauriFrame.ready()).toBe("earshot:x");
+  expect(await tauriFrame.ready()).toEqual({ link: "earshot:x", kept: "draft" });
+  tauriFrame.keep("next");
+  expect(kept).toEqual([{ text: "next" }]);
   await emit("event", { seq: 1, at: 0, type: "audioLevel", levelIn: -3, levelOut: -4 });
   await emit("linkOpened", { link: "earshot:add/bob" });
   await vi.waitFor(() => expect(heard).toHaveBeenCalledTimes(1));

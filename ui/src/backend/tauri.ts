@@ -2,7 +2,7 @@
 import { invoke } from "@tauri-apps/api/core";
 import { listen } from "@tauri-apps/api/event";
 import type { BackendEvent, Failure } from "./generated";
-import { type Backend, type Frame, Refused } from "./interface";
+import { type Backend, type Frame, type Opened, Refused } from "./interface";
 
 const isFailure = (thrown: unknown): thrown is Failure =>
   typeof thrown === "object" && thrown !== null && "code" in thrown && "facts" in thrown;
@@ -32,9 +32,10 @@ export const tauriBackend: Backend = {
 };
 
 export const tauriFrame: Frame = {
-  async ready() {
-    const { link } = await invoke<{ link?: string }>("window_ready");
-    return link;
+  ready: () => invoke<Opened>("window_ready"),
+  keep(text) {
+    // A memory that is refused is none; nothing else hangs on it.
+    invoke("window_keep", { text }).catch(() => {});
   },
   onLink: (listener) => follow<{ link: string }>("linkOpened", ({ link }) => listener(link)),
 };

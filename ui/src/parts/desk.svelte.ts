@@ -1,10 +1,11 @@
 // What is on the desk: the live world, where one is, what was typed and not yet sent, and what to say.
-import { getContext, setContext } from "svelte";
+import { getContext, setContext, untrack } from "svelte";
 import type { Method } from "../backend/generated";
 import { failureOf, type Frame, type Params, type Result } from "../backend/interface";
 import type { Live } from "../backend/live.svelte";
 import { failureText } from "../i18n/failures";
 import { type Link, readLink } from "../state/links";
+import { type Memory, readMemory, writeMemory } from "../state/memory";
 import { HOME, type ListTab, type Place, samePlace } from "../state/place";
 
 const DESK = Symbol("desk");
@@ -40,8 +41,13 @@ export class Desk {
   /** The call whose end was told, and the one whose card was put away. */
   toldEnd = $state<string>();
   putAway = $state<string>();
+  /** What was found damaged, and was put away after it was read. */
+  putAwayDamage = $state(false);
   /** Kept in memory only: the history on disk is encrypted, a browser's storage is not. */
-  #drafts = new Map<string, string>();
+  #drafts = $state.raw<Readonly<Record<string, string>>>({});
+  #user: string | undefined;
+  /** What the window before kept, until it is known who is in. */
+  #kept: Memory | undefined;
   #toastCount = 0;
 
   readonly compact = $derived(this.width < COMPACT);
@@ -56,7 +62,12 @@ export class Desk {
     window.addEventListener("resize", measure);
     const stop = frame.onLink((link) => this.open(link));
     // A frame that cannot say brings no link; the window is there all the same.
-    frame.ready().then((link) => link && this.open(link)).catch(() => {});
+    const opened = frame.ready().then(({ link, kept }) => {
+      if (link !== undefined) this.open(link);
+      this.#kept = readMemory(kept);
+      this.#restore();
+    });
+    opened.catch(() => {});
     return () => {
       window.removeEventListener("resize", measure);
       stop();
@@ -72,7 +83,7 @@ export class Desk {
     const link = readLink(text);
     if (!link) return;
     this.link = link;
-    if (link.kind === "call") this.go({ kind: "conversation", with: link.user });
+    if (link.kind === "call" || link.kind === "chat") this.go({ kind: "conversation", with: link.user });
     if (link.kind === "add") this.query = link.user;
   }
 
@@ -92,13 +103,46 @@ export class Desk {
     }
   }
 
+  /** Says who is in, or nobody. What one left open and unsent is for nobody else. */
+  belongTo(user: string | undefined): void {
+    if (user === this.#user) return;
+    if (this.#user !== undefined) {
+      this.#drafts = {};
+      this.query = "";
+      this.search = undefined;
+      this.sheet = false;
+      this.putAwayDamage = false;
+      this.go(HOME);
+    }
+    this.#user = user;
+    this.#restore();
+  }
+
+  /** For the next window; follows what is read here. */
+  memory(): string {
+    const { place, tab } = this;
+    const drafts = this.#drafts;
+    return this.#user === undefined ? "" : writeMemory({ user: this.#user, place, tab, drafts });
+  }
+
+  /** Puts things back to where the window before had them. Where a link leads comes first. */
+  #restore(): void {
+    const kept = this.#kept;
+    if (kept === undefined || kept.user !== this.#user) return;
+    this.#kept = undefined;
+    this.#drafts = { ...kept.drafts, ...this.#drafts };
+    this.tab = kept.tab;
+    if (this.link === undefined) this.go(kept.place);
+  }
+
   draft(user: string): string {
-    return this.#drafts.get(user) ?? "";
+    return this.#drafts[user] ?? "";
   }
 
   keepDraft(user: string, text: string): void {
-    if (text === "") this.#drafts.delete(user);
-    else this.#drafts.set(user, text);
+    const { [user]: before = "", ...others } = untrack(() => this.#drafts);
+    if (text === before) return;
+    this.#drafts = text === "" ? others : { ...others, [user]: text };
   }
 
   setListWidth(width: number): void {

@@ -1,6 +1,6 @@
 // Links of ours: what a clicked or pasted one asks for. A link only ever fills a form. Pure.
 
-export type Link = { kind: "join"; invite: string } | { kind: "call" | "add"; user: string };
+export type Link = { kind: "join"; invite: string } | { kind: "call" | "chat" | "add"; user: string };
 
 /** The whole of a pasted text that looks like a link of ours. */
 const FOUND = /earshot:\S+/i;
@@ -9,7 +9,7 @@ export function readLink(text: string): Link | undefined {
   const link = FOUND.exec(text)?.[0];
   if (!link) return undefined;
   const [verb, name] = link.slice("earshot:".length).replace(/^\/\//, "").split("/", 2);
-  if ((verb === "call" || verb === "add") && name) {
+  if ((verb === "call" || verb === "chat" || verb === "add") && name) {
     try {
       return { kind: verb, user: decodeURIComponent(name) };
     } catch {

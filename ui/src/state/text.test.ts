@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { buddy, message, NOON } from "../testing/samples";
 import { actionOf } from "./keys";
 import { readLink } from "./links";
+import { readMemory, writeMemory } from "./memory";
 import { nameProblem, preparedName } from "./names";
 import { contacts, nameOf, recents, requests } from "./people";
 import { neighbour } from "./place";
@@ -143,10 +144,32 @@ describe("links", () => {
     ["earshot:pABk", { kind: "join", invite: "earshot:pABk" }],
     ["join us: earshot:join/pABk now", { kind: "join", invite: "earshot:pABk" }],
     ["earshot:call/%C3%A4nna", { kind: "call", user: "änna" }],
+    ["earshot:chat/%C3%A4b%2Fc", { kind: "chat", user: "äb/c" }],
     ["earshot://add/bob", { kind: "add", user: "bob" }],
     ["earshot:call/%E0%A4%A", undefined],
     ["https://example.org", undefined],
   ])("%s", (text, link) => expect(readLink(text)).toEqual(link));
+});
+
+describe("what the next window is told", () => {
+  const memory = { user: "anna", place: { kind: "home" }, tab: "contacts" } as const;
+
+  test("all of it comes back", () => {
+    const whole = { ...memory, drafts: { bob: "ä\n\u0000", cecile: "x" } };
+    expect(readMemory(writeMemory(whole))).toEqual(whole);
+  });
+
+  test("of more drafts than are kept the latest are", () => {
+    const long = "\u0001".repeat(20_000);
+    const drafts = { a: long, b: long, c: long, d: "short" };
+    const text = writeMemory({ ...memory, drafts });
+    expect(Object.keys(readMemory(text)?.drafts ?? {})).toEqual(["b", "c", "d"]);
+    expect(text.length).toBeLessThan(256 * 1024);
+  });
+
+  test.each([undefined, "", "{", "null", "3", '{"user":"anna"}'])("%s is no memory", (text) =>
+    expect(readMemory(text)).toBeUndefined(),
+  );
 });
 
 describe("keys", () => {

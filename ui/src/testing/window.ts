@@ -5,18 +5,21 @@ import userEvent from "@testing-library/user-event";
 import { expect } from "vitest";
 import App from "../App.svelte";
 import type { Method } from "../backend/generated";
+import type { Opened } from "../backend/interface";
 import { VirtualClock } from "../backend/mock/clock";
 import { MockBackend } from "../backend/mock/mock";
 import { scenario } from "../backend/mock/scenarios";
 
-export async function openWindow(name: string, link?: string) {
+export async function openWindow(name: string, opened: Opened = {}) {
   localStorage.clear();
   const clock = new VirtualClock(Date.now());
   const backend = new MockBackend(scenario(name), clock);
   await backend.call("settings.set", { language: "en" });
   let openLink: (link: string) => void = () => {};
+  const kept: string[] = [];
   const frame = {
-    ready: async () => link,
+    ready: async () => opened,
+    keep: (text: string) => void kept.push(text),
     onLink(listener: (link: string) => void) {
       openLink = listener;
       return () => {};
@@ -32,6 +35,8 @@ export async function openWindow(name: string, link?: string) {
     user,
     page,
     openLink: (l: string) => openLink(l),
+    /** What the next window would be told. */
+    kept: () => kept.at(-1),
     /** The questions asked since the window came up. */
     asked: (method?: Method) => backend.asked.filter((a) => !method || a.method === method),
     last: (method: Method) => backend.asked.findLast((a) => a.method === method)?.params,

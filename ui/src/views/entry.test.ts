@@ -21,7 +21,7 @@ test("a network is started, its invite is shown, and the account comes next", as
 });
 
 test("an invite that was clicked fills the form and joins nothing by itself", async () => {
-  const { asked, click, last } = await openWindow("first", "earshot:join/pABk");
+  const { asked, click, last } = await openWindow("first", { link: "earshot:join/pABk" });
   expect(await screen.findByLabelText("Invite")).toHaveValue("earshot:pABk");
   expect(asked()).toEqual([]);
   await click("button", "Join");

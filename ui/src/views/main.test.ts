@@ -137,6 +137,48 @@ describe("writing", () => {
     expect(screen.getByLabelText("Write to Sanna Koskela")).toHaveValue("half a thou");
   });
 
+  test("the next window is where this one was, with what was typed and not sent", async () => {
+    const before = await openWindow("normal");
+    await before.click("radio", "Recents");
+    await before.click("option", /Sanna|Anna Virtanen/);
+    await before.user.keyboard("half a thou");
+    const kept = before.kept();
+    before.page.unmount();
+    const { backend, clock, kept: keptNow } = await openWindow("normal", { kept });
+    expect(screen.getByLabelText("Write to Anna Virtanen")).toHaveValue("half a thou");
+    expect(screen.getByRole("radio", { name: "Recents" })).toBeChecked();
+    expect(keptNow()).toBe(kept);
+    // Nobody who logs in here next finds it.
+    await backend.call("logout", {});
+    await clock.pass(1);
+    expect(keptNow()).toBe("");
+  });
+
+  test("a link leads further than where the window before was", async () => {
+    const before = await openWindow("normal");
+    await before.click("option", /Mikael/);
+    const kept = before.kept();
+    before.page.unmount();
+    await openWindow("normal", { kept, link: "earshot:chat/anna" });
+    expect(screen.getByRole("heading", { name: "Anna Virtanen" })).toBeInTheDocument();
+  });
+
+  test("what somebody else's window kept is shown to nobody", async () => {
+    const kept = JSON.stringify({ user: "mallory", place: { kind: "conversation", with: "anna" }, tab: "recents", drafts: { anna: "x" } });
+    const { click } = await openWindow("normal", { kept });
+    expect(screen.getByRole("radio", { name: "Contacts" })).toBeChecked();
+    await click("option", /Anna Virtanen/);
+    expect(screen.getByLabelText("Write to Anna Virtanen")).toHaveValue("");
+  });
+
+  test("what was damaged on disk is said until it is put away", async () => {
+    const { click } = await openWindow("damagedList");
+    expect(screen.getByText(/the one before it is shown.*kept as settings.json.damaged/)).toBeInTheDocument();
+    await expectAccessible();
+    await click("button", "Put away");
+    expect(screen.queryByText(/the one before it is shown/)).toBeNull();
+  });
+
   test("offline says what still works", async () => {
     const { click } = await openWindow("offline");
     await click("option", /Anna Virtanen/);

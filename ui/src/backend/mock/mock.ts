@@ -107,6 +107,7 @@ export class MockBackend implements Backend {
       calls: [...this.phone.calls.values()],
       audio: this.#chosen,
       settings: this.#settings,
+      ...(this.#scenario.damaged && { settingsSetAside: this.#scenario.damaged.settings }),
     };
   }
 
@@ -118,6 +119,7 @@ export class MockBackend implements Backend {
     this.#session = {
       state: this.#scenario.stage === "offline" ? "offline" : "online",
       user,
+      ...(this.#scenario.damaged && { buddyList: this.#scenario.damaged.buddyList }),
       displayName,
       presence: "online",
       mood: "",

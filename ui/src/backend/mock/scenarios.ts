@@ -1,5 +1,5 @@
 // The situations that the mock can be in, by name.
-import type { AudioFault, CallState, EndReason, Failure, Method, Standing } from "../generated";
+import type { AudioFault, CallState, EndReason, Failure, ListFault, Method, Standing } from "../generated";
 import { crowd, FAMILY, HOSTILE, type Person } from "./people";
 
 export interface Scenario {
@@ -15,6 +15,8 @@ export interface Scenario {
   call?: { state: CallState; direction: "in" | "out"; relayed?: boolean; muted?: boolean; poor?: boolean; held?: "me" | "them" };
   /** How the call that is made ends. */
   end?: EndReason;
+  /** What was damaged on disk when the user logged in. */
+  damaged?: { buddyList: ListFault; settings: string };
   /** Methods that are refused, and why. */
   refused: Partial<Record<Method, Failure>>;
   /** Methods that are never answered. */
@@ -93,6 +95,8 @@ const SCENARIOS: Record<string, Partial<Scenario>> = {
   heldThere: { call: { state: "held", direction: "out", held: "them" } },
   noMicrophone: { call: { state: "talking", direction: "out" }, devices: "none", problem: "noMicrophone" },
   noDevices: { devices: "none" },
+  damagedList: { damaged: { buddyList: "lastGood", settings: "settings.json.damaged" } },
+  damagedAll: { people: [], pastCalls: false, damaged: { buddyList: "refused", settings: "settings.json.damaged" } },
 };
 
 export const scenarioNames = Object.keys(SCENARIOS);
