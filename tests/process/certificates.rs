@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use earshot_node::driver::{Driver, Mail, Residence, Settings, runtime};
+use earshot_node::store::peer::user_directory;
 use earshot_node::{clock, seed};
 use earshot_proto::authority::AuthorityKeys;
 use earshot_proto::entropy::Entropy;
@@ -38,8 +39,9 @@ impl Stolen {
         drop(world.person("anna", &network));
         let keys = std::fs::read(world.data("network").join("authority.keys")).unwrap();
         let root = AuthorityKeys::from_bytes(&keys).unwrap().take_root().unwrap();
-        let vault = std::fs::read(world.data("anna").join("vault")).unwrap();
-        let locked = LockedVault::read(&vault).unwrap();
+        let user = UserName::new("anna").unwrap();
+        let vault = user_directory(&world.data("anna"), &user).join("vault");
+        let locked = LockedVault::read(&std::fs::read(vault).unwrap()).unwrap();
         let Worked::Stretched(key) = locked.stretch(&Password::new(PASSWORD).unwrap()).run() else {
             panic!("stretching gives a key")
         };

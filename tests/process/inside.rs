@@ -312,8 +312,7 @@ fn config(driver: &Driver, kept: Kept) -> Config {
         cost: StretchCost::LEAST,
         addresses: PathPolicy::Any,
         network: kept.network,
-        vault: kept.vault,
-        buddies: kept.buddies,
+        users: kept.users,
         wall: clock::unix_now(),
         seed: *seed::draw().unwrap(),
     }

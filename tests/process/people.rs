@@ -104,6 +104,43 @@ fn who_logged_in_here_before_gets_in_while_the_authority_is_down() {
 }
 
 #[test]
+fn users_of_one_computer_keep_their_own_things() {
+    let world = World::new("shared-computer");
+    let network = world.network("network");
+    let ben = world.person("ben", &network);
+    let family = world.person("anna", &network);
+    befriend(("anna", &family), ("ben", &ben));
+    write(&ben, "anna", "for Anna alone");
+    hears(&family, "for Anna alone");
+
+    family.rpc("logout", json!({})).unwrap();
+    let mark = family.mark();
+    family.rpc("register", json!({ "user": "otto", "password": PASSWORD })).unwrap();
+    online(&family, mark);
+    let seen = |peer: &Daemon| -> Value {
+        let state = peer.rpc("state.get", json!({})).unwrap();
+        let buddies = state["buddies"].as_array().unwrap().iter();
+        let talks = state["conversations"].as_array().unwrap().iter();
+        let buddies: Vec<_> = buddies.map(|buddy| &buddy["user"]).collect();
+        let last: Vec<_> = talks.map(|talk| &talk["last"]["text"]).collect();
+        json!([buddies, last])
+    };
+    assert_eq!(seen(&family), json!([[], []]));
+    family.rpc("logout", json!({})).unwrap();
+
+    let annas = json!([["ben"], ["for Anna alone"]]);
+    log_in(&family, "anna").unwrap();
+    assert_eq!(seen(&family), annas);
+    assert_eq!(family.stop().unwrap().0.code(), Some(0));
+    let family = world.peer("anna", &network);
+    log_in(&family, "otto").unwrap();
+    assert_eq!(seen(&family), json!([[], []]));
+    family.rpc("logout", json!({})).unwrap();
+    log_in(&family, "anna").unwrap();
+    assert_eq!(seen(&family), annas);
+}
+
+#[test]
 fn a_microphone_that_cannot_be_read_is_told_when_it_is_chosen() {
     let world = World::new("microphone");
     let network = world.network("network");

@@ -1,8 +1,10 @@
 //! Messages: exactly once on the screen, whoever crashes. DESIGN 2.8.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use earshot_proto::peer::command::{Command, Delivery, Failure, Standing};
+use earshot_proto::peer::chat::OUTBOX_MAX;
+use earshot_proto::peer::command::{Answer, Command, Delivery, Failure, Standing};
 use earshot_proto::port::SaveFailure;
 use earshot_tests::sim::{SOON, World, user};
 
@@ -90,6 +92,31 @@ fn what_was_written_to_somebody_away_waits_on_disk_until_they_are_back() {
 }
 
 #[test]
+fn a_full_outbox_reaches_who_comes_back_and_overruns_no_link() {
+    let mut world = buddies(114);
+    world.crash("bob");
+    world.run_until(|w| !w.sees_online("alice", "bob"), SOON);
+    // Now and then somebody writes a long one.
+    let length = |number: usize| if number % 100 == 7 { 60_000 } else { 50 };
+    let text = |number: usize| format!("{number} {}", "x".repeat(length(number)));
+    for number in 0..OUTBOX_MAX {
+        world.say("alice", "bob", &text(number));
+    }
+    let full = Failure::TooMany { max: OUTBOX_MAX };
+    assert_eq!(world.ask("alice", World::send("bob", "one too many")), Err(full));
+    let dials = world.dials("alice");
+    world.comes_back("bob", "bob");
+    let all = |w: &World| w.owner("bob").screen.len() == OUTBOX_MAX;
+    world.run_until(all, Duration::from_secs(120));
+    world.run_until(|w| w.peer("alice").load().outbox == 0, SOON);
+    assert_eq!(world.dials("alice"), dials, "a link ran over");
+    let screen = &world.owner("bob").screen;
+    let came: BTreeSet<&str> = screen.iter().map(|m| m.text.as_str()).collect();
+    let written: Vec<_> = (0..OUTBOX_MAX).map(text).collect();
+    assert!(came == written.iter().map(String::as_str).collect());
+}
+
+#[test]
 fn a_message_that_was_read_is_shown_as_read() {
     let mut world = buddies(114);
     world.say("alice", "bob", TEXT);
@@ -137,6 +164,21 @@ fn writing_the_same_twice_is_writing_it_once() {
     let answers = &world.owner("alice").answers;
     assert_eq!(answers[&first], answers[&second], "the second is answered as the first");
     assert_eq!(world.times_shown("bob", TEXT), 1);
+}
+
+#[test]
+fn writing_again_what_arrived_before_a_crash_is_writing_it_once() {
+    let mut world = buddies(115);
+    world.say("alice", "bob", TEXT);
+    world.run_until(|w| w.has_arrived("alice", TEXT), SOON);
+    world.crash("alice");
+    world.comes_back("alice", "alice");
+    // Whoever asked for it had no answer, and asks again.
+    let again = world.ask("alice", World::send("bob", TEXT));
+    assert!(matches!(again, Ok(Answer::Sent(_, Delivery::Arrived))), "{again:?}");
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.times_shown("bob", TEXT), 1);
+    assert_eq!(world.times_shown("alice", TEXT), 1);
 }
 
 #[test]

@@ -34,6 +34,21 @@ fn a_change_is_seen_within_a_second() {
 }
 
 #[test]
+fn a_storm_of_presence_overruns_no_link_and_the_last_word_counts() {
+    let mut world = buddies(71, 2);
+    let dials = world.dials("alice");
+    // As much as a change to thousands of buddies, all at once.
+    for change in 0..2000 {
+        let shown = if change % 2 == 0 { Shown::Away } else { Shown::Online };
+        world.command("alice", Command::SetPresence { shown, mood: None });
+    }
+    world.command("alice", Command::SetPresence { shown: Shown::DoNotDisturb, mood: None });
+    let seen = |w: &World| w.presence("bob", "alice") == PresenceState::DoNotDisturb;
+    world.run_until(seen, Duration::from_secs(60));
+    assert_eq!(world.dials("alice"), dials, "a link ran over");
+}
+
+#[test]
 fn who_logs_out_is_seen_to_be_gone_within_a_second() {
     let mut world = buddies(61, 2);
     world.ask("alice", Command::Logout).expect("logged in");

@@ -24,9 +24,9 @@ use crate::driver::news::{LinkNews, News, ResidentId};
 use crate::front_door::{local_of, preface};
 use crate::guests::Seat;
 
-/// Bytes that wait to be written to one link. Our choice: five of the longest frames; a reader that
-/// is further behind than that is gone or hostile.
-pub(crate) const QUEUE_MAX: usize = 512 * 1024;
+/// Bytes that wait to be written to one link. Our choice: what six hundred buddies answer who were
+/// greeted at once; a reader that is further behind than that is gone or hostile.
+pub(crate) const QUEUE_MAX: usize = 1024 * 1024;
 /// How long a dial may take. Our choice: connecting takes one round trip, and after two lost
 /// packets (1 s, 2 s, RFC 6298) another address is the better bet; DESIGN 2.2 races several.
 pub(crate) const DIAL_PATIENCE: Duration = Duration::from_secs(5);

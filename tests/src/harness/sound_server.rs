@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks at a socket that nobody announces.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+const NULL_SINK: &str = "rate=48000 channels=1 channel_map=mono format=s16le norewinds=1";
+
 /// What the server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cards {
@@ -57,6 +59,53 @@ impl SoundServer {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
+    }
+
+    /// Takes a sink away, as who pulls out a plug does.
+    ///
+    /// # Errors
+    /// What the system says, or that there is no such sink.
+    pub fn unplug(&self, sink: &str) -> std::io::Result<()> {
+        let modules = self.pactl(&["list", "short", "modules"])?;
+        let named = format!("sink_name={sink} ");
+        let module = modules.lines().find(|line| line.contains(&named));
+        let number = module.and_then(|line| line.split_whitespace().next());
+        let number = number.ok_or_else(|| std::io::Error::other(format!("no sink {sink}")))?;
+        self.pactl(&["unload-module", number]).map(drop)
+    }
+
+    /// Puts a sink there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn plug_in(&self, sink: &str) -> std::io::Result<()> {
+        let named = format!("sink_name={sink}");
+        let null_sink = ["load-module", "module-null-sink", &named];
+        let arguments: Vec<&str> = null_sink.into_iter().chain(NULL_SINK.split(' ')).collect();
+        self.pactl(&arguments).map(drop)
+    }
+
+    /// How many streams play into a sink.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn streams(&self, sink: &str) -> std::io::Result<usize> {
+        // Second is the name of a sink whose number is first, and of a stream that number.
+        let second = |line: &str| line.split('\t').nth(1).map(str::to_owned);
+        let sinks = self.pactl(&["list", "short", "sinks"])?;
+        let sink = sinks.lines().find(|line| second(line).as_deref() == Some(sink));
+        let number = sink.and_then(|line| line.split('\t').next());
+        let streams = self.pactl(&["list", "short", "sink-inputs"])?;
+        let plays_here = |line: &&str| number.is_some() && second(line).as_deref() == number;
+        Ok(streams.lines().filter(plays_here).count())
+    }
+
+    fn pactl(&self, arguments: &[&str]) -> std::io::Result<String> {
+        let done = Command::new("pactl").args(arguments).envs(self.variables()).output()?;
+        if done.status.success() {
+            return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
+        }
+        Err(std::io::Error::other(String::from_utf8_lossy(&done.stderr).into_owned()))
     }
 
     /// Kills it, as a crash would.
@@ -120,10 +169,9 @@ fn launch(home: &Path, cards: Cards) -> std::io::Result<Child> {
 
 /// The protocol comes last: whoever can connect finds every card.
 fn commands(socket: &Path, cards: Cards) -> String {
-    let sink = "rate=48000 channels=1 channel_map=mono format=s16le norewinds=1";
-    let mut text = format!("load-module module-null-sink sink_name=spk {sink}\n");
+    let mut text = format!("load-module module-null-sink sink_name=spk {NULL_SINK}\n");
     if cards == Cards::Both {
-        text += &format!("load-module module-null-sink sink_name=room {sink}\n");
+        text += &format!("load-module module-null-sink sink_name=room {NULL_SINK}\n");
         text += "load-module module-remap-source source_name=mic master=room.monitor\n";
         text += "set-default-source mic\n";
     }

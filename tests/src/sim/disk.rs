@@ -12,8 +12,9 @@ use earshot_proto::ids::{MessageId, UserName};
 use earshot_proto::peer::call::view::LogEntry;
 use earshot_proto::peer::chat::{History, Outgoing};
 use earshot_proto::peer::command::{Delivery, MessageView};
-use earshot_proto::peer::{self, NetworkRecord};
+use earshot_proto::peer::{self, NetworkRecord, UserFiles};
 use earshot_proto::port::SaveId;
+use earshot_proto::secure::local_vault::LockedVault;
 use earshot_proto::super_peer::{self, EnrolmentRecord};
 
 /// A record of any role.
@@ -39,10 +40,10 @@ impl Kept {
     fn file(&self) -> File {
         match self {
             Self::Peer(peer::Record::Network(_)) => File::Network,
-            Self::Peer(peer::Record::Vault(_)) => File::Vault,
-            Self::Peer(peer::Record::Buddies(_)) => File::Buddies,
+            Self::Peer(peer::Record::Vault(..)) => File::Vault,
+            Self::Peer(peer::Record::Buddies(..)) => File::Buddies,
             Self::Peer(
-                peer::Record::OpenHistory(_)
+                peer::Record::OpenHistory(..)
                 | peer::Record::CloseHistory
                 | peer::Record::Message(_)
                 | peer::Record::Delivered { .. }
@@ -59,9 +60,9 @@ impl Kept {
             Self::Peer(peer::Record::Network(record)) => {
                 format!("network {}", record.super_peers.len())
             }
-            Self::Peer(peer::Record::Vault(bytes)) => format!("vault {}", bytes.len()),
-            Self::Peer(peer::Record::Buddies(bytes)) => format!("buddies {}", bytes.len()),
-            Self::Peer(peer::Record::OpenHistory(_)) => "open history".into(),
+            Self::Peer(peer::Record::Vault(_, bytes)) => format!("vault {}", bytes.len()),
+            Self::Peer(peer::Record::Buddies(_, bytes)) => format!("buddies {}", bytes.len()),
+            Self::Peer(peer::Record::OpenHistory(..)) => "open history".into(),
             Self::Peer(peer::Record::CloseHistory) => "close history".into(),
             Self::Peer(peer::Record::Message(m)) => format!("message {}", m.view.text.len()),
             Self::Peer(peer::Record::Delivered { delivery, .. }) => format!("{delivery:?}"),
@@ -80,12 +81,14 @@ impl Kept {
             Self::Peer(peer::Record::Message(message)) => message.view.text.clone().into_bytes(),
             Self::Peer(
                 peer::Record::Network(_)
-                | peer::Record::OpenHistory(_)
+                | peer::Record::OpenHistory(..)
                 | peer::Record::CloseHistory
                 | peer::Record::Delivered { .. }
                 | peer::Record::Call(_),
             ) => Vec::new(),
-            Self::Peer(peer::Record::Vault(bytes) | peer::Record::Buddies(bytes)) => bytes.clone(),
+            Self::Peer(peer::Record::Vault(_, bytes) | peer::Record::Buddies(_, bytes)) => {
+                bytes.clone()
+            }
             Self::SuperPeer(super_peer::Record::Enrolment(record)) => {
                 minicbor::to_vec(record).expect("a Vec takes all")
             }
@@ -128,7 +131,9 @@ impl Story {
             *number = (*number).max(message.number);
         }
         let recent = self.messages.iter().map(|m| m.view.id).collect();
-        History { outbox, recent, numbers: numbers.into_iter().collect() }
+        let own = self.messages.iter().filter(mine);
+        let client_ids = own.filter_map(|m| Some((m.view.client_id.clone()?, m.view.id))).collect();
+        History { outbox, recent, numbers: numbers.into_iter().collect(), client_ids }
     }
 
     /// The messages as a window shows them after a start.
@@ -137,13 +142,27 @@ impl Story {
     }
 }
 
+/// What is kept of one user.
+#[derive(Default)]
+pub(super) struct UserDisk {
+    pub(super) vault: Vec<u8>,
+    /// The newest first, and the one before.
+    pub(super) buddies: Vec<Vec<u8>>,
+}
+
+impl UserDisk {
+    /// As a peer takes it in at its start.
+    pub(super) fn read(&self) -> Option<UserFiles> {
+        let vault = LockedVault::read(&self.vault).ok()?;
+        Some(UserFiles { vault, buddies: self.buddies.clone() })
+    }
+}
+
 /// What is on the disk.
 #[derive(Default)]
 pub(super) struct Disk {
     pub(super) network: Option<NetworkRecord>,
-    pub(super) vault: Option<Vec<u8>>,
-    /// The newest first, and the one before.
-    pub(super) buddies: Vec<Vec<u8>>,
+    pub(super) users: BTreeMap<UserName, UserDisk>,
     stories: BTreeMap<[u8; 32], Story>,
     open: Option<[u8; 32]>,
     pub(super) enrolled: Option<EnrolmentRecord>,
@@ -171,7 +190,7 @@ impl Disk {
     pub(super) fn written(&mut self, id: SaveId) -> Option<Story> {
         let place = self.pending.iter().position(|(pending, _)| *pending == id)?;
         let (_, record) = self.pending.remove(place)?;
-        let opens = matches!(record, Kept::Peer(peer::Record::OpenHistory(_)));
+        let opens = matches!(record, Kept::Peer(peer::Record::OpenHistory(..)));
         self.apply(record);
         opens.then(|| self.story().cloned().unwrap_or_default())
     }
@@ -221,12 +240,13 @@ impl Disk {
     fn apply_peers(&mut self, record: peer::Record) {
         match record {
             peer::Record::Network(record) => self.network = Some(record),
-            peer::Record::Vault(bytes) => self.vault = Some(bytes),
-            peer::Record::Buddies(bytes) => {
-                self.buddies.insert(0, bytes);
-                self.buddies.truncate(2);
+            peer::Record::Vault(user, bytes) => self.users.entry(user).or_default().vault = bytes,
+            peer::Record::Buddies(user, bytes) => {
+                let lists = &mut self.users.entry(user).or_default().buddies;
+                lists.insert(0, bytes);
+                lists.truncate(2);
             }
-            peer::Record::OpenHistory(key) => {
+            peer::Record::OpenHistory(_, key) => {
                 self.open = Some(*key.secret());
                 self.stories.entry(*key.secret()).or_default();
             }

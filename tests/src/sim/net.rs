@@ -12,7 +12,7 @@ use super::world::MachineId;
 /// How long a dial waits for an answer; as in node.
 pub(super) const DIAL_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes that one direction of a connection holds while nobody takes them; as in node.
-pub(super) const QUEUE_MAX: usize = 512 * 1024;
+pub(super) const QUEUE_MAX: usize = 1024 * 1024;
 
 /// The side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

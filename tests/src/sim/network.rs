@@ -10,7 +10,6 @@ use earshot_proto::entropy::Entropy;
 use earshot_proto::peer::{self, Peer};
 use earshot_proto::port::{LinkDown, PathPolicy};
 use earshot_proto::secure::identity::{Keys, LinkKey, SignKey};
-use earshot_proto::secure::local_vault::LockedVault;
 use earshot_proto::secure::password::StretchCost;
 use earshot_proto::super_peer::{self, Notice as SuperPeerNotice, SuperPeer};
 use earshot_proto::wire::bounded::{List, Text};
@@ -18,6 +17,7 @@ use earshot_proto::wire::certificate::VerifyKey;
 use earshot_proto::wire::invite::{Door, Invite};
 use earshot_proto::wire::policy::{Admission, Policy};
 
+use super::disk::UserDisk;
 use super::host::{Blueprint, Nat, Role, Script, Skew};
 use super::world::{Event, HostId, MachineId, World};
 
@@ -239,15 +239,13 @@ impl World {
         let disk = &resident.disk;
         Some(match resident.blueprint.clone() {
             Blueprint::Peer { listens, pretend } => {
-                let vault = disk.vault.as_deref().and_then(|bytes| LockedVault::read(bytes).ok());
                 let config = peer::Config {
                     listen_port: if listens { address.port() } else { 0 },
                     pretend,
                     cost: StretchCost::LEAST,
                     addresses: PathPolicy::Any,
                     network: disk.network.clone(),
-                    vault,
-                    buddies: disk.buddies.clone(),
+                    users: disk.users.values().filter_map(UserDisk::read).collect(),
                     wall,
                     seed,
                 };

@@ -18,6 +18,7 @@ use earshot_proto::wire::bounded::Text;
 use earshot_proto::wire::directory::Reachability;
 use earshot_proto::wire::sealed::presence::PresenceState;
 
+use super::disk::UserDisk;
 use super::host::{Blueprint, Nat, Role};
 use super::world::{MachineId, World};
 
@@ -362,8 +363,7 @@ impl World {
     /// Opens the vault that lies on a person's disk, as a thief who knows the password would.
     #[must_use]
     pub fn open_vault(&self, name: &str) -> LocalVault {
-        let bytes = self.machine(self.id(name)).disk.vault.as_deref().expect("a vault on disk");
-        let locked = LockedVault::read(bytes).expect("whole");
+        let locked = LockedVault::read(&self.user_disk(name).vault).expect("a whole vault");
         let Worked::Stretched(key) = locked.stretch(&password(PASSWORD)).run() else {
             panic!("stretching gives a key")
         };
@@ -373,13 +373,21 @@ impl World {
     /// The buddy list files on a person's disk, newest first.
     #[must_use]
     pub fn lists_on_disk(&self, name: &str) -> Vec<Vec<u8>> {
-        self.machine(self.id(name)).disk.buddies.clone()
+        self.user_disk(name).buddies.clone()
     }
 
     /// Puts other buddy list files there, as a thief or a failing disk would.
     pub fn replace_lists(&mut self, name: &str, files: Vec<Vec<u8>>) {
         let id = self.id(name);
-        self.machine_mut(id).disk.buddies = files;
+        let users = &mut self.machine_mut(id).disk.users;
+        users.values_mut().next().expect("somebody has logged in there").buddies = files;
+    }
+
+    /// What is kept of the one user of a machine.
+    fn user_disk(&self, name: &str) -> &UserDisk {
+        let users = &self.machine(self.id(name)).disk.users;
+        assert_eq!(users.len(), 1, "one user has logged in on {name}");
+        users.values().next().expect("it was counted")
     }
 
     /// Whether that super-peer keeps a registration of that user.

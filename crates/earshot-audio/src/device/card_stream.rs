@@ -242,3 +242,27 @@ fn told(id: &str, direction: Direction, error: &cpal::Error) -> DeviceError {
         _ => DeviceError::Unsupported { id, reason },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_card_refuses_is_told_with_its_reason() {
+        let of = |kind, id: &str| told(id, Direction::Capture, &cpal::Error::from(kind));
+        let id = || "usb".to_owned();
+        assert_eq!(of(ErrorKind::DeviceBusy, "usb"), DeviceError::DeviceBusy { id: id() });
+        assert_eq!(of(ErrorKind::PermissionDenied, "usb"), DeviceError::Forbidden { id: id() });
+        assert_eq!(
+            of(ErrorKind::DeviceNotAvailable, "usb"),
+            DeviceError::NoSuchDevice { id: id() }
+        );
+        let none = DeviceError::NoDevice { direction: Direction::Capture };
+        assert_eq!(of(ErrorKind::DeviceNotAvailable, DEFAULT_DEVICE), none);
+        assert!(matches!(of(ErrorKind::HostUnavailable, "usb"), DeviceError::ServerGone { .. }));
+        assert!(matches!(
+            of(ErrorKind::UnsupportedConfig, "usb"),
+            DeviceError::Unsupported { id, .. } if id == "usb"
+        ));
+    }
+}

@@ -272,8 +272,7 @@ fn config(plan: &PeerPlan, kept: Kept, driver: &Driver) -> Result<Config, Failur
         cost: StretchCost::PRODUCT,
         addresses: PathPolicy::Any,
         network: kept.network,
-        vault: kept.vault,
-        buddies: kept.buddies,
+        users: kept.users,
         wall: clock::unix_now(),
         seed: *seed::draw().map_err(internal)?,
     })

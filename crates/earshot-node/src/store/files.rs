@@ -44,6 +44,12 @@ impl DataDir {
         }
     }
 
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path of a file in it.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
@@ -61,6 +67,37 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, ErrorCode> {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(refused(path, &e)),
     }
+}
+
+/// The directories in a directory, in the order of their names; none where it is not there.
+///
+/// # Errors
+/// [`ErrorCode::FileRefused`] when it is there and cannot be read.
+pub fn directories(path: &Path) -> Result<Vec<PathBuf>, ErrorCode> {
+    let entries = match fs::read_dir(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+    };
+    let entries = entries.map_err(|e| refused(path, &e))?;
+    let mut paths: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
+    paths.retain(|path| path.is_dir());
+    paths.sort();
+    Ok(paths)
+}
+
+/// Makes a directory and those above it, safely: a power cut leaves them there.
+///
+/// # Errors
+/// The operating system's.
+pub fn make_directories(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent() {
+        make_directories(above)?;
+    }
+    fs::create_dir(path)?;
+    flush_directory(path)
 }
 
 /// Reads the first bytes of a file, one more than `most` so that a longer one is seen to be longer;

@@ -9,7 +9,7 @@ use std::path::Path;
 use earshot_proto::ids::{CallId, MessageId, UserName};
 use earshot_proto::peer::call::reason::{By, EndReason};
 use earshot_proto::peer::call::view::{Direction, LogEntry};
-use earshot_proto::peer::chat::{self, Outgoing};
+use earshot_proto::peer::chat::{self, CLIENT_IDS_MAX, Outgoing};
 use earshot_proto::peer::command::{Delivery, MessageView};
 use earshot_proto::secure::seal::SealKey;
 use earshot_proto::time::UnixTime;
@@ -188,7 +188,18 @@ impl History {
             .prepare("SELECT with_user, max(number) FROM message WHERE mine GROUP BY with_user")?
             .query_map([], |row| Ok((name(row, 0)?, row.get::<_, i64>(1)? as u64)))?
             .collect::<rusqlite::Result<_>>()?;
-        Ok(chat::History { outbox, recent, numbers })
+        let mut client_ids: Vec<_> = self
+            .db
+            .prepare(
+                "SELECT client_id, id FROM message WHERE mine AND client_id IS NOT NULL
+                 ORDER BY place DESC LIMIT ?1",
+            )?
+            .query_map([CLIENT_IDS_MAX as i64], |row| {
+                Ok((row.get(0)?, row.get(1).map(MessageId)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        client_ids.reverse();
+        Ok(chat::History { outbox, recent, numbers, client_ids })
     }
 
     /// The messages of a conversation before that one (or the last), newest first. `None`: no such

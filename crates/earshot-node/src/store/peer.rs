@@ -1,4 +1,5 @@
-//! What a peer keeps: its network, its vault, its buddy list with the last good copy, its history.
+//! What a peer keeps: its network, and of each user who has logged in here the vault, the buddy
+//! list with the last good copy, and the history.
 //!
 //! One thread does it all, in the order in which it was told; what came meanwhile shares one flush.
 //! Idle it waits on a channel and costs nothing. Invariants: a receipt says *saved* only when a
@@ -6,14 +7,16 @@
 //! `CloseHistory`.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
 use earshot_proto::ids::{CallId, MessageId, UserName};
-use earshot_proto::peer::{NetworkRecord, Record, chat};
+use earshot_proto::peer::{NetworkRecord, Record, UserFiles, chat};
 use earshot_proto::port::SaveFailure;
 use earshot_proto::secure::local_vault::LockedVault;
+use earshot_proto::secure::seal::SealKey;
 use earshot_proto::time::UnixTime;
 
 use super::files::{self, DataDir};
@@ -23,6 +26,8 @@ use crate::api::errors::ErrorCode;
 use crate::driver::{Keep, Receipt};
 
 const NETWORK: &str = "network";
+/// In it each user has a directory, called by the user's place on the ring in hexadecimal.
+const USERS: &str = "users";
 const VAULT: &str = "vault";
 const BUDDIES: &str = "buddies";
 const BUDDIES_BEFORE: &str = "buddies.last-good";
@@ -34,10 +39,8 @@ const BATCH_MAX: usize = 256;
 pub struct Kept {
     /// The network joined before.
     pub network: Option<NetworkRecord>,
-    /// The vault of the last login.
-    pub vault: Option<LockedVault>,
-    /// The buddy list files, newest first.
-    pub buddies: Vec<Vec<u8>>,
+    /// Those who have logged in here.
+    pub users: Vec<UserFiles>,
 }
 
 impl Kept {
@@ -46,20 +49,30 @@ impl Kept {
     /// # Errors
     /// [`ErrorCode::DamagedData`] names the file that cannot be understood.
     pub fn read(data: &DataDir) -> Result<Self, ErrorCode> {
-        let damaged = |name: &str| ErrorCode::DamagedData { file: name.to_owned() };
         let network = files::read(&data.file(NETWORK))?
             .map(|bytes| minicbor::decode(&bytes).map_err(|_| damaged(NETWORK)))
             .transpose()?;
-        let vault = files::read(&data.file(VAULT))?
-            .map(|bytes| LockedVault::read(&bytes).map_err(|_| damaged(VAULT)))
-            .transpose()?;
-        let lists = [BUDDIES, BUDDIES_BEFORE].map(|name| files::read(&data.file(name)));
-        let mut buddies = Vec::new();
-        for list in lists {
-            buddies.extend(list?);
+        let mut users = Vec::new();
+        for directory in files::directories(&data.file(USERS))? {
+            users.extend(read_user(&directory)?);
         }
-        Ok(Self { network, vault, buddies })
+        Ok(Self { network, users })
     }
+}
+
+/// What is kept of a user; `None` where a first login was cut short before its vault was safe.
+fn read_user(directory: &Path) -> Result<Option<UserFiles>, ErrorCode> {
+    let Some(bytes) = files::read(&directory.join(VAULT))? else { return Ok(None) };
+    let vault = LockedVault::read(&bytes).map_err(|_| damaged(VAULT))?;
+    let mut buddies = Vec::new();
+    for name in [BUDDIES, BUDDIES_BEFORE] {
+        buddies.extend(files::read(&directory.join(name))?);
+    }
+    Ok(Some(UserFiles { vault, buddies }))
+}
+
+fn damaged(name: &str) -> ErrorCode {
+    ErrorCode::DamagedData { file: name.to_owned() }
 }
 
 /// Gives the peer what the history knows, when it was opened; called on the disk's thread, and
@@ -254,11 +267,11 @@ impl Disk {
         let done = match record {
             Record::Network(network) => {
                 let bytes = minicbor::to_vec(network).expect("a Vec takes all");
-                self.replace(NETWORK, &bytes)
+                replace(&self.data.file(NETWORK), &bytes)
             }
-            Record::Vault(bytes) => self.replace(VAULT, &bytes),
-            Record::Buddies(bytes) => self.replace_buddies(&bytes),
-            Record::OpenHistory(key) => self.open(&key),
+            Record::Vault(user, bytes) => self.replace_vault(&user, &bytes),
+            Record::Buddies(user, bytes) => self.replace_buddies(&user, &bytes),
+            Record::OpenHistory(user, key) => self.open(&user, &key),
             Record::CloseHistory => {
                 self.history = None;
                 Ok(())
@@ -273,21 +286,26 @@ impl Disk {
         }
     }
 
-    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), SaveFailure> {
-        files::replace(&self.data.file(name), bytes).map_err(|error| {
-            tracing::warn!(%error, name, "A file could not be written");
-            files::failure(&error)
-        })
+    fn of(&self, user: &UserName) -> PathBuf {
+        user_directory(self.data.path(), user)
     }
 
-    fn replace_buddies(&self, bytes: &[u8]) -> Result<(), SaveFailure> {
-        let (file, before) = (self.data.file(BUDDIES), self.data.file(BUDDIES_BEFORE));
+    /// The vault is the first that is written of a user, so it makes room for the rest.
+    fn replace_vault(&self, user: &UserName, bytes: &[u8]) -> Result<(), SaveFailure> {
+        let directory = self.of(user);
+        files::make_directories(&directory).map_err(|error| files::failure(&error))?;
+        replace(&directory.join(VAULT), bytes)
+    }
+
+    fn replace_buddies(&self, user: &UserName, bytes: &[u8]) -> Result<(), SaveFailure> {
+        let directory = self.of(user);
+        let (file, before) = (directory.join(BUDDIES), directory.join(BUDDIES_BEFORE));
         files::move_away(&file, &before).map_err(|error| files::failure(&error))?;
-        self.replace(BUDDIES, bytes)
+        replace(&file, bytes)
     }
 
-    fn open(&mut self, key: &earshot_proto::secure::seal::SealKey) -> Result<(), SaveFailure> {
-        let opened = History::open(&self.data.file(HISTORY), key).and_then(|history| {
+    fn open(&mut self, user: &UserName, key: &SealKey) -> Result<(), SaveFailure> {
+        let opened = History::open(&self.of(user).join(HISTORY), key).and_then(|history| {
             let under_way = history.under_way()?;
             Ok((history, under_way))
         });
@@ -331,6 +349,19 @@ impl Disk {
     }
 }
 
+/// Where in a data directory lies what is kept of a user.
+#[must_use]
+pub fn user_directory(data: &Path, user: &UserName) -> PathBuf {
+    data.join(USERS).join(data_encoding::HEXLOWER.encode(&user.ring_key().0))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), SaveFailure> {
+    files::replace(path, bytes).map_err(|error| {
+        tracing::warn!(%error, file = %path.display(), "A file could not be written");
+        files::failure(&error)
+    })
+}
+
 /// The history's entry of a record, or the record back if it belongs elsewhere.
 fn entry(record: Box<Record>) -> Result<Entry, Box<Record>> {
     match *record {
@@ -341,9 +372,9 @@ fn entry(record: Box<Record>) -> Result<Entry, Box<Record>> {
             Ok(Entry::Call(log, started, ended))
         }
         record @ (Record::Network(_)
-        | Record::Vault(_)
-        | Record::Buddies(_)
-        | Record::OpenHistory(_)
+        | Record::Vault(..)
+        | Record::Buddies(..)
+        | Record::OpenHistory(..)
         | Record::CloseHistory) => Err(Box::new(record)),
     }
 }

@@ -53,18 +53,15 @@ impl Peer {
         if !self.may_sign_in(ask) {
             return;
         }
-        match self.locked.take() {
-            Some(locked) if *locked.user() == user => {
+        match self.locked.remove(&user) {
+            Some(locked) => {
                 let work = locked.stretch(&password);
                 let step = Step::Unlock(Box::new(locked));
                 let signing = self.signing(now, ask, user, password, Purpose::Login, step);
                 self.signing_in = Some(signing);
                 self.stretch(now, work);
             }
-            locked => {
-                self.locked = locked;
-                self.sign_in_at_authority(now, ask, user, password, Purpose::Login);
-            }
+            None => self.sign_in_at_authority(now, ask, user, password, Purpose::Login),
         }
     }
 
@@ -279,7 +276,7 @@ impl Peer {
             (Step::Unlock(locked), Worked::Stretched(key)) => match locked.open(&key, 0) {
                 Ok((vault, lock)) => self.unlocked(now, signing, vault, lock),
                 Err(why) => {
-                    self.locked = Some(*locked);
+                    self.locked.insert(locked.user().clone(), *locked);
                     self.signing_in = Some(signing);
                     self.sign_in_failed(match why {
                         LocalVaultClosed::WrongPassword => Failure::WrongNameOrPassword,
@@ -405,11 +402,14 @@ impl Peer {
     /// Writes the vault (if it is new) and opens the history; then the session begins. One after
     /// the other: a history whose key is in no vault could never be opened again.
     fn keep_session(&mut self, signing: SigningIn, session: Session, vault: Option<Vec<u8>>) {
-        let history = session.vault.files.history();
+        let (user, history) = (session.address.user.clone(), session.vault.files.history());
         let waiting = 1 + u8::from(vault.is_some());
         let step = Step::Keep { session: Box::new(session), waiting };
         self.signing_in = Some(SigningIn { step, ..signing });
-        let first = vault.map_or(Record::OpenHistory(history), Record::Vault);
+        let first = match vault {
+            Some(bytes) => Record::Vault(user, bytes),
+            None => Record::OpenHistory(user, history),
+        };
         self.save(first, OnSaved::SignIn);
     }
 
@@ -423,10 +423,11 @@ impl Peer {
                 self.session_begins(now, signing.ask, *session, recovery, stretched);
             }
             Step::Keep { session, waiting } => {
+                let user = session.address.user.clone();
                 let history = session.vault.files.history();
                 signing.step = Step::Keep { session, waiting: waiting - 1 };
                 self.signing_in = Some(signing);
-                self.save(Record::OpenHistory(history), OnSaved::SignIn);
+                self.save(Record::OpenHistory(user, history), OnSaved::SignIn);
             }
             Step::Unlock(_)
             | Step::FindAuthority { .. }

@@ -464,9 +464,11 @@ impl Peer {
         let (by, secrets) = (&session.vault.keys.sign, &mut self.entropy.secrets);
         let sealed = session.buddy_file.seal(&list, counter, by, secrets);
         // What is opened at the next login of this process.
-        self.config.buddies.insert(0, sealed.clone());
-        self.config.buddies.truncate(2);
-        self.save(Record::Buddies(sealed), OnSaved::List(counter, Box::new(then)));
+        let user = session.address.user.clone();
+        let lists = self.lists.entry(user.clone()).or_default();
+        lists.insert(0, sealed.clone());
+        lists.truncate(2);
+        self.save(Record::Buddies(user, sealed), OnSaved::List(counter, Box::new(then)));
     }
 
     /// The vault remembers how new the list must be at the next start; after the list, since a
@@ -484,7 +486,7 @@ impl Peer {
     pub(super) fn open_buddies(&mut self, session: &mut Session) {
         let by = session.vault.keys.sign.public();
         let newest = session.vault.counters.buddy_list;
-        for file in &self.config.buddies {
+        for file in self.lists.get(&session.address.user).into_iter().flatten() {
             let opened = session.buddy_file.open(file, newest.saturating_sub(1), &by);
             let list = opened.as_ref().ok().and_then(|file| Buddies::from_bytes(&file.list));
             match (opened, list) {

@@ -3,7 +3,8 @@
 //!
 //! A message is on disk before it is answered and before it leaves; it stays in the outbox until a
 //! device of the buddy says that it is safe there. It is repeated whenever the buddy comes on line,
-//! and the receiver shows it once.
+//! and the receiver shows it once. Of many that wait so many are on the way at once as a link
+//! bears; each that is acknowledged makes room for the next.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -29,7 +30,16 @@ const SEEN_MAX: usize = 4096;
 const SENT_MAX: usize = 1000;
 /// The owner's own ids remembered beyond those of the outbox, so that a message asked for twice is
 /// sent once.
-const CLIENT_IDS_MAX: usize = 1000;
+pub const CLIENT_IDS_MAX: usize = 1000;
+/// Bytes on the way to the devices of one user at once. Our choice: the longest message, or dozens
+/// of usual ones within a round trip.
+const WINDOW: usize = 64 * 1024;
+/// Bytes on the way to everybody at once: a quarter of what may wait on a link
+/// (`secure/records.rs`), so that the way home never runs over by what was written while people
+/// were away.
+const WINDOW_OF_ALL: usize = 256 * 1024;
+/// What sealing and forwarding add to a message, about; mostly two certificates.
+const ENVELOPE: usize = 1024;
 /// When a message that was sent and not acknowledged is sent again, while the buddy is on line.
 const REPEAT: Duration = Duration::from_secs(10);
 
@@ -47,9 +57,19 @@ pub(super) struct Chats {
     seen_order: VecDeque<MessageId>,
     /// Came, and are being written to disk.
     arriving: BTreeSet<MessageId>,
-    next_repeat: Option<Instant>,
+    /// Sent and not acknowledged.
+    flights: BTreeMap<MessageId, Flight>,
     /// Messages of ours that arrived and were perhaps not read yet, the latest last.
     sent: VecDeque<MessageView>,
+}
+
+/// A message on its way.
+#[derive(Debug)]
+struct Flight {
+    to: UserName,
+    /// To all devices together.
+    bytes: usize,
+    sent: Instant,
 }
 
 /// A message of ours, as the store keeps it and gives it back.
@@ -70,6 +90,8 @@ pub struct History {
     pub recent: Vec<MessageId>,
     /// The highest number of ours to each user.
     pub numbers: Vec<(UserName, u64)>,
+    /// The owner's ids of the last messages of ours, [`CLIENT_IDS_MAX`] at most, the latest last.
+    pub client_ids: Vec<(String, MessageId)>,
 }
 
 impl Chats {
@@ -85,8 +107,9 @@ impl Chats {
     }
 
     fn remember_own(&mut self, client_id: String, id: MessageId) {
-        self.client_ids_order.push_back(client_id.clone());
-        self.client_ids.insert(client_id, id);
+        if self.client_ids.insert(client_id.clone(), id).is_none() {
+            self.client_ids_order.push_back(client_id);
+        }
         if self.client_ids_order.len() > OUTBOX_MAX + CLIENT_IDS_MAX
             && let Some(oldest) = self.client_ids_order.pop_front()
         {
@@ -108,8 +131,29 @@ impl Chats {
         self.outbox.len()
     }
 
-    pub(super) const fn next_due(&self) -> Option<Instant> {
-        self.next_repeat
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.flights.values().map(|flight| flight.sent + REPEAT).min()
+    }
+
+    /// Whether so many bytes more may be on the way to a user. One message always may.
+    fn has_room(&self, to: &UserName, bytes: usize) -> bool {
+        let (mut mine, mut all) = (0, 0);
+        for flight in self.flights.values() {
+            all += flight.bytes;
+            mine += if flight.to == *to { flight.bytes } else { 0 };
+        }
+        (mine == 0 || mine + bytes <= WINDOW) && (all == 0 || all + bytes <= WINDOW_OF_ALL)
+    }
+
+    /// What waits for a user and is not on its way, the oldest first.
+    fn due(&self, user: &UserName) -> Vec<MessageId> {
+        let waits = |outgoing: &&Outgoing| {
+            outgoing.view.with == *user && !self.flights.contains_key(&outgoing.view.id)
+        };
+        let due = self.outbox.values().filter(waits);
+        let mut due: Vec<_> = due.map(|outgoing| (outgoing.number, outgoing.view.id)).collect();
+        due.sort_unstable();
+        due.into_iter().map(|(_, id)| id).collect()
     }
 }
 
@@ -122,6 +166,9 @@ impl Peer {
             }
             self.chats.outbox.insert(outgoing.view.id, outgoing);
         }
+        for (client_id, id) in history.client_ids {
+            self.chats.remember_own(client_id, id);
+        }
         for id in history.recent {
             self.chats.remember(id);
         }
@@ -129,7 +176,7 @@ impl Peer {
             let known = self.chats.numbers.entry(user).or_default();
             *known = (*known).max(number);
         }
-        self.flush_all(now);
+        self.send_to_all(now);
     }
 
     /// The owner writes.
@@ -192,7 +239,7 @@ impl Peer {
         }
         self.tell(Notice::Message(view));
         self.copy_to_own_devices(now, id);
-        self.send_outgoing(now, id);
+        self.send_waiting(now, &to);
         if self.cards.at_home(&to).next().is_none() {
             self.look_up(now, &to);
         }
@@ -223,38 +270,42 @@ impl Peer {
         }
     }
 
-    fn send_outgoing(&mut self, now: Instant, id: MessageId) {
-        let Some(outgoing) = self.chats.outbox.get(&id) else { return };
-        let to = outgoing.view.with.clone();
-        let Some(message) = as_content(outgoing, None) else { return };
-        if self.post_to_user(now, &to, &message.into()) > 0 {
-            self.chats.next_repeat.get_or_insert(now + REPEAT);
+    /// Sends what waits for a user, as far as there is room on the way.
+    fn send_waiting(&mut self, now: Instant, to: &UserName) {
+        let devices = self.cards.at_home(to).count();
+        if devices == 0 {
+            return;
+        }
+        for id in self.chats.due(to) {
+            let Some(outgoing) = self.chats.outbox.get(&id) else { continue };
+            let bytes = (outgoing.view.text.len() + ENVELOPE) * devices;
+            if !self.chats.has_room(to, bytes) {
+                return;
+            }
+            let Some(message) = as_content(outgoing, None) else { continue };
+            self.post_to_user(now, to, &message.into());
+            let flight = Flight { to: to.clone(), bytes, sent: now };
+            self.chats.flights.insert(id, flight);
         }
     }
 
-    /// Sends what waits for a user who has just come on line.
+    /// Sends what waits for a user who has just come on line: what was on its way is taken for
+    /// lost.
     pub(super) fn flush_outbox(&mut self, now: Instant, user: &UserName) {
-        let mut due: Vec<(u64, MessageId)> = self
-            .chats
-            .outbox
-            .values()
-            .filter(|outgoing| outgoing.view.with == *user)
-            .map(|outgoing| (outgoing.number, outgoing.view.id))
-            .collect();
-        due.sort_unstable();
-        due.into_iter().for_each(|(_, id)| self.send_outgoing(now, id));
+        self.chats.flights.retain(|_, flight| flight.to != *user);
+        self.send_waiting(now, user);
     }
 
-    fn flush_all(&mut self, now: Instant) {
+    fn send_to_all(&mut self, now: Instant) {
         let users: BTreeSet<UserName> =
             self.chats.outbox.values().map(|outgoing| outgoing.view.with.clone()).collect();
-        users.iter().for_each(|user| self.flush_outbox(now, user));
+        users.iter().for_each(|user| self.send_waiting(now, user));
     }
 
     pub(super) fn repeat_due(&mut self, now: Instant) {
-        if self.chats.next_repeat.is_some_and(|at| at <= now) {
-            self.chats.next_repeat = None;
-            self.flush_all(now);
+        if self.chats.next_due().is_some_and(|at| at <= now) {
+            self.chats.flights.retain(|_, flight| flight.sent + REPEAT > now);
+            self.send_to_all(now);
         }
     }
 
@@ -293,6 +344,7 @@ impl Peer {
             }
             (Chat::Arrived { ids }, Trust::Buddy) => {
                 self.receipt(&from.address.user, &ids, Delivery::Arrived);
+                self.send_to_all(now);
             }
             (Chat::Read { ids }, Trust::Buddy) => {
                 self.receipt(&from.address.user, &ids, Delivery::Read);
@@ -340,6 +392,7 @@ impl Peer {
             if self.chats.outbox.get(id).is_some_and(|outgoing| outgoing.view.with != *user) {
                 continue;
             }
+            self.chats.flights.remove(id);
             let waiting = self.chats.outbox.remove(id).map(|outgoing| outgoing.view);
             if waiting.is_none() && delivery == Delivery::Arrived {
                 continue;

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::ids::{MessageId, UserName};
 use crate::port::{Output, SaveFailure, SaveId};
+use crate::secure::local_vault::LockedVault;
 use crate::secure::seal::SealKey;
 use crate::wire::forward::Address;
 use crate::wire::invite::{Door, Invite};
@@ -17,6 +18,14 @@ use super::call::view::LogEntry;
 use super::chat::Outgoing;
 use super::command::{Answer, Delivery, Failure, MessageView, Notice};
 use super::super_peers::SuperPeers;
+
+/// What a peer keeps of a user who has logged in on this machine.
+pub struct UserFiles {
+    /// The vault of the last login.
+    pub vault: LockedVault,
+    /// The buddy list files that are there, newest first: the last and the one before.
+    pub buddies: Vec<Vec<u8>>,
+}
 
 /// What a peer keeps of its network.
 #[derive(Clone, Debug, PartialEq, minicbor::Encode, minicbor::Decode)]
@@ -37,13 +46,13 @@ pub struct NetworkRecord {
 pub enum Record {
     /// The network; replaces the one before.
     Network(NetworkRecord),
-    /// The vault file; replaces the one before.
-    Vault(Vec<u8>),
-    /// The buddy list file; the one before is kept as the last good copy.
-    Buddies(Vec<u8>),
-    /// Open the history under this key, and give what it knows to [`Peer::load_history`] before
-    /// answering.
-    OpenHistory(SealKey),
+    /// A user's vault file; replaces the one before.
+    Vault(UserName, Vec<u8>),
+    /// A user's buddy list file; the one before is kept as the last good copy.
+    Buddies(UserName, Vec<u8>),
+    /// Open a user's history under this key, and give what it knows to [`Peer::load_history`]
+    /// before answering.
+    OpenHistory(UserName, SealKey),
     /// Close the history.
     CloseHistory,
     /// A message; one that is there already changes nothing.

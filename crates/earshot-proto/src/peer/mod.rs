@@ -31,6 +31,7 @@ pub mod chat;
 pub mod command;
 mod disk;
 mod home;
+mod load;
 mod nat;
 mod post;
 mod presence;
@@ -67,8 +68,9 @@ use cards::Cards;
 use chat::Chats;
 use command::{Answer, BuddyView, Command, Failure, NetworkView, Notice, PresenceView, SignedIn};
 use disk::OnSaved;
-pub use disk::{NetworkRecord, Record};
+pub use disk::{NetworkRecord, Record, UserFiles};
 use home::Home;
+pub use load::Load;
 use nat::NatTest;
 use post::{Letter, Post};
 use presence::Presences;
@@ -89,29 +91,12 @@ pub struct Config {
     pub addresses: PathPolicy,
     /// The network joined before, if any.
     pub network: Option<NetworkRecord>,
-    /// The vault of the last login on this machine, if there was one.
-    pub vault: Option<LockedVault>,
-    /// The buddy list files that are there, newest first: the last and the one before.
-    pub buddies: Vec<Vec<u8>>,
+    /// Those who have logged in on this machine.
+    pub users: Vec<UserFiles>,
     /// Wall time at the start.
     pub wall: UnixTime,
     /// 32 bytes of true randomness.
     pub seed: [u8; 32],
-}
-
-/// How much a peer holds at the moment: what a healthy one gets rid of again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Links, open or opening.
-    pub links: usize,
-    /// Questions that wait for an answer.
-    pub asks: usize,
-    /// Records being written on which something waits.
-    pub saves: usize,
-    /// Searches, and look-ups for its own purposes.
-    pub searches: usize,
-    /// Messages that no device of the buddy has acknowledged.
-    pub outbox: usize,
 }
 
 /// What a question to another was about.
@@ -125,7 +110,8 @@ enum About {
     Find(u64),
     SearchByHome(u64),
     LookUp(UserName),
-    Letter(Address, Letter),
+    /// A letter, to whom, and how many of its bytes count as unanswered.
+    Letter(Address, Letter, usize),
     Watch(Address),
 }
 
@@ -148,7 +134,10 @@ pub struct Peer {
     /// Whether the authority was reached last time, and since when that is so.
     authority: Option<(bool, UnixTime)>,
     guest_doors: Vec<Door>,
-    locked: Option<LockedVault>,
+    /// The vaults of those who have logged in on this machine.
+    locked: BTreeMap<UserName, LockedVault>,
+    /// Their buddy list files, newest first: the last and the one before.
+    lists: BTreeMap<UserName, Vec<Vec<u8>>>,
     signing_in: Option<SigningIn>,
     session: Option<Session>,
     home: Home,
@@ -176,7 +165,11 @@ impl Peer {
         let welcomes = vec![(Service::Peer, Welcome::Certified)];
         let key = LinkKey::draw(&mut entropy.secrets);
         let links = Links::new(key, None, welcomes, entropy.secrets.split());
-        let locked = config.vault.take();
+        let (mut locked, mut lists) = (BTreeMap::new(), BTreeMap::new());
+        for UserFiles { vault, buddies } in std::mem::take(&mut config.users) {
+            lists.insert(vault.user().clone(), buddies);
+            locked.insert(vault.user().clone(), vault);
+        }
         let before = config.network.take();
         let mut peer = Self {
             clock: WallClock::new(now, config.wall),
@@ -190,6 +183,7 @@ impl Peer {
             authority: None,
             guest_doors: Vec::new(),
             locked,
+            lists,
             signing_in: None,
             session: None,
             home: Home::None,
@@ -268,18 +262,6 @@ impl Peer {
             self.end_session(now);
         }
         self.links.close_all();
-    }
-
-    /// How much it holds at the moment.
-    #[must_use]
-    pub fn load(&self) -> Load {
-        Load {
-            links: self.links.len(),
-            asks: self.asks.len(),
-            saves: self.saves.len(),
-            searches: self.searches.len(),
-            outbox: self.chats.waiting(),
-        }
     }
 
     /// Who is logged in.

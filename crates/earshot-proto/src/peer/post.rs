@@ -2,9 +2,10 @@
 //! comes.
 //!
 //! Roads are the lecture's (slide 32): straight to the device, over the device's home, or over our
-//! home and theirs. What comes is opened once: an envelope that was seen before is dropped. Nothing
-//! of a blocked user is read, and what a buddy says under another identity key than the pinned one
-//! waits for the user's word.
+//! home and theirs. What is sent over our home is paced by its answers, calls excepted: who has
+//! many buddies or much to say must not run the link over. What comes is opened once: an envelope
+//! that was seen before is dropped. Nothing of a blocked user is read, and what a buddy says under
+//! another identity key than the pinned one waits for the user's word.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -32,10 +33,21 @@ const SEEN_MAX: usize = 4096;
 /// Links to super-peers that are not our home, and to devices, at once.
 const VISITS_MAX: usize = 32;
 
-/// Envelopes seen, and links opened only to bring something.
+/// Bytes of letters that were sent and not answered, beyond which others wait. Our choice: an
+/// eighth of what may wait on a link (`secure/records.rs`), so that greeting a thousand buddies
+/// leaves room for a call.
+const UNANSWERED_MAX: usize = 128 * 1024;
+/// Letters that wait at most. Our choice: a thousand buddies with four devices each.
+const QUEUED_MAX: usize = 4096;
+
+/// Envelopes seen, what is on its way and what waits, and links opened only to bring something.
 #[derive(Debug, Default)]
 pub(super) struct Post {
     seen: VecDeque<EnvelopeId>,
+    /// Bytes of letters that were sent and not answered; those of calls are not counted.
+    unanswered: usize,
+    /// Letters that wait until others are answered.
+    queue: VecDeque<(Address, Content, Letter)>,
     /// Links to super-peers that are not our home.
     visits: Vec<(NodeId, LinkId)>,
     /// Links to devices, dialled or accepted.
@@ -79,6 +91,12 @@ pub(super) struct Sender {
     pub(super) trust: Trust,
 }
 
+impl Post {
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+}
+
 impl Peer {
     /// Sends something to all devices of a user that have a home; answers to how many.
     pub(super) fn post_to_user(
@@ -100,18 +118,33 @@ impl Peer {
         devices.len()
     }
 
-    /// Seals something for a device and sends it over our home and theirs.
+    /// Seals something for a device and sends it over our home and theirs, when its turn comes.
     pub(super) fn post(&mut self, now: Instant, to: &Address, content: &Content, letter: Letter) {
+        let must_wait = self.post.unanswered >= UNANSWERED_MAX || !self.post.queue.is_empty();
+        if !must_wait || matches!(letter, Letter::Call(..)) {
+            return self.post_now(now, to, content, letter);
+        }
+        if self.post.queue.len() < QUEUED_MAX {
+            return self.post.queue.push_back((to.clone(), content.clone(), letter));
+        }
+        self.letter_fate(now, to, letter, Fate::NoConnection);
+    }
+
+    /// Seals something for a device and sends it over our home and theirs at once.
+    pub(super) fn post_now(
+        &mut self,
+        now: Instant,
+        to: &Address,
+        content: &Content,
+        letter: Letter,
+    ) {
         let card = self.cards.get(to).and_then(|card| Some((card.keys.agree, card.home?)));
         match card {
             Some((agree, home)) => {
                 let route = Route::BothSuperPeers { home };
                 self.post_by(now, to, &agree, &route, content, letter);
             }
-            None => {
-                let about = About::Letter(to.clone(), letter);
-                self.letter_fate(now, about, Fate::Failed(Undelivered::NotHere));
-            }
+            None => self.letter_fate(now, to, letter, Fate::Failed(Undelivered::NotHere)),
         }
     }
 
@@ -125,15 +158,16 @@ impl Peer {
         content: &Content,
         letter: Letter,
     ) {
-        let about = About::Letter(to.clone(), letter);
         let Some(sealed) = self.seal(now, agree, content) else {
-            return self.letter_fate(now, about, Fate::Failed(Undelivered::NotHere));
+            return self.letter_fate(now, to, letter, Fate::Failed(Undelivered::NotHere));
         };
+        let counted = if matches!(letter, Letter::Call(..)) { 0 } else { sealed.len() };
+        let about = About::Letter(to.clone(), letter.clone(), counted);
         let (own, to) = (self.home_link(), to.clone());
         let (link, message) = match (route, own) {
             (Route::Straight { at }, _) => match self.straight_link(now, &to, *at, *agree) {
                 Some(link) => (link, Forward::Deliver { to, sealed }),
-                None => return self.letter_fate(now, about, Fate::NoConnection),
+                None => return self.letter_fate(now, &to, letter, Fate::NoConnection),
             },
             (Route::TheirSuperPeer { home }, _) => {
                 (self.link_to_node(now, home), Forward::Deliver { to, sealed })
@@ -143,9 +177,10 @@ impl Peer {
                 (link, Forward::ThroughYou { home: *home, to, sealed })
             }
             (Route::MySuperPeer | Route::BothSuperPeers { .. }, None) => {
-                return self.letter_fate(now, about, Fate::Unlinked);
+                return self.letter_fate(now, &to, letter, Fate::Unlinked);
             }
         };
+        self.post.unanswered += counted;
         self.ask(now, link, about, message);
     }
 
@@ -230,8 +265,9 @@ impl Peer {
         self.post.straight.retain(|(_, id)| *id != link);
     }
 
-    /// Closes the links that were opened only to bring something.
+    /// Closes the links that were opened only to bring something, and drops what waits.
     pub(super) fn close_roads(&mut self) {
+        self.post.queue.clear();
         let visits = std::mem::take(&mut self.post.visits).into_iter().map(|(_, link)| link);
         let straight = std::mem::take(&mut self.post.straight).into_iter().map(|(_, link)| link);
         visits.chain(straight).for_each(|link| self.links.close(link));
@@ -239,21 +275,27 @@ impl Peer {
 
     /// What became of a letter, as told by whoever was to bring it (none: nobody told in time).
     pub(super) fn letter_answered(&mut self, now: Instant, about: About, answer: Option<Forward>) {
+        let About::Letter(to, letter, counted) = about else { return };
+        self.post.unanswered -= counted;
         let fate = match answer {
             Some(Forward::Delivered) => Fate::Delivered,
             Some(Forward::Undelivered { reason }) => Fate::Failed(reason),
             Some(_) | None => Fate::NoConnection,
         };
-        self.letter_fate(now, about, fate);
+        self.letter_fate(now, &to, letter, fate);
+        while self.post.unanswered < UNANSWERED_MAX
+            && let Some((to, content, letter)) = self.post.queue.pop_front()
+        {
+            self.post_now(now, &to, &content, letter);
+        }
     }
 
-    fn letter_fate(&mut self, now: Instant, about: About, fate: Fate) {
-        let About::Letter(to, letter) = about else { return };
+    fn letter_fate(&mut self, now: Instant, to: &Address, letter: Letter, fate: Fate) {
         if fate == Fate::Failed(Undelivered::NotHere) {
-            self.device_gone(now, &to);
+            self.device_gone(now, to);
         }
         match letter {
-            Letter::Call(call, case) => self.call_letter_fate(now, call, &to, case, fate),
+            Letter::Call(call, case) => self.call_letter_fate(now, call, to, case, fate),
             Letter::Request(user) if fate == Fate::Delivered => self.request_delivered(&user),
             Letter::Request(_) | Letter::Other => {}
         }

@@ -218,29 +218,33 @@ impl Peer {
         };
         let location = self.location();
         let grant = self.grant(now, &to.user);
-        self.send_presence(now, to, state, location, grant, ask_back);
+        if let Some(presence) = self.presence_as(now, state, location, grant, ask_back) {
+            self.post(now, to, &presence.into(), Letter::Other);
+        }
     }
 
     /// Shows ourselves as gone to one user: before a block, and at leaving.
     pub(super) fn show_gone_to(&mut self, now: Instant, user: &UserName) {
         let devices: Vec<Address> = self.cards.at_home(user).map(|(a, _)| a.clone()).collect();
         for device in devices {
-            self.send_presence(now, &device, PresenceState::Offline, None, None, false);
+            // At once: what waits for its turn is dropped at leaving.
+            if let Some(gone) = self.presence_as(now, PresenceState::Offline, None, None, false) {
+                self.post_now(now, &device, &gone.into(), Letter::Other);
+            }
         }
     }
 
-    fn send_presence(
+    fn presence_as(
         &mut self,
         now: Instant,
-        to: &Address,
         state: PresenceState,
         location: Option<Location>,
         grant: Option<Signed<WatchGrant>>,
         ask_back: bool,
-    ) {
+    ) -> Option<Presence> {
         let wall = self.wall(now);
-        let Some(session) = &mut self.session else { return };
-        let presence = Presence {
+        let session = self.session.as_mut()?;
+        Some(Presence {
             state,
             mood: self.presences.mood.clone(),
             at: session.next_word(wall),
@@ -248,8 +252,7 @@ impl Peer {
             grant,
             ask_back,
             contact_key: session.vault.contact_key.clone(),
-        };
-        self.post(now, to, &presence.into(), Letter::Other);
+        })
     }
 
     fn grant(&self, now: Instant, watcher: &UserName) -> Option<Signed<WatchGrant>> {

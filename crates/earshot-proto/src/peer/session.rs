@@ -147,7 +147,8 @@ impl Peer {
     pub(super) fn save_vault(&mut self) {
         let Some(session) = &mut self.session else { return };
         let bytes = session.lock.seal(&session.vault, &mut self.entropy.secrets);
-        self.save(Record::Vault(bytes), OnSaved::Nothing);
+        let user = session.address.user.clone();
+        self.save(Record::Vault(user, bytes), OnSaved::Nothing);
     }
 
     /// Draws another contact key: whoever is no buddy any more reads nothing new. DESIGN 2.7.
@@ -178,8 +179,11 @@ impl Peer {
         buddies.iter().for_each(|user| self.show_gone_to(now, user));
         if let Some(mut session) = self.session.take() {
             let bytes = session.lock.seal(&session.vault, &mut self.entropy.secrets);
-            self.locked = LockedVault::read(&bytes).ok();
-            self.save(Record::Vault(bytes), OnSaved::Nothing);
+            let user = session.address.user;
+            if let Ok(locked) = LockedVault::read(&bytes) {
+                self.locked.insert(user.clone(), locked);
+            }
+            self.save(Record::Vault(user, bytes), OnSaved::Nothing);
             self.save(Record::CloseHistory, OnSaved::Nothing);
         }
         self.leave_home();

@@ -15,9 +15,9 @@ use crate::wire::frame::FRAME_MAX;
 pub(super) const RECORD_MAX: usize = 4096;
 /// Longest plaintext of a record.
 pub(super) const PLAIN_MAX: usize = RECORD_MAX - TAG;
-/// Bytes that may wait to be written on one link. Our choice: five of the longest frames; who does
-/// not read those within the life of a link is not reading.
-pub(super) const WAITING_MAX: usize = 512 * 1024;
+/// Bytes that may wait to be written on one link. Our choice: what six hundred buddies answer who
+/// were greeted at once; who does not read that within the life of a link is not reading.
+pub(super) const WAITING_MAX: usize = 1024 * 1024;
 
 const BULK: u8 = 1;
 const MORE: u8 = 2;

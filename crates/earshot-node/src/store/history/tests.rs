@@ -65,6 +65,8 @@ fn what_waits_is_known_after_a_restart_and_delivery_never_goes_back() {
     let under_way = history.under_way().expect("read");
     assert_eq!(under_way.outbox.len(), 1);
     assert_eq!(under_way.numbers, [(bob(), 2)]);
+    let known: Vec<_> = under_way.client_ids.iter().map(|(_, id)| id.0[0]).collect();
+    assert_eq!(known, [1, 2], "what was read and what waits, the latest last");
     let page = history.page(&bob(), None, 10).expect("read").expect("a page");
     assert_eq!(page.messages[1].delivery, Delivery::Read);
 }
