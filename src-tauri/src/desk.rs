@@ -192,6 +192,11 @@ impl<D: Desktop> Desk<D> {
         }
     }
 
+    /// Whether somebody has come in, so that a snapshot is wanted; asked once.
+    pub fn wants_snapshot(&mut self) -> bool {
+        std::mem::take(&mut self.state.asks_for_snapshot)
+    }
+
     /// Whether the program is to say goodbye and end.
     #[must_use]
     pub const fn is_over(&self) -> bool {

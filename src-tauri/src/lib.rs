@@ -6,6 +6,7 @@
 //! all that a browser holds; the resident links none of it.
 
 pub mod desk;
+pub mod display;
 pub mod door;
 pub mod link;
 pub mod mark;

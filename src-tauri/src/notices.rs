@@ -124,9 +124,11 @@ impl Service {
         .into();
         let (title, body) = (cut(&notice.title), self.body(&notice.body));
         let told = ("Earshot", replaced, DESKTOP_ENTRY, title, body, actions, hints, timeout);
+        // Who presses it before we know its number is heard once we do.
+        let mut shown = lock(&self.shown);
         let number: u32 = self.proxy.call("Notify", &told)?;
-        lock(&self.shown).retain(|_, shown| *shown != key);
-        lock(&self.shown).insert(number, key);
+        shown.retain(|_, shown| *shown != key);
+        shown.insert(number, key);
         Ok(())
     }
 

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::desk::Input;
+use crate::desk::{Action, Input};
+use crate::display;
 use crate::node::Node;
 use crate::pipe::{self, Outbox, Question, ToResident, ToWindow, Weight};
 
@@ -146,6 +147,10 @@ impl Line {
             tracing::warn!(%status, "The window broke");
         }
         self.tell(Input::Ended { closed });
+        if !closed && !display::is_there() {
+            tracing::warn!("The display is gone, and so the session is over");
+            self.tell(Input::Act(Action::Quit));
+        }
     }
 
     fn ask(&self, question: Question) {

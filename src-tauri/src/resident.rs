@@ -19,6 +19,7 @@ use earshot_node::start::{EndSignal, block_on};
 use serde_json::value::RawValue;
 
 use crate::desk::{Action, Desk, Desktop, Input};
+use crate::display;
 use crate::door::{self, Door, Place, Wish};
 use crate::node::Node;
 use crate::notices::Notices;
@@ -93,7 +94,7 @@ fn run(options: Options) -> Result<(), Cannot> {
     if options.action.is_some_and(|action| action != Action::Open) {
         return Err(Cannot::NoneRuns);
     }
-    if !has_display() {
+    if !display::is_named() {
         return Err(Cannot::NoDisplay);
     }
     let (sender, inputs) = sync_channel(INPUTS_MAX);
@@ -156,7 +157,7 @@ fn live(
         if desk.is_over() {
             break;
         }
-        if missed.swap(false, Ordering::Relaxed) {
+        if missed.swap(false, Ordering::Relaxed) || desk.wants_snapshot() {
             look(&node, sender.clone());
         }
     }
@@ -210,9 +211,4 @@ fn usual_directory() -> Option<PathBuf> {
     let data = named("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let data = data.or_else(|| Some(PathBuf::from(named("HOME")?).join(".local/share")));
     data.map(|data| data.join("earshot"))
-}
-
-fn has_display() -> bool {
-    let named = ["WAYLAND_DISPLAY", "DISPLAY"].map(std::env::var_os);
-    named.iter().flatten().any(|name| !name.is_empty())
 }

@@ -25,8 +25,16 @@ fn guest(world: &World, host: &Daemon) -> Daemon {
     assert_eq!(invited["reach"], "thisComputer");
     let invite = &invited["invite"];
     assert_eq!(refused(peer.rpc("network.invite", json!({}))), "noNetwork");
+    let mark = peer.mark();
     peer.rpc("network.join", json!({ "invite": invite })).unwrap();
+    in_network(&peer, mark);
     peer
+}
+
+/// Whoever watches is told that a network was entered, before anybody has logged in.
+fn in_network(peer: &Daemon, from: Mark) {
+    let fits = |event: &Value| event["type"] == "networkChanged" && event["network"].is_object();
+    peer.wait_event(from, SOON, "the network", fits).unwrap();
 }
 
 fn state(peer: &Daemon, from: Mark, state: &str) -> Value {
@@ -43,8 +51,10 @@ fn two_who_founded_and_joined_write_and_talk_and_find_all_again() {
     assert_eq!(refused(host.rpc("network.start", json!({ "name": "" }))), "textEmpty");
     let long = json!({ "name": "x".repeat(65) });
     assert_eq!(refused(host.rpc("network.start", long)), "textTooLong");
+    let mark = host.mark();
     let started = host.rpc("network.start", json!({ "name": "home" })).unwrap();
     assert_eq!(started["reach"], "thisComputer");
+    in_network(&host, mark);
     assert_eq!(refused(host.rpc("network.start", json!({ "name": "two" }))), "otherNetwork");
     register(&host, "anna");
     let guest = guest(&world, &host);

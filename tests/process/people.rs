@@ -3,7 +3,7 @@
 use earshot_tests::harness::{Daemon, Mark, Role, Trouble};
 use serde_json::{Value, json};
 
-use crate::world::{PASSWORD, World, befriend, hears, log_in, online, refused, shows, write};
+use crate::world::{PASSWORD, SOON, World, befriend, hears, log_in, online, refused, shows, write};
 
 #[test]
 fn a_wrong_password_and_an_unknown_name_are_answered_alike() {
@@ -101,6 +101,31 @@ fn who_logged_in_here_before_gets_in_while_the_authority_is_down() {
     };
     assert_eq!(new("login", "anna"), "authorityUnreachable");
     assert_eq!(new("register", "otto"), "authorityUnreachable");
+}
+
+#[test]
+fn a_session_that_changes_is_told_whole() {
+    let world = World::new("session-told");
+    let network = world.network("network");
+    let anna = world.person("anna", &network);
+    let told = |from: Mark, what: &str, fits: &dyn Fn(&Value) -> bool| {
+        let fits = |event: &Value| event["type"] == "sessionChanged" && fits(&event["session"]);
+        anna.wait_event(from, SOON, what, fits).unwrap();
+    };
+    told(Mark::default(), "online", &|session| {
+        session["state"] == "online" && session["presence"] == "online"
+    });
+    let mark = anna.mark();
+    anna.rpc("presence.set", json!({ "presence": "away", "mood": "at lunch" })).unwrap();
+    told(mark, "away", &|session| {
+        session["presence"] == "away" && session["mood"] == "at lunch" && session["user"] == "anna"
+    });
+    network.kill();
+    told(mark, "offline", &|session| {
+        session["state"] == "offline" && session["presence"] == "away"
+    });
+    anna.rpc("logout", json!({})).unwrap();
+    told(mark, "logged out", &|session| *session == json!({ "state": "loggedOut" }));
 }
 
 #[test]

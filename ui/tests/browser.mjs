@@ -58,7 +58,7 @@ async function everyLight(name) {
     }
   }
   same(page.faults, [], "faults");
-  await page.context().close();
+  await page.close();
 }
 
 async function hostileText() {
@@ -75,7 +75,7 @@ async function hostileText() {
       const rise = await log.evaluate((e) => Math.max(...[...e.querySelectorAll(".bubble")].map((b) => b.clientHeight)));
       if (rise > 2000) throw new Error(`a bubble is ${rise} px high`);
     }
-    await page.context().close();
+    await page.close();
   }
 }
 
@@ -120,7 +120,7 @@ async function keyboardAlone() {
   await keys.press("Enter");
   await page.getByText("You asked Aino").waitFor();
   same(page.faults, [], "faults");
-  await page.context().close();
+  await page.close();
 
   const call = await visit("normal");
   await call.keyboard.press("Control+ArrowDown");
@@ -136,7 +136,7 @@ async function keyboardAlone() {
   await call.getByRole("tab", { name: "Profile" }).waitFor();
   await call.keyboard.press("Escape");
   await call.getByText("Choose somebody").waitFor();
-  await call.context().close();
+  await call.close();
 }
 
 async function messagesCome() {
@@ -160,7 +160,7 @@ async function messagesCome() {
   await log.getByText("While you read").waitFor();
   const marked = await page.evaluate(() => globalThis.earshot.asked.filter((a) => a.method === "chat.mark_read").length);
   if (marked < 2) throw new Error(`marked as read ${marked} times`);
-  await page.context().close();
+  await page.close();
 }
 
 async function tenThousand() {
@@ -198,7 +198,7 @@ async function tenThousand() {
   if (result.elements > 2500) throw new Error(`${result.elements} elements are in the page`);
   // Sixty a second is what to reach and what an idle machine does; the gate leaves room for a busy one.
   if (result.median > 25) throw new Error(`a frame takes ${result.median.toFixed(1)} ms`);
-  await page.context().close();
+  await page.close();
 }
 
 async function menus() {
@@ -211,7 +211,7 @@ async function menus() {
   await page.getByRole("menuitem", { name: "Log out" }).click();
   await page.getByRole("heading", { name: "Choose your name" }).waitFor();
   same(await asked("logout"), {}, "logout");
-  await page.context().close();
+  await page.close();
 }
 
 const tests = [

@@ -69,14 +69,14 @@ async function press(visit, view, name) {
   const changed = await soon(page, async () => (await look(page)) !== before);
   if (!changed) throw new Error(`nothing comes of ${name}`);
   if (page.faults.length > 0) throw new Error(`${name}: ${page.faults.join("; ")}`);
-  await page.context().close();
+  await page.close();
 }
 
 async function pressAll(visit, view) {
   const page = await arrive(visit, view);
   const todo = (await shown(page)).filter(({ name }) => !pressed.has(name));
   for (const { name } of todo) pressed.add(name);
-  await page.context().close();
+  await page.close();
   for (const { name } of todo) await press(visit, view, name);
 }
 

@@ -38,22 +38,25 @@ async function serve() {
   return server;
 }
 
-/** A browser with the window in it; `visit` opens a scenario and answers a page that tells its own faults. */
+/**
+ * A browser with the window in it; `visit` opens a scenario and answers a page that tells its own faults.
+ * Profiles are used again, emptied: a new one compiles the whole window anew.
+ */
 export async function openWindow() {
   const server = await serve();
   const origin = `http://127.0.0.1:${server.address().port}`;
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--font-render-hinting=none"] });
 
+  const idle = [];
+
   async function visit(scenario, { size = [1040, 720], theme = "light", lang = "en", query = "", motion = "reduce", now } = {}) {
-    const context = await browser.newContext({
-      viewport: { width: size[0], height: size[1] },
-      colorScheme: theme,
-      reducedMotion: motion,
-      locale: "en-GB",
-      timezoneId: "Europe/Helsinki",
-    });
-    const page = await context.newPage();
+    const profile = idle.pop() ?? (await browser.newContext({ locale: "en-GB", timezoneId: "Europe/Helsinki" }));
+    const page = await profile.newPage();
     page.setDefaultTimeout(20_000);
+    page.once("close", () => idle.push(profile));
+    await page.setViewportSize({ width: size[0], height: size[1] });
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: motion });
+    await page.addInitScript(() => localStorage.clear());
     const faults = [];
     page.on("console", (m) => m.type() === "error" && faults.push(m.text()));
     page.on("pageerror", (e) => faults.push(String(e)));

@@ -22,7 +22,7 @@ for (const name of names) {
         const page = await arrive(window.visit, name, { size: SIZES[size], theme, lang });
         await page.screenshot({ path: join(OUT, `${name}-${size}-${theme}${lang === "en" ? "" : `-${lang}`}.png`) });
         for (const fault of page.faults) console.error(`${name} ${size} ${theme}: ${fault}`);
-        await page.context().close();
+        await page.close();
         passed += 1;
       } catch (error) {
         failed += 1;

@@ -4,10 +4,11 @@
 //! than `tests/counts.toml` asks for. All chosen families run even if one fails.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::app;
 use crate::counts::{Counts, FILE};
 use crate::family::{FAMILIES, Family, Work};
 use crate::metadata::Metadata;
@@ -108,8 +109,19 @@ fn cargo_tests(root: &Path, which: &[&str]) -> Outcome {
         let daemon = ["build", "--locked", "--workspace", "--bin", "earshotd"];
         stream(&mut cargo(root, &[&daemon[..], which].concat()))?;
     }
+    let [resident, window] = app::PROGRAMS;
+    if which.contains(&"e2e") {
+        let app = ["build", "--locked", "--workspace", "--bin", resident, "--bin", window];
+        stream(&mut cargo(root, &[&app[..], which].concat()))?;
+    }
     let arguments = ["test", "--locked", "--workspace", "--no-fail-fast"];
     let mut command = cargo(root, &[&arguments[..], which].concat());
+    if which.contains(&"e2e") {
+        // Voices are judged by ear: nothing else runs beside them.
+        command.env("RUST_TEST_THREADS", "1");
+    }
+    let given = std::env::var_os("EARSHOT_APP").map(PathBuf::from);
+    command.env("EARSHOT_APP", given.unwrap_or_else(|| metadata.built("debug", resident)));
     stream(command.env("EARSHOTD", metadata.built("debug", "earshotd")))
 }
 

@@ -8,9 +8,11 @@ mod lines;
 mod outbox;
 mod request;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, Stdin};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 pub use lines::LINE_MAX;
@@ -34,24 +36,43 @@ pub struct Rpc<R> {
     lines: Lines<R>,
     outbox: Outbox,
     role: Role,
+    /// Wakes the writer for the first time.
+    begun: Arc<Notify>,
     writer: JoinHandle<()>,
 }
 
 impl Rpc<Stdin> {
-    /// Over standard input and output. The runtime must be shut down without waiting for its
-    /// threads, since one of them waits for input: see [`start::block_on`](crate::start::block_on).
+    /// Over standard input and output. Nothing is written before [`Self::begin`]: the first line
+    /// says whether the process serves, and events come after it. The runtime must be shut down
+    /// without waiting for its threads, since one of them waits for input: see
+    /// [`start::block_on`](crate::start::block_on).
     #[must_use]
     pub fn stdio(role: Role) -> Self {
-        Self::open(tokio::io::stdin(), tokio::io::stdout(), role)
+        Self::held(tokio::io::stdin(), tokio::io::stdout(), role)
     }
 }
 
 impl<R: AsyncRead + Unpin> Rpc<R> {
     /// Over two streams. Needs a runtime of tokio, in which the writer becomes a task.
     pub fn open(input: R, output: impl AsyncWrite + Unpin + Send + 'static, role: Role) -> Self {
-        let outbox = Outbox::default();
-        let writer = tokio::spawn(outbox.clone().write_to(output));
-        Self { lines: Lines::new(input), outbox, role, writer }
+        let rpc = Self::held(input, output, role);
+        rpc.begin();
+        rpc
+    }
+
+    fn held(input: R, output: impl AsyncWrite + Unpin + Send + 'static, role: Role) -> Self {
+        let (outbox, begun) = (Outbox::default(), Arc::new(Notify::new()));
+        let (writing, begins) = (outbox.clone(), Arc::clone(&begun));
+        let writer = tokio::spawn(async move {
+            begins.notified().await;
+            writing.write_to(output).await;
+        });
+        Self { lines: Lines::new(input), outbox, role, begun, writer }
+    }
+
+    /// Begins to write.
+    pub fn begin(&self) {
+        self.begun.notify_one();
     }
 
     /// The events that this client hears. To be taken once: each stream is numbered on its own.

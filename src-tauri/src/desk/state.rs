@@ -58,6 +58,8 @@ pub(super) struct State {
     language: String,
     window: Window,
     session: Option<Session>,
+    /// Whether somebody has come in whose people we do not know yet.
+    pub(super) asks_for_snapshot: bool,
     names: BTreeMap<String, String>,
     calls: BTreeMap<String, Call>,
     unread: BTreeMap<String, u32>,
@@ -81,6 +83,7 @@ impl State {
             language: language.to_owned(),
             window: Window::Closed,
             session: None,
+            asks_for_snapshot: false,
             names: BTreeMap::new(),
             calls: BTreeMap::new(),
             unread: BTreeMap::new(),
@@ -114,6 +117,8 @@ impl State {
             self.unread.clear();
             self.calls.clear();
         }
+        let before = self.session.as_ref().and_then(|before| before.user.as_ref());
+        self.asks_for_snapshot |= session.user.is_some() && session.user.as_ref() != before;
         self.session = Some(session);
     }
 

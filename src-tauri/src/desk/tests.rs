@@ -346,6 +346,19 @@ fn the_tray_steers_a_call() {
 }
 
 #[test]
+fn whoever_comes_in_is_asked_about_once() {
+    let mut desk = anna();
+    assert!(desk.wants_snapshot());
+    assert!(!desk.wants_snapshot());
+    desk.event(session("away"));
+    assert!(!desk.wants_snapshot(), "the same person");
+    desk.event(json!({ "type": "sessionChanged", "session": { "state": "loggedOut" } }));
+    assert!(!desk.wants_snapshot(), "nobody");
+    desk.event(session("online"));
+    assert!(desk.wants_snapshot());
+}
+
+#[test]
 fn the_tray_sets_presence_speaks_the_language_and_quits() {
     let mut desk = anna();
     desk.handle(Input::Act(Action::Presence(OwnPresence::Away)));

@@ -3,6 +3,7 @@
 //! Source: INTERFACES 1. Invariant: what was not measured has no figure but a failed check. What
 //! each figure means is said in `docs/figures.md`.
 
+mod app;
 mod idle;
 mod judge;
 mod limit;
@@ -56,6 +57,7 @@ pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
         let ended = match name {
             Name::Sound => sound::run(&venv(), &out, report),
             Name::Idle => idle::run(&out, report),
+            Name::App => app::run(&out, report),
         };
         match ended {
             Ok(()) => {}
@@ -74,6 +76,7 @@ const fn limits(name: Name) -> &'static [Limit] {
     match name {
         Name::Sound => &sound::LIMITS,
         Name::Idle => &idle::LIMITS,
+        Name::App => &app::LIMITS,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Usage, for people.
-pub const USAGE: &str = "bench [sound|idle …] [--out DIR]";
+pub const USAGE: &str = "bench [sound|idle|app …] [--out DIR]";
 
 /// One bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,11 +12,13 @@ pub enum Name {
     Sound,
     /// What a peer costs that does nothing.
     Idle,
+    /// What the window costs.
+    App,
 }
 
 impl Name {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 2] = [Self::Sound, Self::Idle];
+    pub const ALL: [Self; 3] = [Self::Sound, Self::Idle, Self::App];
 
     /// As on the command line, and before the first dot of its figures.
     #[must_use]
@@ -24,6 +26,7 @@ impl Name {
         match self {
             Self::Sound => "sound",
             Self::Idle => "idle",
+            Self::App => "app",
         }
     }
 }

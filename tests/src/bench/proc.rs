@@ -20,6 +20,48 @@ pub(super) fn rss_anon_kib(pid: i32) -> Result<u64> {
     number(&std::fs::read_to_string(format!("/proc/{pid}/status"))?, "RssAnon:")
 }
 
+/// Its share of all memory that it uses, in KiB.
+pub(super) fn pss_kib(pid: i32) -> Result<u64> {
+    number(&std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?, "Pss:")
+}
+
+/// Its name; empty for one that is gone.
+pub(super) fn name(pid: i32) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    value(&status, "Name:").unwrap_or_default().to_owned()
+}
+
+/// Time that it had a processor, in ms; nothing for one that is gone.
+pub(super) fn cpu_ms(pid: i32) -> u64 {
+    /// USER_HZ is 100 on every machine that Linux runs on today.
+    const TICK_MS: u64 = 10;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before may hold anything, so count from its closing bracket: utime is the 12th.
+    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+    let times = after.split_ascii_whitespace().skip(11).take(2);
+    times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * TICK_MS
+}
+
+/// It and all that it started, the living ones.
+pub(super) fn tree(pid: i32) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let all = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let parents: BTreeMap<i32, i32> = all
+        .filter_map(|pid| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let lives = !value(&status, "State:")?.starts_with('Z');
+            lives.then_some((pid, value(&status, "PPid:")?.parse().ok()?))
+        })
+        .collect();
+    let mut tree = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = tree.get(next).copied() {
+        tree.extend(parents.iter().filter(|(_, of)| **of == parent).map(|(child, _)| *child));
+        next += 1;
+    }
+    tree
+}
+
 /// All its threads. One that ends meanwhile is left out.
 pub(super) fn threads(pid: i32) -> Result<Threads> {
     let mut threads = Threads::new();

@@ -7,24 +7,29 @@
 
 mod clock;
 mod daemon;
+mod desktop;
 mod inbox;
 mod launch;
 pub mod memory;
 pub mod own_network;
+pub mod panel;
 mod scratch;
 mod sound_server;
 mod transcript;
 mod trouble;
+pub mod web_driver;
 
 use std::path::{Path, PathBuf};
 
 pub use clock::{monotonic_ns, ms_between};
 pub use daemon::{Answer, Daemon};
+pub use desktop::{APP_VARIABLE, App, Desktop, app_program};
 pub use inbox::{Heard, Mark};
 pub use launch::{Launch, Role};
 pub use scratch::Scratch;
 pub use sound_server::{Cards, SoundServer};
 pub use trouble::{Refusal, Trouble};
+pub use web_driver::{Page, PageTrouble};
 
 /// The variable that names the `earshotd` to try.
 pub const PROGRAM_VARIABLE: &str = "EARSHOTD";

@@ -70,7 +70,7 @@ impl Owner {
             }
             Notice::Session(session) => {
                 let word = if session.is_some() { "logged in" } else { "logged out" };
-                self.session = session;
+                self.session = session.map(|view| view.who);
                 word.to_owned()
             }
             Notice::Network(view) => {

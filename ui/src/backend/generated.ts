@@ -1132,7 +1132,10 @@ export interface Methods {
 
 /** What each event tells, by its type. */
 export interface Events {
-  /** Somebody logged in or out, or shows something else of themselves. */
+  /**
+   * Somebody logged in or out, is on line or off, or shows something else of themselves. The
+   * buddies and conversations of whoever logged in are in `state.get`.
+   */
   sessionChanged: {
     /** The session now. */
     session: Session;

@@ -31,6 +31,17 @@ test("a gap asks for a snapshot and keeps what came after it", () => {
   expect([whole.needsSnapshot, whole.world?.seq]).toEqual([false, 4]);
 });
 
+test("whoever comes in is asked about, whoever goes is not", () => {
+  const out = onSnapshot(EMPTY, snapshot({ seq: 1, session: { state: "loggedOut" } }));
+  const came = onEvent(out, event(2, { type: "sessionChanged", session: { state: "offline", user: "anna" } }));
+  expect([came.needsSnapshot, came.world?.session.user]).toEqual([true, "anna"]);
+  const session = { state: "online", user: "anna" } as const;
+  const known = onSnapshot(came, snapshot({ seq: 2, session: { ...session, state: "offline" }, buddies: [buddy("bob")] }));
+  const online = onEvent(known, event(3, { type: "sessionChanged", session }));
+  expect([online.needsSnapshot, Object.keys(online.world?.buddies ?? {})]).toEqual([false, ["bob"]]);
+  expect(onEvent(online, event(4, { type: "sessionChanged", session: { state: "loggedOut" } })).needsSnapshot).toBe(false);
+});
+
 test("for every loss and doubling, asking when needed ends in the node's own state", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(anyEvent, fc.constantFrom("come", "lost", "twice")), { maxLength: 60 }), (script) => {

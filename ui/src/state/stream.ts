@@ -1,5 +1,5 @@
 // Snapshot and events put together: what came too early waits, what came twice is dropped, and a gap
-// in the numbers asks for a new snapshot. Pure.
+// in the numbers asks for a new snapshot, as does another user. Pure.
 import type { BackendEvent, Snapshot } from "../backend/generated";
 import { advance, fromSnapshot, type World } from "./world";
 
@@ -20,8 +20,12 @@ export function onEvent(stream: Stream, event: BackendEvent): Stream {
   if (!world || stream.needsSnapshot) return { ...stream, waiting: [...waiting, event].slice(-WAITING_MAX) };
   if (event.seq <= world.seq) return stream;
   if (event.seq > world.seq + 1) return { world, waiting: [event], needsSnapshot: true };
-  return { ...stream, world: advance(world, event) };
+  return { ...stream, world: advance(world, event), needsSnapshot: isArrival(world, event) };
 }
+
+/** Whoever comes in has people, conversations and calls that no event tells of. */
+const isArrival = (world: World, event: BackendEvent): boolean =>
+  event.type === "sessionChanged" && event.session.user !== undefined && event.session.user !== world.session.user;
 
 export function onSnapshot(stream: Stream, snapshot: Snapshot): Stream {
   const fresh: Stream = { world: fromSnapshot(snapshot, stream.world), waiting: [], needsSnapshot: false };

@@ -115,6 +115,8 @@ fn host() -> Result<Host, DeviceError> {
 }
 
 fn open(host: HostId) -> Result<Host, DeviceError> {
+    #[cfg(target_os = "linux")]
+    super::cookie::ensure();
     cpal::host_from_id(host).map_err(|error| gone(&error.to_string()))
 }
 

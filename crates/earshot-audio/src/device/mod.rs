@@ -10,6 +10,8 @@ pub mod card;
 mod card_stream;
 #[cfg(test)]
 mod card_tests;
+#[cfg(target_os = "linux")]
+mod cookie;
 pub mod list;
 pub mod pace;
 mod sidecar;

@@ -21,7 +21,8 @@ use super::text::UnixMs;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Event {
-    /// Somebody logged in or out, or shows something else of themselves.
+    /// Somebody logged in or out, is on line or off, or shows something else of themselves. The
+    /// buddies and conversations of whoever logged in are in `state.get`.
     SessionChanged {
         /// The session now.
         session: Session,

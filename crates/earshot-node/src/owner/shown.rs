@@ -9,7 +9,7 @@ use earshot_proto::peer::call::signaling::SignalingCase;
 use earshot_proto::peer::call::view::{CallState, CallView, Direction};
 use earshot_proto::peer::command::{
     BuddyView, Delivery, ListFound, MessageView, NetworkView, Notice, PresenceView, SearchEnd,
-    Shown, SignedIn, Standing,
+    SessionView, Shown, SignedIn, Standing,
 };
 use earshot_proto::port::{PathFacts, PathKind, Service};
 use earshot_proto::secure::recovery_key::Paper;
@@ -39,9 +39,7 @@ const LAST_MESSAGES_MAX: usize = 300;
 pub(super) fn event(notice: Notice) -> Option<Event> {
     Some(match notice {
         Notice::Answer(..) => return None,
-        Notice::Session(session) => {
-            Event::SessionChanged { session: session_of(session.as_ref(), None) }
-        }
+        Notice::Session(session) => Event::SessionChanged { session: session_of(session.as_ref()) },
         Notice::Network(view) => Event::NetworkChanged(standing_of(Some(&view))),
         Notice::Buddy(view) => Event::BuddyChanged { buddy: buddy(&view, None) },
         Notice::Presence(view) => Event::PresenceChanged(PresenceChange {
@@ -150,30 +148,28 @@ pub(super) fn logged_in(session: &SignedIn, stretched: Duration) -> LoggedIn {
 }
 
 pub(super) fn session(peer: &Peer) -> Session {
-    let online = peer.network_view().is_some_and(|view| view.home.is_some());
-    session_of(peer.signed_in().as_ref(), Some((online, peer.shown())))
+    session_of(peer.session_view().as_ref())
 }
 
-fn session_of(session: Option<&SignedIn>, more: Option<(bool, (Shown, &str))>) -> Session {
-    let state = match (session, more) {
-        (None, _) => SessionState::LoggedOut,
-        (Some(_), Some((true, _))) => SessionState::Online,
-        (Some(_), Some((false, _)) | None) => SessionState::Offline,
-    };
-    let shown = more.filter(|_| session.is_some()).map(|(_, shown)| shown);
+fn session_of(view: Option<&SessionView>) -> Session {
+    let session = view.map(|view| &view.who);
     Session {
-        state,
+        state: match view {
+            None => SessionState::LoggedOut,
+            Some(view) if view.online => SessionState::Online,
+            Some(_) => SessionState::Offline,
+        },
         user: session.map(|s| (&s.user).into()),
         display_name: session.and_then(|s| some(s.display_name.clone())),
         device_id: session.map(|s| s.device.into()),
         certificate_until: session.map(|s| s.certificate_until.into()),
-        presence: shown.map(|(state, _)| match state {
+        presence: view.map(|view| match view.shown {
             Shown::Online => OwnPresence::Online,
             Shown::Away => OwnPresence::Away,
             Shown::DoNotDisturb => OwnPresence::DoNotDisturb,
             Shown::Invisible => OwnPresence::Invisible,
         }),
-        mood: shown.and_then(|(_, mood)| some(mood.to_owned())),
+        mood: view.and_then(|view| some(view.mood.clone())),
         buddy_list: session.and_then(|s| match s.buddy_list {
             ListFound::Whole => None,
             ListFound::LastGood => Some(ListFault::LastGood),

@@ -77,12 +77,13 @@ fn ranges_around(address: IpAddr) -> Vec<Range> {
     ranges.filter(|range| range.contains(address)).collect()
 }
 
-/// Answers commands until the client is gone or the system asks us to end.
+/// Tells events and answers commands until the client is gone or the system asks us to end.
 async fn serve<R: tokio::io::AsyncRead + Unpin>(
     rpc: &mut Rpc<R>,
     end: &mut EndSignal,
     mut execute: impl AsyncFnMut(Command),
 ) {
+    rpc.begin();
     loop {
         tokio::select! {
             command = rpc.next() => match command {

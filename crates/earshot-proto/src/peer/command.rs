@@ -161,6 +161,19 @@ pub struct SignedIn {
     pub buddy_list: ListFound,
 }
 
+/// Who is logged in, and how others see them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionView {
+    /// Who.
+    pub who: SignedIn,
+    /// Whether there is a home.
+    pub online: bool,
+    /// What is shown to buddies.
+    pub shown: Shown,
+    /// The mood line.
+    pub mood: String,
+}
+
 /// How the buddy list was found on disk when its user logged in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListFound {
@@ -254,8 +267,8 @@ pub enum Failure {
 pub enum Notice {
     /// The answer to the command with this number.
     Answer(u64, Box<Result<Answer, Failure>>),
-    /// Who is logged in has changed.
-    Session(Option<SignedIn>),
+    /// Who is logged in has changed, or how others see them.
+    Session(Option<SessionView>),
     /// Our place in the network has changed.
     Network(NetworkView),
     /// A buddy was added, changed, or removed.

@@ -66,7 +66,9 @@ use buddies::Buddies;
 use call::Calls;
 use cards::Cards;
 use chat::Chats;
-use command::{Answer, BuddyView, Command, Failure, NetworkView, Notice, PresenceView, SignedIn};
+use command::{
+    Answer, BuddyView, Command, Failure, NetworkView, Notice, PresenceView, SessionView, SignedIn,
+};
 use disk::OnSaved;
 pub use disk::{NetworkRecord, Record, UserFiles};
 use home::Home;
@@ -140,6 +142,8 @@ pub struct Peer {
     lists: BTreeMap<UserName, Vec<Vec<u8>>>,
     signing_in: Option<SigningIn>,
     session: Option<Session>,
+    /// What was told of it last.
+    session_told: Option<SessionView>,
     home: Home,
     nat_test: NatTest,
     cards: Cards,
@@ -186,6 +190,7 @@ impl Peer {
             lists,
             signing_in: None,
             session: None,
+            session_told: None,
             home: Home::None,
             nat_test: NatTest::default(),
             cards: Cards::default(),
@@ -239,6 +244,7 @@ impl Peer {
             Command::SetPresence { shown, mood } => {
                 self.set_presence(now, shown, mood);
                 self.succeed(ask, Answer::Done);
+                self.tell_session();
             }
             Command::Search(user) => self.search(now, ask, user),
             Command::Request { user, greeting } => self.request_buddy(now, ask, user, greeting),
@@ -323,9 +329,10 @@ impl Peer {
             Some(_) | None => {}
         }
         self.enter(invite);
-        let record = self.network_record();
-        if let Some(record) = record {
-            self.save(Record::Network(record), OnSaved::Answer(ask, Answer::Joined(network)));
+        let told = self.network_view().map(|view| Box::new(Notice::Network(view)));
+        if let (Some(record), Some(told)) = (self.network_record(), told) {
+            let then = OnSaved::Tell(ask, Answer::Joined(network), told);
+            self.save(Record::Network(record), then);
         }
     }
 
@@ -355,6 +362,7 @@ impl Peer {
     }
 
     fn tell_network(&mut self) {
+        self.tell_session();
         if let Some(view) = self.network_view() {
             self.tell(Notice::Network(view));
         }

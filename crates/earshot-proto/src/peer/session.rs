@@ -20,7 +20,7 @@ use crate::wire::forward::Address;
 use crate::wire::login::Login;
 use crate::wire::sealed::buddy::ContactKey;
 
-use super::command::{Answer, Failure, ListFound, Notice, SignedIn};
+use super::command::{Answer, Failure, ListFound, Notice, SessionView, SignedIn};
 use super::{OnSaved, Peer, Record};
 
 /// Pause before a failed renewal is tried again.
@@ -115,11 +115,11 @@ impl Peer {
         self.start_calls(&session);
         self.session = Some(session);
         let answer = match recovery {
-            Some(paper) => Answer::Registered(signed_in.clone(), paper),
-            None => Answer::LoggedIn(signed_in.clone(), stretched),
+            Some(paper) => Answer::Registered(signed_in, paper),
+            None => Answer::LoggedIn(signed_in, stretched),
         };
         self.succeed(ask, answer);
-        self.tell(Notice::Session(Some(signed_in)));
+        self.tell_session();
         self.seek_home(now);
     }
 
@@ -136,11 +136,27 @@ impl Peer {
         session.vault.chain = chain;
         session.until = until;
         session.renew_at = now + until.since(wall) / 2;
-        let signed_in = session.signed_in();
         self.links.become_holder(&session.vault.keys.link, Some(session.vault.chain.clone()));
         self.save_vault();
         self.attach(now);
-        self.tell(Notice::Session(Some(signed_in)));
+        self.tell_session();
+    }
+
+    /// Who is logged in, and how others see them.
+    #[must_use]
+    pub fn session_view(&self) -> Option<SessionView> {
+        let (who, (shown, mood)) = (self.session.as_ref()?.signed_in(), self.shown());
+        let online = self.home_link().is_some();
+        Some(SessionView { who, online, shown, mood: mood.to_owned() })
+    }
+
+    /// Tells that, if it is not what was told last.
+    pub(super) fn tell_session(&mut self) {
+        let view = self.session_view();
+        if view != self.session_told {
+            self.session_told.clone_from(&view);
+            self.tell(Notice::Session(view));
+        }
     }
 
     /// Writes the vault as it is now.
@@ -169,7 +185,7 @@ impl Peer {
         }
         self.end_session(now);
         self.succeed(ask, Answer::Done);
-        self.tell(Notice::Session(None));
+        self.tell_session();
     }
 
     /// Says goodbye and forgets the session. The vault's last bytes open the next one.
