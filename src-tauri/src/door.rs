@@ -102,11 +102,19 @@ impl Door {
     pub fn listen(&self, mut take: impl FnMut(Wish) -> bool) {
         for stream in self.listener.incoming().flatten() {
             let Some(wish) = hear(&stream) else { continue };
+            // Whoever does not wait for it any more was heard all the same.
+            let say_taken = || drop((&stream).write_all(&[1]));
+            let quits = wish == Wish::Do(Action::Quit);
+            if quits {
+                // Before it is done: the program ends with it.
+                say_taken();
+            }
             if !take(wish) {
                 return;
             }
-            // Whoever does not wait for it any more was heard all the same.
-            let _ = (&stream).write_all(&[1]);
+            if !quits {
+                say_taken();
+            }
         }
     }
 }

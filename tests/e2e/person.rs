@@ -155,8 +155,10 @@ impl Person {
         panic!("{}: {why}\n{}", self.name, self.desktop.log())
     }
 
-    /// Photographs the window.
+    /// Photographs the window, once nothing moves in it but what always does.
     pub(crate) fn photograph(&self, what: &str) {
+        // A page that is broken is photographed too.
+        let _ = self.page().wait("stillness", SOON, STILL, &[]);
         let file = self.pictures.join(format!("{}-{what}.png", self.name));
         self.desktop.photograph(WINDOW, &file).unwrap();
     }
@@ -238,12 +240,21 @@ impl Person {
 
     /// What the node says, asked as the page asks it.
     pub(crate) fn state(&self) -> Value {
-        let script = "window.__TAURI_INTERNALS__.invoke('state_get').then(
-            (state) => (window.earshotState = state)); return true";
-        self.page().run("delete window.earshotState; return true", &[]).unwrap();
-        self.page().run(script, &[]).unwrap();
-        let told = "return window.earshotState ?? null";
-        self.page().wait("a snapshot", SOON, told, &[]).unwrap()
+        self.invoke("state_get", &json!({}))
+    }
+
+    /// What was measured of the call in the last second.
+    pub(crate) fn call_stats(&self) -> Value {
+        self.invoke("call_stats", &json!({ "callId": self.call()["id"] }))
+    }
+
+    fn invoke(&self, command: &str, params: &Value) -> Value {
+        const ASK: &str = "delete window.earshotTold;
+            window.__TAURI_INTERNALS__.invoke(arguments[0], arguments[1]).then(
+                (told) => (window.earshotTold = told));
+            return true";
+        self.page().run(ASK, &[json!(command), params.clone()]).unwrap();
+        self.page().wait(command, SOON, "return window.earshotTold ?? null", &[]).unwrap()
     }
 }
 
@@ -261,6 +272,15 @@ impl Drop for Resident {
         let _gone_already = self.0.kill();
     }
 }
+
+/// Whether all animations that end have ended, and what they led to is painted.
+const STILL: &str = r#"
+const ends = (a) => a.effect?.getComputedTiming().iterations !== Infinity;
+const moves = document.getAnimations().some((a) => a.playState === "running" && ends(a));
+if (moves) window.earshotStill = 0;
+else requestAnimationFrame(() => (window.earshotStill = (window.earshotStill ?? 0) + 1));
+return (window.earshotStill ?? 0) > 2 && ((window.earshotStill = 0), true);
+"#;
 
 /// Clicks the option that says this.
 const CHOOSE: &str = r#"

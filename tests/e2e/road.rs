@@ -68,6 +68,9 @@ fn call(alice: &Person, bob: &Person) {
     let heard_by_bob = talk(alice, bob, &script.alice);
     let heard_by_alice = talk(bob, alice, &script.bob);
     println!("understood: Bob {heard_by_bob:.3}, Alice {heard_by_alice:.3}");
+    for person in [alice, bob] {
+        println!("{}: {}", person.name, person.call_stats());
+    }
     assert!(heard_by_bob > UNDERSTOOD, "Bob understood {heard_by_bob}");
     assert!(heard_by_alice > UNDERSTOOD, "Alice understood {heard_by_alice}");
     alice.click("button", &words("call.open", &[]));

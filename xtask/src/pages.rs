@@ -1,6 +1,6 @@
 //! The window's own checks, by npm: its types and style, and the tests of its parts.
 //!
-//! Every view in a browser is `npm run test:browser` in `ui/`: it takes ten minutes. Each test
+//! Every view in a browser is `npm run test:browser` in `ui/`: it takes six minutes. Each test
 //! command ends with a line `N passed, M failed`; that is what is counted.
 
 use std::path::Path;

@@ -2,8 +2,12 @@
 import axe from "axe-core";
 import { render, screen } from "@testing-library/svelte";
 import userEvent from "@testing-library/user-event";
-import { expect } from "vitest";
+import { tick } from "svelte";
+import { expect, vi } from "vitest";
 import App from "../App.svelte";
+// Views that are read when they are wanted: once here, so that no test waits for it.
+import "../views/Main.svelte";
+import "../views/Started.svelte";
 import type { Method } from "../backend/generated";
 import type { Opened } from "../backend/interface";
 import { VirtualClock } from "../backend/mock/clock";
@@ -28,6 +32,8 @@ export async function openWindow(name: string, opened: Opened = {}) {
   const user = userEvent.setup();
   const page = render(App, { backend, frame });
   await clock.pass(1);
+  await vi.dynamicImportSettled();
+  await tick();
   backend.asked.length = 0;
   return {
     backend,
