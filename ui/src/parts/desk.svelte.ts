@@ -45,7 +45,7 @@ export class Desk {
   putAwayDamage = $state(false);
   /** Kept in memory only: the history on disk is encrypted, a browser's storage is not. */
   #drafts = $state.raw<Readonly<Record<string, string>>>({});
-  #user: string | undefined;
+  #user = $state<string>();
   /** What the window before kept, until it is known who is in. */
   #kept: Memory | undefined;
   #toastCount = 0;

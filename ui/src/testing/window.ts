@@ -43,6 +43,7 @@ export async function openWindow(name: string, opened: Opened = {}) {
     openLink: (l: string) => openLink(l),
     /** What the next window would be told. */
     kept: () => kept.at(-1),
+    timesKept: () => kept.length,
     /** The questions asked since the window came up. */
     asked: (method?: Method) => backend.asked.filter((a) => !method || a.method === method),
     last: (method: Method) => backend.asked.findLast((a) => a.method === method)?.params,

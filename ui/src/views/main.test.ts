@@ -154,6 +154,13 @@ describe("writing", () => {
     expect(keptNow()).toBe("");
   });
 
+  test("what the node tells in a call is no reason to keep anything again", async () => {
+    const { clock, timesKept } = await openWindow("talking");
+    const before = timesKept();
+    await clock.pass(5000);
+    expect(timesKept()).toBe(before);
+  });
+
   test("a link leads further than where the window before was", async () => {
     const before = await openWindow("normal");
     await before.click("option", /Mikael/);
