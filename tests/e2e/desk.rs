@@ -16,7 +16,7 @@ const HANG_UP: &str = "Hang up";
 fn a_call_is_answered_muted_and_hung_up_without_looking_for_the_window() {
     let mut alice = Person::new("alice");
     let panel = Panel::on(alice.desktop.bus()).unwrap();
-    alice.open(&[]);
+    alice.open();
     let invite = alice.start_network("home");
     alice.sign_up("Alice");
     let ben = Program::new("ben", &alice, &invite);

@@ -18,8 +18,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(2);
 
 /// Alice at her app, and Ben, who has none; buddies.
 fn couple() -> (Person, Program) {
-    let mut alice = Person::new("alice");
-    alice.open(&[]);
+    let alice = Person::at_the_app("alice");
     let invite = alice.start_network("home");
     alice.sign_up("Alice");
     let ben = Program::new("ben", &alice, &invite);

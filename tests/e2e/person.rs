@@ -43,15 +43,15 @@ impl Person {
     /// Somebody whose app is open.
     pub(crate) fn at_the_app(name: &'static str) -> Self {
         let mut person = Self::new(name);
-        person.open(&[]);
+        person.open();
         person
     }
 
     /// Opens the app.
-    pub(crate) fn open(&mut self, arguments: &[&str]) {
+    pub(crate) fn open(&mut self) {
         let data = self.data().display().to_string();
         let usual = ["--data-dir", &data, "--listen", &self.listen, "--ice-loopback"];
-        let usual = [&usual[..], &["--log", "info"], arguments].concat();
+        let usual = [&usual[..], &["--log", "info"]].concat();
         let opened = self.desktop.open(&self.program, &usual);
         self.app = Some(opened.unwrap_or_else(|why| panic!("{why}\n{}", self.desktop.log())));
         assert!(self.page().address().unwrap().starts_with("tauri://localhost"));

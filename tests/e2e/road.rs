@@ -37,7 +37,7 @@ fn two_people_meet_write_talk_and_find_it_all_again() {
 
     for person in [&mut alice, &mut bob] {
         person.quit();
-        person.open(&[]);
+        person.open();
         person.log_in();
     }
     alice.choose(BOB);

@@ -16,6 +16,7 @@ use serde_json::json;
 use super::limit::Limit;
 use super::proc;
 use super::{Stop, step};
+use crate::demo::sound::median;
 use crate::harness::{Desktop, app_program};
 use crate::report::Report;
 
@@ -70,7 +71,7 @@ pub(super) fn run<W: Write>(out: &Path, report: &mut Report<W>) -> Result<(), St
         }
         Ok(())
     })?;
-    let [app_ms, bare_ms] = firsts.map(median);
+    let [app_ms, bare_ms] = firsts.map(|ms| median(&ms).unwrap_or(f64::NAN));
     report.figure("app.first_window_ms", app_ms, "ms", &[("of", "app")]);
     report.figure("app.first_window_ms", bare_ms, "ms", &[("of", "bare")]);
 
@@ -235,9 +236,4 @@ impl Drop for Started {
         let _gone_already = self.process.kill();
         let _reaped_already = self.process.wait();
     }
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
