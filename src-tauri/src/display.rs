@@ -5,24 +5,26 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
 
+use crate::options::variable;
+
 /// Where X servers of this computer listen (Xserver(1)).
 const X_SOCKETS: &str = "/tmp/.X11-unix/X";
 
 /// Whether a display is named at all.
 #[must_use]
 pub fn is_named() -> bool {
-    named("WAYLAND_DISPLAY").or_else(|| named("DISPLAY")).is_some()
+    variable("WAYLAND_DISPLAY").or_else(|| variable("DISPLAY")).is_some()
 }
 
 /// Whether the display that is named can be reached. One on another computer is believed in.
 #[must_use]
 pub fn is_there() -> bool {
-    let wayland = named("WAYLAND_DISPLAY").is_some_and(|name| {
-        let directory = named("XDG_RUNTIME_DIR").unwrap_or_default();
+    let wayland = variable("WAYLAND_DISPLAY").is_some_and(|name| {
+        let directory = variable("XDG_RUNTIME_DIR").unwrap_or_default();
         // An absolute name stands for itself.
         UnixStream::connect(Path::new(&directory).join(name)).is_ok()
     });
-    wayland || named("DISPLAY").is_some_and(|name| x_answers(&name))
+    wayland || variable("DISPLAY").is_some_and(|name| x_answers(&name.to_string_lossy()))
 }
 
 fn x_answers(name: &str) -> bool {
@@ -38,10 +40,6 @@ fn x_number(name: &str) -> Option<&str> {
     let (host, rest) = name.rsplit_once(':')?;
     let number = rest.split('.').next()?;
     (matches!(host, "" | "unix") && number.parse::<u16>().is_ok()).then_some(number)
-}
-
-fn named(variable: &str) -> Option<String> {
-    std::env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::desk::Action;
 use crate::link::{LINK_MAX, Link};
+use crate::options::variable;
 
 /// A message: a link with its envelope.
 const MESSAGE_MAX: u64 = LINK_MAX as u64 + 200;
@@ -92,8 +93,7 @@ fn socket(directory: &Path) -> std::io::Result<PathBuf> {
         return Ok(inside);
     }
     let facts = fs::metadata(directory)?;
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty());
-    let runtime = runtime.ok_or(std::io::ErrorKind::InvalidFilename)?;
+    let runtime = variable("XDG_RUNTIME_DIR").ok_or(std::io::ErrorKind::InvalidFilename)?;
     Ok(Path::new(&runtime).join(format!("earshot-{}-{}", facts.dev(), facts.ino())))
 }
 

@@ -1,4 +1,4 @@
-//! The command line of the app.
+//! The command line of the app, and what its environment says.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -118,6 +118,12 @@ fn action(name: &str) -> Result<Action, String> {
         "invisible" => Action::Presence(OwnPresence::Invisible),
         _ => return Err(format!("--do does not know `{name}`")),
     })
+}
+
+/// An environment variable; one that is empty says nothing.
+#[must_use]
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

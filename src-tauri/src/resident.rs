@@ -23,7 +23,7 @@ use crate::display;
 use crate::door::{self, Door, Place, Wish};
 use crate::node::Node;
 use crate::notices::Notices;
-use crate::options::{Invocation, Options, USAGE, parse};
+use crate::options::{Invocation, Options, USAGE, parse, variable};
 use crate::pane::Kept;
 use crate::pipe::ToWindow;
 use crate::system::{OpenPane, System, look};
@@ -207,8 +207,7 @@ fn node(options: &Options, data_dir: PathBuf, ears: Ears) -> Node {
 }
 
 fn usual_directory() -> Option<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty());
-    let data = named("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let data = data.or_else(|| Some(PathBuf::from(named("HOME")?).join(".local/share")));
+    let data = variable("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = data.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/share")));
     data.map(|data| data.join("earshot"))
 }

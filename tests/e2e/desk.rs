@@ -2,9 +2,10 @@
 //! reaches the person.
 
 use earshot_tests::harness::panel::Panel;
+use earshot_tests::harness::web_driver::SOON;
 use serde_json::json;
 
-use crate::person::{Person, SOON};
+use crate::person::Person;
 use crate::program::Program;
 
 /// What the tray and the notices say in English (`src-tauri/src/words.rs`).

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
+use earshot_tests::harness::web_driver::SOON;
 use earshot_tests::harness::{App, Desktop, Page, app_program};
 use serde_json::{Value, json};
 
 /// The same for everybody; long enough to be taken.
 pub(crate) const PASSWORD: &str = "four unrelated words suffice";
-/// For what crosses the network on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// Size of the window (LOOK, Layout).
 const WINDOW: (u32, u32) = (1040, 720);
 /// Between two looks at something outside the page.

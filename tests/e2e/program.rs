@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use earshot_tests::demo::sound::Recording;
+use earshot_tests::harness::web_driver::SOON;
 use earshot_tests::harness::{Daemon, Launch, Mark, Role, earshotd};
 use serde_json::{Value, json};
 
-use crate::person::{PASSWORD, Person, SOON, words};
+use crate::person::{PASSWORD, Person, words};
 
 /// A peer without a window. It speaks a tone and hears nothing, until it is told otherwise.
 pub(crate) struct Program {
@@ -47,9 +48,7 @@ impl Program {
 
     /// Waits for a call of ours to be so, from a moment on.
     pub(crate) fn call_is(&self, from: Mark, state: &str) -> Value {
-        let fits =
-            |event: &Value| event["type"] == "callChanged" && event["call"]["state"] == state;
-        self.peer.wait_event(from, SOON, state, fits).unwrap().value["call"].clone()
+        self.peer.wait_call(from, SOON, state).unwrap()
     }
 
     /// In the next call it says this; what it hears goes into the file that is answered.

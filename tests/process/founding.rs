@@ -3,7 +3,9 @@
 use earshot_tests::harness::{Daemon, Mark, Role};
 use serde_json::{Value, json};
 
-use crate::world::{PASSWORD, SOON, World, befriend, hears, log_in, online, refused, write};
+use crate::world::{
+    PASSWORD, SOON, World, befriend, call_is, hears, log_in, online, refused, write,
+};
 
 /// A peer that belongs to no network, at an address that it keeps.
 fn founder(world: &World, listen: &str) -> Daemon {
@@ -37,12 +39,6 @@ fn in_network(peer: &Daemon, from: Mark) {
     peer.wait_event(from, SOON, "the network", fits).unwrap();
 }
 
-fn state(peer: &Daemon, from: Mark, state: &str) -> Value {
-    let what = format!("call {state}");
-    let fits = |event: &Value| event["type"] == "callChanged" && event["call"]["state"] == state;
-    peer.wait_event(from, SOON, &what, fits).unwrap().value["call"].clone()
-}
-
 #[test]
 fn two_who_founded_and_joined_write_and_talk_and_find_all_again() {
     let world = World::new("founding");
@@ -69,12 +65,12 @@ fn two_who_founded_and_joined_write_and_talk_and_find_all_again() {
     }
     let marks = [host.mark(), guest.mark()];
     let call = guest.rpc("call.start", json!({ "to": "anna" })).unwrap()["callId"].clone();
-    state(&host, marks[0], "ringing");
+    call_is(&host, marks[0], "ringing");
     host.rpc("call.accept", json!({ "callId": call })).unwrap();
-    state(&host, marks[0], "talking");
-    state(&guest, marks[1], "talking");
+    call_is(&host, marks[0], "talking");
+    call_is(&guest, marks[1], "talking");
     host.rpc("call.hang_up", json!({ "callId": call })).unwrap();
-    state(&guest, marks[1], "ended");
+    call_is(&guest, marks[1], "ended");
 
     // The network goes and comes with its founder.
     let mark = guest.mark();

@@ -6,18 +6,13 @@ use std::time::{Duration, Instant};
 use earshot_tests::harness::{Cards, Daemon, Launch, Mark, Role, SoundServer};
 use serde_json::{Value, json};
 
-use crate::world::{PASSWORD, SOON, World, befriend, online, refused};
+use crate::world::{PASSWORD, SOON, World, befriend, call_is, online, refused};
 
 /// The loudest sample of a WAV file of 16 bits, which may still be written.
 fn loudest(path: &Path) -> u16 {
     let bytes = std::fs::read(path).unwrap_or_default();
     let samples = bytes.get(44..).unwrap_or_default().chunks_exact(2);
     samples.map(|pair| i16::from_le_bytes([pair[0], pair[1]]).unsigned_abs()).max().unwrap_or(0)
-}
-
-fn state(peer: &Daemon, from: Mark, state: &str) -> Value {
-    let fits = |event: &Value| event["type"] == "callChanged" && event["call"]["state"] == state;
-    peer.wait_event(from, SOON, state, fits).unwrap().value["call"].clone()
 }
 
 #[test]
@@ -36,7 +31,7 @@ fn it_rings_at_the_chosen_ringer_until_the_call_ends_and_levels_are_told_in_it()
 
     let (mark, heard) = (anna.mark(), ben.mark());
     let call = ben.rpc("call.start", json!({ "to": "anna" })).unwrap()["callId"].clone();
-    state(&anna, mark, "ringing");
+    call_is(&anna, mark, "ringing");
     let began = Instant::now();
     while loudest(&ring) < 8_000 {
         assert!(began.elapsed() < SOON, "it does not ring");
@@ -44,7 +39,7 @@ fn it_rings_at_the_chosen_ringer_until_the_call_ends_and_levels_are_told_in_it()
     }
     assert_eq!(refused(anna.rpc("audio.test", json!({ "what": "meter" }))), "inACall");
     anna.rpc("call.accept", json!({ "callId": call })).unwrap();
-    state(&anna, mark, "talking");
+    call_is(&anna, mark, "talking");
     for end in ["levelIn", "levelOut"] {
         let loud = |event: &Value| {
             event["type"] == "audioLevel" && event[end].as_f64().is_some_and(|dbfs| dbfs > -40.0)
@@ -52,7 +47,7 @@ fn it_rings_at_the_chosen_ringer_until_the_call_ends_and_levels_are_told_in_it()
         anna.wait_event(mark, SOON, end, loud).unwrap();
     }
     anna.rpc("call.hang_up", json!({ "callId": call })).unwrap();
-    state(&ben, heard, "ended");
+    call_is(&ben, heard, "ended");
     assert_eq!(anna.breaches(), Vec::<String>::new());
 }
 
@@ -96,7 +91,7 @@ fn a_ringer_that_was_unplugged_rings_at_the_usual_speaker() {
         plays(&server, "room", room.unwrap_or(0));
         plays(&server, "spk", speaker);
         ben.rpc("call.hang_up", call).unwrap();
-        state(&ben, heard, "ended");
+        call_is(&ben, heard, "ended");
         plays(&server, "spk", 0);
     }
 }

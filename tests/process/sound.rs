@@ -5,7 +5,7 @@ use std::path::Path;
 use earshot_tests::harness::{Cards, Daemon, Launch, Mark, Role, SoundServer};
 use serde_json::{Value, json};
 
-use crate::world::{PASSWORD, SOON, World, befriend, online};
+use crate::world::{PASSWORD, SOON, World, befriend, call_is, online};
 
 fn launch(world: &World, name: &str, network: &Daemon) -> Launch {
     let invite = network.told("invite").unwrap();
@@ -28,16 +28,6 @@ fn couple(world: &World, network: &Daemon, variables: &[(String, String)]) -> (D
     ben.rpc("audio.set", json!({ "microphone": "tone:440", "speaker": "none" })).unwrap();
     befriend(("anna", &anna), ("ben", &ben));
     (anna, ben)
-}
-
-/// Waits for a change of a call to `state` and gives the call.
-fn call_is(peer: &Daemon, from: Mark, state: &str) -> Value {
-    let event = peer
-        .wait_event(from, SOON, state, |event| {
-            event["type"] == "callChanged" && event["call"]["state"] == state
-        })
-        .unwrap();
-    event.value["call"].clone()
 }
 
 fn problem(peer: &Daemon, from: Mark, fault: &str, solved: bool) {

@@ -92,6 +92,11 @@ pub(crate) fn online(peer: &Daemon, from: Mark) {
     .unwrap();
 }
 
+/// Waits until a call is so, and gives it.
+pub(crate) fn call_is(peer: &Daemon, from: Mark, state: &str) -> Value {
+    peer.wait_call(from, SOON, state).unwrap()
+}
+
 /// Makes two people each other's buddies.
 pub(crate) fn befriend(one: (&str, &Daemon), other: (&str, &Daemon)) {
     one.1.rpc("buddies.request", json!({ "user": other.0 })).unwrap();

@@ -76,22 +76,15 @@ pub(super) fn run<W: Write>(out: &Path, report: &mut Report<W>) -> Result<(), St
     report.figure("app.first_window_ms", bare_ms, "ms", &[("of", "bare")]);
 
     let bare = start_bare()?;
-    let bare_mb = step(report, "app.bare_memory", || {
-        bare.rest(SETTLE)?;
-        bare.pss_mb("bare", &mut samples)
-    })?;
+    let bare_mb = step(report, "app.bare_memory", || bare.weigh("bare", &mut samples))?;
     let bare_idle_pct = step(report, "app.bare_idle", || bare.cpu_pct("bare", &mut samples))?;
     drop(bare);
     let started = start_app()?;
-    let window_mb = step(report, "app.memory", || {
-        started.rest(SETTLE)?;
-        started.pss_mb("window", &mut samples)
-    })?;
+    let window_mb = step(report, "app.memory", || started.weigh("window", &mut samples))?;
     let idle_pct = step(report, "app.idle", || started.cpu_pct("window", &mut samples))?;
     let hidden_mb = step(report, "app.hidden", || {
         started.close_window()?;
-        started.rest(SETTLE)?;
-        started.pss_mb("hidden", &mut samples)
+        started.weigh("hidden", &mut samples)
     })?;
     let hidden_idle_pct =
         step(report, "app.hidden_idle", || started.cpu_pct("hidden", &mut samples))?;
@@ -182,8 +175,9 @@ impl Started {
         proc::tree(self.process.id().cast_signed())
     }
 
-    /// Proportional set sizes of it and all that it started.
-    fn pss_mb(&self, which: &str, samples: &mut String) -> Result<f64, Stop> {
+    /// Proportional set sizes of it and all that it started, once it has settled, in MB.
+    fn weigh(&self, which: &str, samples: &mut String) -> Result<f64, Stop> {
+        self.rest(SETTLE)?;
         let mut sum = 0;
         for pid in self.tree() {
             let (name, kib) = (proc::name(pid), proc::pss_kib(pid).map_err(Stop::failed)?);

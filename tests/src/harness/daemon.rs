@@ -217,6 +217,17 @@ impl Daemon {
         })
     }
 
+    /// The call that changes to `state`, by an event since `from`.
+    ///
+    /// # Errors
+    /// As [`Self::wait_event`].
+    pub fn wait_call(&self, from: Mark, within: Duration, state: &str) -> Result<Value, Trouble> {
+        let fits =
+            |event: &Value| event["type"] == "callChanged" && event["call"]["state"] == state;
+        let mut event = self.wait_event(from, within, &format!("call {state}"), fits)?;
+        Ok(event.value["call"].take())
+    }
+
     /// All events since `from`.
     #[must_use]
     pub fn events_since(&self, from: Mark) -> Vec<Heard> {

@@ -31,8 +31,14 @@ export const tauriBackend: Backend = {
   subscribe: (listener) => follow<BackendEvent>("event", listener),
 };
 
+/** Resolves when what the page holds now has been painted: a frame later a frame is over. */
+const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+
 export const tauriFrame: Frame = {
-  ready: () => invoke<Opened>("window_ready"),
+  async ready() {
+    await painted();
+    return invoke<Opened>("window_ready");
+  },
   keep(text) {
     // A memory that is refused is none; nothing else hangs on it.
     invoke("window_keep", { text }).catch(() => {});

@@ -1,14 +1,20 @@
 // Every word of the window: `t("key", values)` in the language that is chosen now.
 import { IntlMessageFormat } from "intl-messageformat";
-import en from "./en.json";
-import fi from "./fi.json";
+import en from "./en.json?messages";
 
-export type Key = keyof typeof en;
+export type Key = keyof typeof import("./en.json");
 export type Language = "en" | "fi";
 export type Values = Readonly<Record<string, string | number>>;
 
-const CATALOGUES: Record<Language, Record<Key, string>> = { en, fi };
+type Messages = typeof en;
+/** English is there from the start; the others are read when they are chosen. */
+const CATALOGUES: Record<Language, () => Promise<Messages>> = {
+  en: async () => en,
+  fi: async () => (await import("./fi.json?messages")).default,
+};
 
+let messages: Messages = en;
+let wanted: Language = "en";
 let language = $state<Language>("en");
 /** Pseudo-words for tests: longer, accented, in brackets, so that what is not in a catalogue shows. */
 let pseudo = $state(false);
@@ -16,10 +22,19 @@ const formats = new Map<string, IntlMessageFormat>();
 
 export const languageNow = (): Language => language;
 
-/** The language of a choice; the system's is the first of the browser's that there is. */
-export function chooseLanguage(choice: Language | "system", preferred: readonly string[] = navigator.languages): void {
+/** The language of a choice, from when its words are there; the system's is the first of the browser's that there is. */
+export async function chooseLanguage(
+  choice: Language | "system",
+  preferred: readonly string[] = navigator.languages,
+): Promise<void> {
   const known = preferred.map((tag) => tag.slice(0, 2)).find((tag): tag is Language => tag in CATALOGUES);
-  language = choice === "system" ? (known ?? "en") : choice;
+  const chosen = choice === "system" ? (known ?? "en") : choice;
+  wanted = chosen;
+  const read = await CATALOGUES[chosen]();
+  // Another may have been chosen meanwhile.
+  if (wanted !== chosen) return;
+  messages = read;
+  language = chosen;
 }
 
 export function pretend(on: boolean): void {
@@ -35,13 +50,19 @@ const isolated = (value: string | number) =>
 const ACCENTED: Record<string, string> = { a: "á", e: "ë", i: "ï", o: "ö", u: "ü", n: "ñ", c: "ç", s: "š" };
 const pseudoOf = (text: string) => `⟦${text.replace(/[aeiouncs]/g, (c) => ACCENTED[c] ?? c)}·····⟧`;
 
-export function t(key: Key, values: Values = {}): string {
+function filled(key: Key, language: Language, values: Values): string {
+  const message = messages[key] ?? key;
+  if (typeof message === "string") return message;
   const id = `${language} ${key}`;
   let format = formats.get(id);
   if (!format) {
-    format = new IntlMessageFormat(CATALOGUES[language][key], language, undefined, { ignoreTag: true });
+    format = new IntlMessageFormat(message, language);
     formats.set(id, format);
   }
-  const text = String(format.format(Object.fromEntries(Object.entries(values).map(([k, v]) => [k, isolated(v)]))));
+  return String(format.format(Object.fromEntries(Object.entries(values).map(([k, v]) => [k, isolated(v)]))));
+}
+
+export function t(key: Key, values: Values = {}): string {
+  const text = filled(key, language, values);
   return pseudo ? pseudoOf(text) : text;
 }

@@ -29,8 +29,8 @@ const asked = [...sources.values()].flatMap((source) => [
   ),
 ]);
 
-afterEach(() => {
-  chooseLanguage("en");
+afterEach(async () => {
+  await chooseLanguage("en");
   pretend(false);
 });
 
@@ -48,18 +48,18 @@ describe("catalogues", () => {
     expect(keys.filter((key) => !asked.some((pattern) => pattern.test(key)))).toEqual([]);
   });
 
-  test("plurals follow the language", () => {
+  test("plurals follow the language", async () => {
     expect(t("list.unread", { count: 1 })).toBe("1 unread message");
     expect(t("list.unread", { count: 5 })).toBe("5 unread messages");
-    chooseLanguage("fi");
+    await chooseLanguage("fi");
     expect(t("list.unread", { count: 1 })).toBe("1 lukematon viesti");
     expect(t("list.unread", { count: 5 })).toBe("5 lukematonta viestiä");
   });
 
-  test("the system's first language that there is, is taken", () => {
-    chooseLanguage("system", ["sv-FI", "fi-FI", "en"]);
+  test("the system's first language that there is, is taken", async () => {
+    await chooseLanguage("system", ["sv-FI", "fi-FI", "en"]);
     expect(t("action.cancel")).toBe("Peruuta");
-    chooseLanguage("system", ["de"]);
+    await chooseLanguage("system", ["de"]);
     expect(t("action.cancel")).toBe("Cancel");
   });
 });
@@ -122,8 +122,8 @@ describe("failures", () => {
     .map((m) => m[1] as ErrorCode)
     .filter((code) => code !== ("type" as string));
 
-  test.each(["en", "fi"] as const)("every code of the node has its words in %s", (language) => {
-    chooseLanguage(language);
+  test.each(["en", "fi"] as const)("every code of the node has its words in %s", async (language) => {
+    await chooseLanguage(language);
     const internal = failureText({ code: "internal", facts: { what: "" } });
     const declared = (sources.get("backend/generated.ts") ?? "").split("export interface Facts")[1] ?? "";
     const known = codes.filter((code) => new RegExp(`^  ${code}:`, "m").test(declared));
@@ -149,7 +149,7 @@ test("in the pseudo-locale every word shows that it came from a catalogue", () =
   expect(t("action.cancel")).toMatch(/^⟦.*·····⟧$/);
 });
 
-test("times are told as people write them", () => {
+test("times are told as people write them", async () => {
   const now = new Date(2026, 10, 25, 14, 32).getTime();
   expect(dayName(now, now)).toBe("Today");
   expect(dayName(now - 86_400_000, now)).toBe("Yesterday");
@@ -158,6 +158,6 @@ test("times are told as people write them", () => {
   expect(shortMoment(now - 40 * 86_400_000, now)).toBe("16/10/26");
   expect([duration(252_000), duration(3_852_000)]).toEqual(["4:12", "1:04:12"]);
   expect([span(45_000), span(600_000)]).toEqual(["45 seconds", "10 minutes"]);
-  chooseLanguage("fi");
+  await chooseLanguage("fi");
   expect(dayName(now - 3 * 86_400_000, now)).toBe("Sunnuntai 22. marraskuuta");
 });

@@ -1,7 +1,7 @@
 // What is on the desk: the live world, where one is, what was typed and not yet sent, and what to say.
 import { getContext, setContext, untrack } from "svelte";
 import type { Method } from "../backend/generated";
-import { failureOf, type Frame, type Params, type Result } from "../backend/interface";
+import { failureOf, type Frame, type Opened, type Params, type Result } from "../backend/interface";
 import type { Live } from "../backend/live.svelte";
 import { failureText } from "../i18n/failures";
 import { type Link, readLink } from "../state/links";
@@ -56,18 +56,18 @@ export class Desk {
     this.live = live;
   }
 
-  /** Watches the window's width and the links that are opened; answers how to stop. */
-  attend(frame: Frame): () => void {
+  /** Watches the window's width and the links that are opened, the first by `opened`; answers how to stop. */
+  attend(frame: Frame, opened: Promise<Opened>): () => void {
     const measure = () => (this.width = window.innerWidth);
     window.addEventListener("resize", measure);
     const stop = frame.onLink((link) => this.open(link));
     // A frame that cannot say brings no link; the window is there all the same.
-    const opened = frame.ready().then(({ link, kept }) => {
+    const take = ({ link, kept }: Opened) => {
       if (link !== undefined) this.open(link);
       this.#kept = readMemory(kept);
       this.#restore();
-    });
-    opened.catch(() => {});
+    };
+    opened.then(take).catch(() => {});
     return () => {
       window.removeEventListener("resize", measure);
       stop();
