@@ -18,6 +18,7 @@ const SOURCES: &[&str] = &[
     "package.json",
     "package-lock.json",
     "vite.config.ts",
+    "vite.messages.ts",
     "svelte.config.js",
     "tsconfig.json",
 ];

@@ -30,7 +30,9 @@ export function messages(): Plugin {
       const path = id.slice(BEFORE.length, -AFTER.length);
       this.addWatchFile(path);
       const texts = JSON.parse(await readFile(path, "utf8")) as Record<string, string>;
-      return `export default ${JSON.stringify(Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, message(text)])))}`;
+      const parsed = Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, message(text)]));
+      // Engines read a long text of JSON quicker than the same as a program.
+      return `export default JSON.parse(${JSON.stringify(JSON.stringify(parsed))})`;
     },
   };
 }

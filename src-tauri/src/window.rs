@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use gtk::prelude::GtkSettingsExt;
 use tauri::webview::NewWindowResponse;
 use tauri::{AppHandle, Manager, RunEvent, Runtime, Url, WebviewUrl, WebviewWindowBuilder};
 use tauri::{WindowEvent, generate_context};
@@ -72,8 +73,10 @@ fn run(app: tauri::App, frame: Frame, directory: PathBuf) -> i32 {
 /// Opens the window where it was.
 fn open<R: Runtime>(app: &AppHandle<R>, directory: PathBuf) -> tauri::Result<()> {
     let geometry = Geometry::read(&directory);
-    let builder = WebviewWindowBuilder::new(app, MAIN, WebviewUrl::default())
+    let page = if has_chosen_font() { "index.html?font" } else { "index.html" };
+    let builder = WebviewWindowBuilder::new(app, MAIN, WebviewUrl::App(page.into()))
         .title("Earshot")
+        .visible(false)
         .min_inner_size(geometry::SMALLEST.0, geometry::SMALLEST.1)
         .data_directory(directory.join("pages"))
         // Files that are dropped are the page's matter, which takes none yet.
@@ -82,7 +85,16 @@ fn open<R: Runtime>(app: &AppHandle<R>, directory: PathBuf) -> tauri::Result<()>
         .on_navigation(is_ours)
         .on_new_window(|_, _| NewWindowResponse::Deny);
     let window = geometry.of(builder).build()?;
-    geometry.place(&window)
+    geometry.place(&window)?;
+    // Once, with everything in it and where it belongs: each change of size that comes while the
+    // page's process starts can make GTK wait for half a second.
+    window.show()
+}
+
+/// Whether the system's font is somebody's choice, and not what GTK takes where nobody chose.
+fn has_chosen_font() -> bool {
+    let font = gtk::Settings::default().and_then(|settings| settings.gtk_font_name());
+    font.is_some_and(|font| !font.to_ascii_lowercase().starts_with("sans"))
 }
 
 /// Whether an address is of our own pages.

@@ -62,6 +62,19 @@ impl ReceiverStats {
         self.lost as f32 * 100.0 / (self.received + self.lost).max(1) as f32
     }
 
+    /// What was counted of loss and concealment since `earlier`; the rest is as it is now. What was
+    /// lost then and came since counts as nothing lost.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            received: self.received.saturating_sub(earlier.received),
+            lost: self.lost.saturating_sub(earlier.lost),
+            voice_samples: self.voice_samples.saturating_sub(earlier.voice_samples),
+            concealed_samples: self.concealed_samples.saturating_sub(earlier.concealed_samples),
+            ..*self
+        }
+    }
+
     /// Delay that the buffer adds now, ms.
     pub fn buffer_ms(&self) -> f32 {
         millis_of(self.buffer_samples)
@@ -70,5 +83,28 @@ impl ReceiverStats {
     /// Interarrival jitter, ms.
     pub fn jitter_ms(&self) -> f32 {
         millis_of(self.jitter_samples)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_lately_is_told_apart_from_the_whole_call() {
+        let voice = |voice_samples, concealed_samples, received, lost| ReceiverStats {
+            voice_samples,
+            concealed_samples,
+            received,
+            lost,
+            ..ReceiverStats::default()
+        };
+        let (earlier, now) = (voice(900, 100, 90, 10), voice(1_880, 120, 188, 12));
+        let recent = now.since(&earlier);
+        assert_eq!((now.concealed_pct(), now.loss_pct()), (6.0, 6.0));
+        assert_eq!((recent.concealed_pct(), recent.loss_pct()), (2.0, 2.0));
+        let found_again = voice(2_000, 120, 200, 8).since(&now);
+        assert_eq!((found_again.received, found_again.lost), (12, 0));
+        assert_eq!(now.since(&now).loss_pct(), 0.0, "of nothing, nothing");
     }
 }

@@ -300,6 +300,10 @@ export interface CallStats {
   lostPackets: number;
   /** Voice packets received, opened and not seen before. */
   receivedPackets: number;
+  /** The same of the last ten seconds. */
+  recentConcealedPct: number;
+  /** The same of the last ten seconds: how it is now. */
+  recentLossPct: number;
   /** Packets that came a second time. */
   replays: number;
   /** Round trip of the path; absent until it was measured. */

@@ -20,10 +20,11 @@ export interface Opened {
 
 /** The frame around the window: it brings links that were clicked elsewhere, and outlives the window. */
 export interface Frame {
-  /** Says that the window has painted. */
+  /** Says, once, that the window has painted and hears of links. */
   ready(): Promise<Opened>;
   /** Keeps a text in memory for the next window. */
   keep(text: string): void;
+  /** Gives the links that come from now on, and those that came before anybody listened. */
   onLink(listener: (link: string) => void): () => void;
 }
 

@@ -3,7 +3,7 @@ import { emit } from "@tauri-apps/api/event";
 import { clearMocks, mockIPC, mockWindows } from "@tauri-apps/api/mocks";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Refused } from "./interface";
-import { tauriBackend, tauriFrame } from "./tauri";
+import { openFrame, tauriBackend } from "./tauri";
 
 beforeEach(() => mockWindows("main"));
 afterEach(() => clearMocks());
@@ -27,19 +27,30 @@ test("a refusal comes with its code and facts, anything else is thrown as it is"
 
 test("events and links arrive until one stops listening", async () => {
   const kept: unknown[] = [];
+  let readied = 0;
   mockIPC(
     (command, params) => {
       if (command === "window_keep") kept.push(params);
-      return command === "window_ready" ? { link: "earshot:x", kept: "draft" } : undefined;
+      if (command !== "window_ready") return undefined;
+      readied += 1;
+      return { link: "earshot:x", kept: "draft" };
     },
     { shouldMockEvents: true },
   );
   const heard = vi.fn();
   const stop = tauriBackend.subscribe(heard);
+  const frame = openFrame();
+  const opened = [await frame.ready(), await frame.ready()];
+  expect(opened).toEqual([1, 2].map(() => ({ link: "earshot:x", kept: "draft" })));
+  expect(readied).toBe(1);
+  // One that comes before the window listens waits for it.
+  await emit("linkOpened", { link: "earshot:add/early" });
   const links = vi.fn();
-  tauriFrame.onLink(links);
-  expect(await tauriFrame.ready()).toEqual({ link: "earshot:x", kept: "draft" });
-  tauriFrame.keep("next");
+  await vi.waitFor(() => {
+    frame.onLink(links);
+    expect(links).toHaveBeenCalledWith("earshot:add/early");
+  });
+  frame.keep("next");
   expect(kept).toEqual([{ text: "next" }]);
   await emit("event", { seq: 1, at: 0, type: "audioLevel", levelIn: -3, levelOut: -4 });
   await emit("linkOpened", { link: "earshot:add/bob" });

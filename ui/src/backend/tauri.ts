@@ -34,14 +34,26 @@ export const tauriBackend: Backend = {
 /** Resolves when what the page holds now has been painted: a frame later a frame is over. */
 const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 
-export const tauriFrame: Frame = {
-  async ready() {
+/** The window's own frame: there is one. */
+export function openFrame(): Frame {
+  let opened: Promise<Opened> | undefined;
+  const early: string[] = [];
+  let hear: (link: string) => void = (link) => early.push(link);
+  const open = async () => {
+    follow<{ link: string }>("linkOpened", ({ link }) => hear(link));
     await painted();
     return invoke<Opened>("window_ready");
-  },
-  keep(text) {
-    // A memory that is refused is none; nothing else hangs on it.
-    invoke("window_keep", { text }).catch(() => {});
-  },
-  onLink: (listener) => follow<{ link: string }>("linkOpened", ({ link }) => listener(link)),
-};
+  };
+  return {
+    ready: () => (opened ??= open()),
+    keep(text) {
+      // A memory that is refused is none; nothing else hangs on it.
+      invoke("window_keep", { text }).catch(() => {});
+    },
+    onLink(listener) {
+      hear = listener;
+      early.splice(0).forEach((link) => listener(link));
+      return () => (hear = () => {});
+    },
+  };
+}

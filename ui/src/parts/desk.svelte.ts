@@ -1,9 +1,8 @@
 // What is on the desk: the live world, where one is, what was typed and not yet sent, and what to say.
 import { getContext, setContext, untrack } from "svelte";
-import type { Method } from "../backend/generated";
+import type { Failure, Method } from "../backend/generated";
 import { failureOf, type Frame, type Opened, type Params, type Result } from "../backend/interface";
 import type { Live } from "../backend/live.svelte";
-import { failureText } from "../i18n/failures";
 import { type Link, readLink } from "../state/links";
 import { type Memory, readMemory, writeMemory } from "../state/memory";
 import { HOME, type ListTab, type Place, samePlace } from "../state/place";
@@ -33,7 +32,7 @@ export class Desk {
   width = $state(window.innerWidth);
   listWidth = $state(remembered("listWidth", 344));
   singleKeys = $state(remembered("singleKeys", true));
-  toasts = $state.raw<{ id: number; text: string }[]>([]);
+  toasts = $state.raw<{ id: number; what: string | Failure }[]>([]);
   /** The recovery key, from signing up until it was kept. */
   recovery = $state.raw<{ key: string; user: string }>();
   /** The invite of a network that was just started, until one goes on. */
@@ -56,18 +55,18 @@ export class Desk {
     this.live = live;
   }
 
-  /** Watches the window's width and the links that are opened, the first by `opened`; answers how to stop. */
-  attend(frame: Frame, opened: Promise<Opened>): () => void {
+  /** Watches the window's width and the links that are opened; answers how to stop. */
+  attend(frame: Frame): () => void {
     const measure = () => (this.width = window.innerWidth);
     window.addEventListener("resize", measure);
     const stop = frame.onLink((link) => this.open(link));
-    // A frame that cannot say brings no link; the window is there all the same.
     const take = ({ link, kept }: Opened) => {
       if (link !== undefined) this.open(link);
       this.#kept = readMemory(kept);
       this.#restore();
     };
-    opened.then(take).catch(() => {});
+    // A frame that cannot say brings no link; the window is there all the same.
+    frame.ready().then(take, () => {});
     return () => {
       window.removeEventListener("resize", measure);
       stop();
@@ -87,9 +86,10 @@ export class Desk {
     if (link.kind === "add") this.query = link.user;
   }
 
-  say(text: string): void {
+  /** Says in passing what was done, or why it was not. */
+  say(what: string | Failure): void {
     const id = ++this.#toastCount;
-    this.toasts = [...this.toasts, { id, text }];
+    this.toasts = [...this.toasts, { id, what }];
     setTimeout(() => (this.toasts = this.toasts.filter((t) => t.id !== id)), TOAST_MS);
   }
 
@@ -98,7 +98,7 @@ export class Desk {
     try {
       return await this.live.call(method, params);
     } catch (thrown) {
-      this.say(failureText(failureOf(thrown)));
+      this.say(failureOf(thrown));
       return undefined;
     }
   }

@@ -12,13 +12,14 @@ export const currentCall = (world: World): Call | undefined =>
 export type Quality = "good" | "fair" | "poor";
 
 /**
- * How well a call is heard. The bounds follow ITU-T G.114 (delay below 150 ms is not felt, above 400 ms
+ * How well a call is heard now. The bounds follow ITU-T G.114 (delay below 150 ms is not felt, above 400 ms
  * hinders) and the loss that Opus conceals without being noticed.
  */
 export function quality(stats: CallStats): Quality {
   const delay = (stats.rttMs ?? 0) / 2 + stats.bufferMs;
-  if (stats.lossPct > 8 || stats.concealedPct > 8 || delay > 400) return "poor";
-  if (stats.lossPct > 2 || stats.concealedPct > 3 || delay > 200 || stats.jitterMs > 40) return "fair";
+  const { recentLossPct: lost, recentConcealedPct: concealed } = stats;
+  if (lost > 8 || concealed > 8 || delay > 400) return "poor";
+  if (lost > 2 || concealed > 3 || delay > 200 || stats.jitterMs > 40) return "fair";
   return "good";
 }
 

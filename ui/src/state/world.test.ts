@@ -115,8 +115,8 @@ describe("calls", () => {
 
   test("quality falls with loss and delay", () => {
     expect(quality(stats())).toBe("good");
-    expect(quality(stats({ lossPct: 3 }))).toBe("fair");
-    expect(quality(stats({ lossPct: 12 }))).toBe("poor");
+    expect(quality(stats({ recentLossPct: 3 }))).toBe("fair");
+    expect(quality(stats({ recentLossPct: 12 }))).toBe("poor");
     expect(quality(stats({ rttMs: 900 }))).toBe("poor");
     expect(quality(stats({ rttMs: undefined }))).toBe("good");
   });

@@ -8,7 +8,6 @@ import App from "../App.svelte";
 // Views that are read when they are wanted: once here, so that no test waits for it.
 import "../views/Main.svelte";
 import "../views/Started.svelte";
-import "../views/Window.svelte";
 import type { Method } from "../backend/generated";
 import type { Opened } from "../backend/interface";
 import { VirtualClock } from "../backend/mock/clock";

@@ -340,6 +340,9 @@ pub struct CallStats {
     /// Lost of all that were sent to us, in percent.
     #[schemars(example = 0.4)]
     pub loss_pct: f64,
+    /// The same of the last ten seconds: how it is now.
+    #[schemars(example = 0.0)]
+    pub recent_loss_pct: f64,
     /// Interarrival jitter (RFC 3550, section 6.4.1).
     #[schemars(example = 1.5)]
     pub jitter_ms: f64,
@@ -353,6 +356,9 @@ pub struct CallStats {
     /// Concealed of all that was played, in percent.
     #[schemars(example = 0.2)]
     pub concealed_pct: f64,
+    /// The same of the last ten seconds.
+    #[schemars(example = 0.0)]
+    pub recent_concealed_pct: f64,
     /// Voice sent in the last second, in bits per second, without headers.
     #[schemars(example = 32_000)]
     pub bitrate_bps: u64,

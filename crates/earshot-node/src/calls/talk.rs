@@ -3,9 +3,11 @@
 //! Invariants: the keys of a call are used up by the one set of seals made here; nothing unsealed
 //! leaves, and nothing that does not open reaches the session.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use earshot_audio::counts::ReceiverStats;
 use earshot_audio::reception::Reporter;
 use earshot_audio::sender::VoicePacket;
 use earshot_audio::session::{VoiceSession, VoiceStats};
@@ -24,6 +26,8 @@ use crate::paths::{PathHandle, Sink};
 /// How often a call is told of (INTERFACES 3), and a report is sent. That are 76 bytes beside some
 /// 5,400 of voice: below the twentieth part that RFC 3550, section 6.2, allows.
 const EACH: Duration = Duration::from_secs(1);
+/// Figures that "recent" looks back over: ten seconds.
+const RECENT: usize = 10;
 /// How often the owner is told how loud it is: a meter that moves ten times a second looks alive.
 const LEVELS_EACH: Duration = Duration::from_millis(100);
 /// The first report leaves as soon as there is something to tell: ten packets of voice.
@@ -39,6 +43,8 @@ pub(super) struct Talk {
     sealed: Vec<u8>,
     /// Opus bytes sent until the last figures.
     told_bytes: u64,
+    /// What was received at the last figures, the oldest first.
+    heard: VecDeque<ReceiverStats>,
     levels_due: Interval,
     figures_due: Interval,
     report_due: Interval,
@@ -103,6 +109,7 @@ impl Talk {
             reporter: Reporter::default(),
             sealed: Vec::new(),
             told_bytes: 0,
+            heard: VecDeque::with_capacity(RECENT),
             levels_due: every(LEVELS_EACH, LEVELS_EACH),
             figures_due: every(EACH, EACH),
             report_due: every(FIRST_REPORT, EACH),
@@ -142,6 +149,11 @@ impl Talk {
         let bitrate_bps = (bytes - self.told_bytes.min(bytes)) * 8;
         self.told_bytes = bytes;
         let received = &stats.received;
+        let recent = received.since(self.heard.front().unwrap_or(&ReceiverStats::default()));
+        if self.heard.len() == RECENT {
+            self.heard.pop_front();
+        }
+        self.heard.push_back(*received);
         let first = received.first_sound.map(|first| first.saturating_duration_since(self.since));
         let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
         CallStats {
@@ -150,10 +162,12 @@ impl Talk {
             received_packets: received.received,
             lost_packets: received.lost,
             loss_pct: received.loss_pct().into(),
+            recent_loss_pct: recent.loss_pct().into(),
             jitter_ms: received.jitter_ms().into(),
             rtt_ms: round_trip.map(ms),
             buffer_ms: received.buffer_ms().into(),
             concealed_pct: received.concealed_pct().into(),
+            recent_concealed_pct: recent.concealed_pct().into(),
             bitrate_bps,
             level_in: stats.level_in_dbfs.into(),
             level_out: stats.level_out_dbfs.into(),
