@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use earshot_tests::harness::{Cards, Daemon, Launch, Mark, Role, SoundServer};
+use earshot_tests::harness::{Cards, Launch, Mark, Role, SoundServer};
 use serde_json::{Value, json};
 
 use crate::world::{PASSWORD, SOON, World, befriend, call_is, online, refused};

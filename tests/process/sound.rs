@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use earshot_tests::harness::{Cards, Daemon, Launch, Mark, Role, SoundServer};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::world::{PASSWORD, SOON, World, befriend, call_is, online};
 
