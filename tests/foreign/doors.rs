@@ -1,5 +1,5 @@
-//! The other doors by which foreign bytes come in: links, envelopes, the relay, invites, voice,
-//! files.
+//! The other doors by which foreign bytes come in: links, envelopes, the relay, questions, invites,
+//! voice, files.
 
 use std::time::Instant;
 
@@ -14,6 +14,9 @@ use earshot_proto::secure::link::{Expect, SecureLink, Welcome};
 use earshot_proto::secure::local_vault::{Counters, FilesKey, LocalVault, LockedVault, NewLock};
 use earshot_proto::secure::location::{open_location, seal_location};
 use earshot_proto::secure::password::{Password, StretchCost, Worked};
+use earshot_proto::secure::questions::{
+    ANSWER_MAX, Answerer, Asker, Epoch, Heard, Load, Outcome, Whom,
+};
 use earshot_proto::secure::report_seal::Account;
 use earshot_proto::secure::seal::SealKey;
 use earshot_proto::secure::voice_seal::{Stamp, StreamKeys, VoiceKeys};
@@ -167,6 +170,49 @@ fn stun() -> Vec<Vec<u8>> {
         message(0x0011, &[]),
         vec![0x40, 0x01, 0, 4, 1, 2, 3, 4],
     ]
+}
+
+/// What a handshake holds while it is read (`snow`), beside the question and the reply.
+const HANDSHAKE: usize = 16 * 1024;
+
+#[test]
+fn asker_and_answerer_bear_any_datagram() {
+    let (mut network, alice, _) = alice_and_bob();
+    let (now, root, key) = (Instant::now(), network.root(), alice.keys.link);
+    let mut secrets = || network.secrets.split();
+    let epoch = || Epoch::new(1, [9; 32]);
+    let whom = Whom { address: "203.0.113.1:5".parse().unwrap(), key: key.public() };
+    let (home, mut draw) = ("198.51.100.1:6".parse().unwrap(), Draw::new(9));
+    let mut asker = Asker::new(&root, epoch(), secrets(), secrets());
+    let mut answerer = Answerer::new(now, key, &root, epoch(), secrets());
+    let mut samples = Vec::new();
+    for load in [Load::Heavy, Load::Light] {
+        // A cookie, a first exchange, and one in the session.
+        asker.ask(now, whom, b"what?", ANSWER_MAX).unwrap();
+        while let Some(asked) = asker.poll_transmit() {
+            let said = match answerer.handle(now, home, &asked.bytes, load) {
+                Heard::Question(asked) => answerer.answer(now, asked, b"this").unwrap(),
+                Heard::Reply(reply) => reply,
+                Heard::Nothing => panic!("a good question is heard"),
+            };
+            let ended = asker.handle(now, whom.address, &said.bytes);
+            assert!(ended.is_none_or(|(_, end)| matches!(end, Outcome::Answered { .. })));
+            samples.extend([asked.bytes, said.bytes]);
+        }
+    }
+    assert_eq!(samples.iter().map(|bytes| bytes[0]).max(), Some(0xE3));
+    asker.ask(now, whom, b"and then?", ANSWER_MAX).unwrap();
+    samples.extend(asker.poll_transmit().map(|asked| asked.bytes));
+    let held = (answerer.sessions(), asker.open(), asker.known());
+    for bad in bad_ones(&samples, &mut draw) {
+        let load = draw.pick(&[Load::Light, Load::Heavy]);
+        let heard = bear_and_answer("question", &bad, HANDSHAKE, |bytes| {
+            answerer.handle(now, draw.address(), bytes, load)
+        });
+        assert!(!matches!(&heard, Heard::Reply(reply) if reply.bytes.len() > bad.len()));
+        bear_and_answer("reply", &bad, HANDSHAKE, |bytes| asker.handle(now, whom.address, bytes));
+    }
+    assert_eq!((answerer.sessions(), asker.open(), asker.known()), held);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use earshot_proto::wire::envelope::Letter;
 use earshot_proto::wire::forward::WatchGrant;
 use earshot_proto::wire::invite::{AuthorityPlace, Door, Invite};
 use earshot_proto::wire::policy::{Admission, Policy, Range};
+use earshot_proto::wire::question::{Datagram, SessionId, TryName};
 use earshot_proto::wire::report::{Reception, Report, ReportBlock, SenderInfo};
 use earshot_proto::wire::voice::RtpHeader;
 
@@ -40,6 +41,7 @@ pub(super) fn draw(all: &mut Drawing) {
         ssrc: d.number() as u32,
     };
     let reports = [(1, 1), (1, 0), (0, 1), (0, 0)].map(|(sender, block)| report(d, sender, block));
+    let questions = questions(d);
     all.shape(chains);
     all.shape(hellos);
     all.shape(statements);
@@ -53,6 +55,23 @@ pub(super) fn draw(all: &mut Drawing) {
     all.shape(letters);
     all.raw("voice.rtp", header.to_bytes().to_vec());
     reports.into_iter().for_each(|report| all.raw("voice.rtcp", report));
+    questions.into_iter().for_each(|question| all.raw("question", question));
+}
+
+/// What is sealed is any bytes: it is opened later.
+fn questions(d: &mut Draw) -> [Vec<u8>; 6] {
+    let sealed = [&d.bytes::<60>(), d.vec(1098).as_slice()].concat();
+    let (name, session) = (TryName(d.number()), SessionId(d.number()));
+    let (epoch, counter, proof) = (d.number() as u8, d.number(), d.bytes());
+    [
+        Datagram::Question { epoch, name, proof, cookie_proof: d.bytes(), noise: &sealed },
+        Datagram::Answer { name, noise: &sealed },
+        Datagram::SessionQuestion { epoch, session, counter, sealed: &sealed },
+        Datagram::SessionAnswer { session, asked: counter, counter: d.number(), sealed: &sealed },
+        Datagram::SessionUnknown { session, counter, proof },
+        Datagram::Cookie { name, cookie: d.bytes(), proof },
+    ]
+    .map(|datagram| datagram.to_bytes())
 }
 
 fn report(d: &mut Draw, senders: usize, blocks: usize) -> Vec<u8> {

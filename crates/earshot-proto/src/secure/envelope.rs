@@ -129,8 +129,13 @@ pub fn seal(
     }
     let body = padded(&letter);
     let prologue = prologue(network);
-    let start =
-        Start { pattern: PATTERN, key: &from.keys.link, remote: Some(to), prologue: &prologue };
+    let start = Start {
+        pattern: PATTERN,
+        key: Some(&from.keys.link),
+        remote: Some(to),
+        shared: None,
+        prologue: &prologue,
+    };
     let mut handshake = start.initiator(secrets);
     let mut envelope = vec![0; HEAD];
     handshake.write_message(&[], &mut envelope).map_err(|_| SealError::UnusableKey)?;
@@ -176,7 +181,8 @@ fn unseal(
     }
     let (head, sealed) = envelope.split_at_checked(HEAD)?;
     let prologue = prologue(network);
-    let start = Start { pattern: PATTERN, key: own, remote: None, prologue: &prologue };
+    let start =
+        Start { pattern: PATTERN, key: Some(own), remote: None, shared: None, prologue: &prologue };
     let mut handshake = start.reader();
     handshake.read_message(head, &mut []).ok()?;
     let key = remote_static(&handshake)?;

@@ -1,4 +1,4 @@
-//! All cryptography: keys, certificates, links, envelopes, passwords, voice.
+//! All cryptography: keys, certificates, links, envelopes, questions, passwords, voice.
 //!
 //! Nothing outside this module names a cipher. Invariants: a key seals with its own counter and no
 //! caller chooses a nonce; secrets are zeroised, have no `Clone` and no telling `Debug`; signatures
@@ -15,6 +15,7 @@ pub mod local_vault;
 pub mod location;
 mod noise;
 pub mod password;
+pub mod questions;
 mod records;
 pub mod recovery_key;
 mod replay;

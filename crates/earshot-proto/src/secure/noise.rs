@@ -1,5 +1,5 @@
-//! The Noise Protocol Framework as links and envelopes use it: by `snow`, with our randomness and
-//! our cipher.
+//! The Noise Protocol Framework as links, envelopes and questions use it: by `snow`, with our
+//! randomness and our cipher.
 //!
 //! Source: Noise revision 34 (`25519`, `AESGCM`, `SHA256`). `snow` runs the patterns; here are the
 //! primitives that it is given, so that no randomness comes from the operating system, keys are
@@ -28,10 +28,12 @@ pub(super) const KEY: usize = 32;
 pub(super) struct Start<'a> {
     /// The Noise protocol name.
     pub(super) pattern: &'static str,
-    /// Our static key.
-    pub(super) key: &'a LinkKey,
+    /// Our static key, where the pattern gives us one.
+    pub(super) key: Option<&'a LinkKey>,
     /// The other's static key, where the pattern wants it known.
     pub(super) remote: Option<&'a AgreeKey>,
+    /// The secret that both sides hold before, where the pattern begins with one (`psk0`).
+    pub(super) shared: Option<&'a [u8; 32]>,
     /// What both sides must agree on.
     pub(super) prologue: &'a [u8],
 }
@@ -59,12 +61,19 @@ impl Start<'_> {
     ) -> HandshakeState {
         let params = self.pattern.parse().expect("our own pattern names are Noise names");
         let resolver = Primitives { seed: Zeroizing::new(seed) };
-        let secret = self.key.secret();
+        let secret = self.key.map(LinkKey::secret);
         Builder::with_resolver(params, Box::new(resolver))
-            .local_private_key(&*secret)
-            .and_then(|b| b.prologue(self.prologue))
+            .prologue(self.prologue)
+            .and_then(|b| match &secret {
+                Some(secret) => b.local_private_key(secret.as_slice()),
+                None => Ok(b),
+            })
             .and_then(|b| match self.remote {
                 Some(remote) => b.remote_public_key(&remote.0),
+                None => Ok(b),
+            })
+            .and_then(|b| match self.shared {
+                Some(shared) => b.psk(0, shared),
                 None => Ok(b),
             })
             .and_then(build)
@@ -75,6 +84,32 @@ impl Start<'_> {
 /// The other side's static key, once the handshake has told it.
 pub(super) fn remote_static(handshake: &HandshakeState) -> Option<AgreeKey> {
     handshake.get_remote_static().and_then(|key| key.try_into().ok()).map(AgreeKey)
+}
+
+/// What a finished handshake leaves, where not `snow` but we count what is sealed: the keys of both
+/// directions and the hash that names the handshake (Noise, sections 5.2 and 11.2).
+pub(super) struct Split {
+    pub(super) hash: [u8; 32],
+    pub(super) from_initiator: Zeroizing<[u8; 32]>,
+    pub(super) from_responder: Zeroizing<[u8; 32]>,
+}
+
+/// Ends a handshake in which every message was written or read.
+pub(super) fn split(mut handshake: HandshakeState) -> Split {
+    let hash = *handshake.get_handshake_hash().first_chunk().expect("SHA-256 has 32 bytes");
+    let (from_initiator, from_responder) = handshake.dangerously_get_raw_split();
+    Split {
+        hash,
+        from_initiator: Zeroizing::new(from_initiator),
+        from_responder: Zeroizing::new(from_responder),
+    }
+}
+
+/// Noise's nonce: four zero bytes, then the counter, big-endian (Noise, section 12.4).
+pub(super) fn nonce(counter: u64) -> [u8; NONCE] {
+    let mut nonce = [0; NONCE];
+    nonce[4..].copy_from_slice(&counter.to_be_bytes());
+    nonce
 }
 
 struct Primitives {
@@ -167,18 +202,9 @@ impl Dh for X25519 {
     }
 }
 
-/// AES-256-GCM with Noise's nonce: four zero bytes, then the counter, big-endian (Noise, section
-/// 12.4).
+/// AES-256-GCM under [`nonce`]s.
 #[derive(Default)]
 struct AesGcm(Option<Gcm>);
-
-impl AesGcm {
-    fn nonce(counter: u64) -> [u8; NONCE] {
-        let mut nonce = [0; NONCE];
-        nonce[4..].copy_from_slice(&counter.to_be_bytes());
-        nonce
-    }
-}
 
 impl Cipher for AesGcm {
     fn name(&self) -> &'static str {
@@ -189,18 +215,18 @@ impl Cipher for AesGcm {
         self.0 = Some(Gcm::new(key));
     }
 
-    fn encrypt(&self, nonce: u64, authtext: &[u8], plaintext: &[u8], out: &mut [u8]) -> usize {
+    fn encrypt(&self, counter: u64, authtext: &[u8], plaintext: &[u8], out: &mut [u8]) -> usize {
         let cipher = self.0.as_ref().expect("snow seals only once a key is set");
         let (body, rest) = out.split_at_mut(plaintext.len());
         body.copy_from_slice(plaintext);
-        let tag = cipher.seal(Self::nonce(nonce), authtext, body);
+        let tag = cipher.seal(nonce(counter), authtext, body);
         rest[..TAG].copy_from_slice(&tag);
         plaintext.len() + TAG
     }
 
     fn decrypt(
         &self,
-        nonce: u64,
+        counter: u64,
         authtext: &[u8],
         ciphertext: &[u8],
         out: &mut [u8],
@@ -209,7 +235,7 @@ impl Cipher for AesGcm {
         let (body, tag) = ciphertext.split_last_chunk::<TAG>().ok_or(snow::Error::Decrypt)?;
         let out = out.get_mut(..body.len()).ok_or(snow::Error::Decrypt)?;
         out.copy_from_slice(body);
-        cipher.open(Self::nonce(nonce), authtext, out, tag).map_err(|_| snow::Error::Decrypt)?;
+        cipher.open(nonce(counter), authtext, out, tag).map_err(|_| snow::Error::Decrypt)?;
         Ok(body.len())
     }
 }
@@ -224,7 +250,8 @@ mod tests {
     fn our_primitives_speak_with_those_of_snow() {
         let mut secrets = Entropy::new([1; 32]).secrets;
         let key = LinkKey::draw(&mut secrets);
-        let start = Start { pattern: XX, key: &key, remote: None, prologue: b"both" };
+        let start =
+            Start { pattern: XX, key: Some(&key), remote: None, shared: None, prologue: b"both" };
         let mut ours = start.initiator(&mut secrets);
         let other = LinkKey::draw(&mut secrets);
         let mut theirs = Builder::new(XX.parse().unwrap())
@@ -258,8 +285,9 @@ mod tests {
         let low_order = AgreeKey([0; 32]);
         let start = Start {
             pattern: "Noise_X_25519_AESGCM_SHA256",
-            key: &key,
+            key: Some(&key),
             remote: Some(&low_order),
+            shared: None,
             prologue: b"",
         };
         let refused = start.initiator(&mut secrets).write_message(b"", &mut [0; 512]);

@@ -16,6 +16,7 @@ pub mod invite;
 pub mod login;
 pub mod nat;
 pub mod policy;
+pub mod question;
 pub mod report;
 pub mod sealed;
 mod shape;
@@ -139,6 +140,7 @@ const STANDING: &[Family] = &[
     family::<envelope::Letter>(),
     voice::FAMILY,
     report::FAMILY,
+    question::FAMILY,
 ];
 
 /// Makes a dispatcher: an enum of families, its byte tags, and their rows for [`ALL`].

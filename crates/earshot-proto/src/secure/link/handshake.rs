@@ -37,7 +37,7 @@ pub(super) fn accepter(
 }
 
 fn start<'a>(local: &LocalIdentity<'a>, prologue: &'a [u8]) -> Start<'a> {
-    Start { pattern: PATTERN, key: local.key, remote: None, prologue }
+    Start { pattern: PATTERN, key: Some(local.key), remote: None, shared: None, prologue }
 }
 
 fn prologue(root: &VerifyKey, service: Service) -> Vec<u8> {
