@@ -24,6 +24,7 @@ pub mod keeper;
 pub mod membership;
 mod reachability;
 pub mod relay;
+pub mod ring;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;

@@ -17,6 +17,7 @@ pub mod login;
 pub mod nat;
 pub mod policy;
 pub mod report;
+pub mod ring;
 pub mod sealed;
 mod shape;
 pub mod voice;

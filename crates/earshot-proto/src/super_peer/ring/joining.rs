@@ -1,0 +1,211 @@
+//! Joining, leaving and merging. Zave 2017 (join); DESIGN 2.5 (merge).
+//!
+//! A joiner that finds nobody who is a member founds a ring of its own; two rings become one by
+//! merging, since every node looks itself up through an outsider each minute.
+
+use std::time::Instant;
+
+use crate::ids::{NodeId, RingKey};
+use crate::wire::directory::NodeEntry;
+use crate::wire::ring::{Question, Reply};
+
+use super::asking::{About, Joining};
+use super::chord::{Chord, between};
+use super::fingers::{Fingers, Slot};
+use super::seek::Purpose;
+use super::table::Table;
+use super::{Ring, Standing, Structure};
+
+/// Doors tried at once. Our choice: two may be dead without costing a patience time.
+const DOORS_AT_ONCE: usize = 3;
+
+impl Ring {
+    /// Looks for our place through the nodes we know.
+    pub(super) fn join(&mut self, now: Instant) {
+        self.standing = Standing::Joining;
+        self.census = None;
+        self.set_timers(now);
+        self.shuffle_doors();
+        let doors = self.doors.clone();
+        if doors.is_empty() {
+            return self.found();
+        }
+        for first in 0..DOORS_AT_ONCE.min(doors.len()) {
+            let share = doors.iter().skip(first).step_by(DOORS_AT_ONCE).copied().collect();
+            self.seek(now, Purpose::Join, self.me.node.as_key(), share);
+        }
+    }
+
+    /// Looks again, if no question of the last attempt is open.
+    pub(super) fn join_on(&mut self, now: Instant) {
+        if self.open(About::is_joining) == 0 {
+            self.join(now);
+        }
+    }
+
+    /// We are a ring of one.
+    fn found(&mut self) {
+        self.standing = Standing::Full(Table::new(self.me));
+    }
+
+    /// A seek for our place has ended, with the keepers of our own id or with none.
+    pub(super) fn place_found(&mut self, now: Instant, keepers: &[NodeEntry]) {
+        if !matches!(self.standing, Standing::Joining)
+            || self.open(|about| matches!(about, About::Joining(_))) > 0
+        {
+            return;
+        }
+        match keepers.iter().find(|n| n.node != self.me.node) {
+            Some(keeper) => {
+                self.ask_state(now, *keeper, About::Joining(Joining::Keeper));
+            }
+            None if self.open(About::is_joining) == 0 => self.found(),
+            None => {}
+        }
+    }
+
+    /// The node that we want to join before has answered, or has not. If it has not, the ring will
+    /// have noticed by the time that we try again.
+    pub(super) fn joining_answered(
+        &mut self,
+        now: Instant,
+        to: NodeEntry,
+        joining: Joining,
+        reply: Option<Reply>,
+    ) {
+        if !matches!(self.standing, Standing::Joining) {
+            return;
+        }
+        let state = match reply {
+            Some(Reply::State { predecessor, successors, members }) => {
+                Some((predecessor, successors, members))
+            }
+            Some(
+                Reply::Same
+                | Reply::Keepers { .. }
+                | Reply::Closer { .. }
+                | Reply::Done
+                | Reply::Outside,
+            )
+            | None => None,
+        };
+        match (state, joining) {
+            (Some((Some(nearer), ..)), Joining::Keeper)
+                if between(&self.me.node, &nearer.node, &to.node) =>
+            {
+                self.ask_state(now, nearer, About::Joining(Joining::Nearer { keeper: to }));
+            }
+            (Some((predecessor, successors, members)), _) => {
+                let list = successors.into_vec();
+                match members {
+                    Some(_) => self.join_members(now, to, list.into_iter().chain(predecessor)),
+                    None => self.join_chord(now, to, &list),
+                }
+            }
+            (None, Joining::Nearer { keeper }) => {
+                self.ask_state(now, keeper, About::Joining(Joining::Anyway));
+            }
+            (None, Joining::Keeper | Joining::Anyway) => {}
+        }
+    }
+
+    fn join_members(
+        &mut self,
+        now: Instant,
+        successor: NodeEntry,
+        known: impl Iterator<Item = NodeEntry>,
+    ) {
+        let mut table = Table::new(self.me);
+        for member in known.chain([successor]) {
+            table.insert(member);
+        }
+        self.standing = Standing::Full(table);
+        self.ask(now, successor, Question::Rectify, About::Nothing);
+        self.start_census(now, successor, self.config.up);
+    }
+
+    fn join_chord(&mut self, now: Instant, successor: NodeEntry, list: &[NodeEntry]) {
+        let chord = Chord::joined(self.me, self.config.successors, successor, list);
+        self.become_structured(now, chord);
+        self.ask(now, successor, Question::Rectify, About::Nothing);
+    }
+
+    /// Takes part in a Chord ring from now on; fingers are still to be had.
+    pub(super) fn become_structured(&mut self, now: Instant, chord: Chord<NodeEntry>) {
+        let fingers = Fingers::new(self.me.node);
+        let structure = Structure { chord, fingers, slot: Slot::FIRST, filled: false };
+        self.standing = Standing::Chord(Box::new(structure));
+        self.fill_fingers(now);
+    }
+
+    /// A neighbour leaves politely: it counts as dead, and its predecessor takes its place as ours.
+    pub(super) fn handle_leaving(
+        &mut self,
+        now: Instant,
+        from: &NodeEntry,
+        predecessor: Option<NodeEntry>,
+        successors: &[NodeEntry],
+    ) -> Reply {
+        let was_ours = self.predecessor().is_some_and(|p| p.node == from.node);
+        self.dead(now, &from.node);
+        if let Standing::Chord(structure) = &mut self.standing {
+            if let Some(before) = predecessor
+                && was_ours
+            {
+                structure.chord.handle_notify(&before);
+            }
+            structure.hear(successors);
+        }
+        Reply::Done
+    }
+
+    /// Looks ourselves up through an outsider.
+    pub(super) fn merge_due(&mut self, now: Instant) {
+        self.merge_later(now);
+        if matches!(self.standing, Standing::Outside | Standing::Joining) || self.doors.is_empty() {
+            return;
+        }
+        let lot = self.jitter.below(self.doors.len() as u64) as usize;
+        let door = self.doors[lot];
+        self.seek(now, Purpose::Merge, after(&self.me.node), vec![door]);
+    }
+
+    /// An outsider's ring has these members after us.
+    pub(super) fn outsiders_found(&mut self, now: Instant, nodes: &[NodeEntry]) {
+        let Some(next) = nodes.iter().find(|n| n.node != self.me.node) else { return };
+        match &self.standing {
+            Standing::Outside | Standing::Joining => {}
+            Standing::Full(table) => {
+                if !table.contains(&next.node) {
+                    self.ask(now, *next, Question::Rectify, About::Nothing);
+                    self.start_census(now, *next, self.config.up);
+                }
+            }
+            Standing::Chord(structure) => {
+                let successor = structure.chord.successor();
+                if successor.is_none_or(|s| between(&self.me.node, &next.node, &s.node)) {
+                    self.ask_state(now, *next, About::Between);
+                }
+            }
+        }
+    }
+
+    fn shuffle_doors(&mut self) {
+        for at in (1..self.doors.len()).rev() {
+            let other = self.jitter.below(at as u64 + 1) as usize;
+            self.doors.swap(at, other);
+        }
+    }
+}
+
+/// The key right after a node.
+fn after(node: &NodeId) -> RingKey {
+    let mut key = node.0;
+    for byte in key.iter_mut().rev() {
+        *byte = byte.wrapping_add(1);
+        if *byte != 0 {
+            break;
+        }
+    }
+    RingKey(key)
+}
