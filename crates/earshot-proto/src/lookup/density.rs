@@ -10,6 +10,9 @@ use crate::wire::directory::NodeEntry;
 /// How many times sparser than one's own estimate an answer may be. DESIGN 2.5.
 const SPARSER_MAX: u128 = 4;
 
+/// Shorter lists are allowed the length of four: a single gap says nothing.
+const FEWEST: usize = 4;
+
 /// The mean distance between neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Density {
@@ -47,7 +50,7 @@ impl Density {
     pub fn admits(&self, key: &RingKey, nodes: &[NodeEntry]) -> bool {
         let Some(last) = nodes.last() else { return false };
         let ordered = nodes.is_sorted_by(|a, b| key.distance_to(&a.node) < key.distance_to(&b.node));
-        let expected = self.spacing.saturating_mul(nodes.len() as u128);
+        let expected = self.spacing.saturating_mul(nodes.len().max(FEWEST) as u128);
         ordered && distance(key, &last.node) <= expected.saturating_mul(SPARSER_MAX)
     }
 }

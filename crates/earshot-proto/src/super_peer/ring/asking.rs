@@ -53,15 +53,16 @@ pub(super) enum About {
 /// Which node a joiner has asked for its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joining {
-    /// The key's first keeper.
-    Keeper,
-    /// The predecessor of this keeper, since it is nearer still.
-    Nearer {
-        /// The keeper, to fall back on.
-        keeper: NodeEntry,
+    /// The first keeper of its place.
+    Keeper {
+        /// The node that named it.
+        named_by: NodeEntry,
     },
-    /// The keeper again: what it holds for its predecessor is dead.
-    Anyway,
+    /// A node before its place.
+    Before {
+        /// How many such nodes were asked.
+        asked: u8,
+    },
 }
 
 /// Who is asked about a finger.
@@ -155,7 +156,7 @@ impl Ring {
             About::Arc => self.arc_answered(now, reply.and_then(Near::of_reply)),
             About::Census => self.census_answered(now, &to, reply.and_then(Near::of_reply)),
             About::News(news) => {
-                if reply.is_none() {
+                if reply != Some(Reply::Done) {
                     self.pass_on(now, &to.node, &news);
                 }
             }

@@ -1,10 +1,12 @@
 //! Chord's successors and predecessor, by the rules that are correct.
 //!
-//! Source: Zave, "How to Make Chord Correct" (2017), which repairs Stoica et al., "Chord" (SIGCOMM
-//! 2001); lecture, slides 18–25. The rules:
+//! Source: Zave, "Reasoning about Identifier Spaces: How to Make Chord Correct" (IEEE TSE 2017) and
+//! its Alloy model of 2016, which repair Stoica et al., "Chord" (SIGCOMM 2001); lecture, slides
+//! 18–25. The rules:
 //!
-//! - *Join*: a node looks up its successor, asks it for its list, and adopts the successor followed
-//!   by all but the last of that list; only if the successor answers and is a member.
+//! - *Join*: a node looks up the member before its place, asks it for its list, and if the place lies
+//!   before the first of that list, adopts the whole list, and that member as predecessor. (Adopting
+//!   the successor and its list instead can skip a member that came in the meantime.)
 //! - *Stabilise*: a node asks its first live successor for predecessor and list, and adopts it
 //!   followed by all but the last of that list. If the successor's predecessor lies strictly between
 //!   the two, that one is asked too, and if it answers, it is adopted likewise. Then the first
@@ -94,10 +96,13 @@ impl<N: Place> Chord<N> {
         chord
     }
 
-    /// Joins before `successor`, which has answered with this list.
+    /// Joins between `before` and its first successor; `before` has just answered with its list.
+    /// None when our place is not there (any more).
     #[must_use]
-    pub fn joined(me: N, length: u8, successor: N, list: &[N]) -> Self {
-        Self::ideal(me, length, None, std::iter::once(successor).chain(list.iter().copied()))
+    pub fn joined(me: N, length: u8, before: N, list: &[N]) -> Option<Self> {
+        let first = list.first()?;
+        between(&before.id(), &me.id(), &first.id())
+            .then(|| Self::ideal(me, length, Some(before), list.iter().copied()))
     }
 
     /// The node itself.
@@ -125,6 +130,11 @@ impl<N: Place> Chord<N> {
     /// excludes: then the node has to join anew.
     pub fn successor(&self) -> Option<&N> {
         self.successors.first()
+    }
+
+    /// Who becomes its predecessor if the present one is dead.
+    pub const fn rectifying(&self) -> Option<&N> {
+        self.rectifying.as_ref()
     }
 
     /// The first successor has answered.

@@ -138,7 +138,9 @@ impl Ring {
                     for entry in neighbours.chain(structure.chord.predecessor()) {
                         table.insert(*entry);
                     }
-                    found.into_values().for_each(|entry| drop(table.insert(entry)));
+                    for entry in found.into_values() {
+                        table.insert(entry);
+                    }
                     self.standing = Standing::Full(table);
                     self.quicken(now);
                 }

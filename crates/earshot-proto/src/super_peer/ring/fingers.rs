@@ -173,3 +173,104 @@ impl Fingers {
         self.fingers.binary_search_by_key(&slot, |f| f.slot)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::super_peer::ring::chord::between;
+    use crate::wire::certificate::AgreeKey;
+
+    fn entry(node: [u8; 20]) -> NodeEntry {
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 4433));
+        NodeEntry { node: NodeId(node), address, key: AgreeKey([0; 32]) }
+    }
+
+    fn at(first: u8, last: u8) -> [u8; 20] {
+        let mut node = [0; 20];
+        (node[0], node[19]) = (first, last);
+        node
+    }
+
+    #[test]
+    fn a_slot_is_the_first_digit_of_the_way_around_zero_too() {
+        let me = NodeId(at(0xf0, 0));
+        assert_eq!(Slot::of(&me, &NodeId(at(0x10, 0))), Some(Slot { level: 0, digit: 2 }));
+        assert_eq!(Slot::of(&me, &NodeId(at(0xf3, 0))), Some(Slot { level: 1, digit: 3 }));
+        assert_eq!(Slot::of(&me, &NodeId(at(0xf0, 7))), Some(Slot { level: 39, digit: 7 }));
+        assert_eq!(Slot::of(&me, &me), None);
+    }
+
+    #[test]
+    fn the_nearer_by_round_trip_takes_the_slot_and_hearsay_does_not() {
+        let mut fingers = Fingers::new(NodeId([0; 20]));
+        let (far, near, heard) = (entry(at(0x41, 1)), entry(at(0x42, 2)), entry(at(0x43, 3)));
+        let slot = Slot { level: 0, digit: 4 };
+        fingers.heard(&far);
+        fingers.heard(&heard);
+        assert_eq!(fingers.get(slot), Some(far), "the slot is taken");
+        fingers.answered(&far, Duration::from_millis(200));
+        fingers.answered(&near, Duration::from_millis(20));
+        assert_eq!(fingers.get(slot), Some(near));
+        fingers.answered(&far, Duration::from_millis(100));
+        assert_eq!(fingers.get(slot), Some(near));
+        fingers.measured(&near.node, Duration::from_millis(500));
+        fingers.answered(&far, Duration::from_millis(100));
+        assert_eq!(fingers.get(slot), Some(far), "the line of the other became slow");
+        fingers.forget(&far.node);
+        assert!(fingers.is_empty());
+    }
+
+    #[test]
+    fn levels_that_the_successors_cover_are_dropped() {
+        let mut fingers = Fingers::new(NodeId([0; 20]));
+        for first in [0x80, 0x08, 0x01] {
+            fingers.heard(&entry(at(first, 0)));
+        }
+        fingers.heard(&entry(at(0, 9)));
+        fingers.covered(&NodeId(at(0x02, 0)));
+        assert_eq!(fingers.len(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_of_a_slot_lies_in_it(me: [u8; 20], node: [u8; 20], random: [u8; 20]) {
+            if let Some(slot) = Slot::of(&NodeId(me), &NodeId(node)) {
+                let key = slot.key(&NodeId(me), random);
+                prop_assert_eq!(Slot::of(&NodeId(me), &NodeId(key.0)), Some(slot));
+            }
+        }
+
+        #[test]
+        fn slots_are_walked_once_around(level in 0_u8..LEVELS, digit in 1_u8..16) {
+            let last = Slot { level, digit };
+            let mut slot = Slot::FIRST;
+            let mut seen = 0;
+            loop {
+                seen += 1;
+                slot = slot.next(last);
+                if slot == Slot::FIRST {
+                    break;
+                }
+            }
+            prop_assert_eq!(seen, (usize::from(level) + 1) * 15);
+        }
+
+        #[test]
+        fn fingers_are_bounded(nodes in prop::collection::vec(any::<[u8; 20]>(), 0..300)) {
+            let mut fingers = Fingers::new(NodeId([7; 20]));
+            nodes.iter().for_each(|node| fingers.heard(&entry(*node)));
+            prop_assert!(fingers.len() <= FINGERS_MAX);
+        }
+
+        #[test]
+        fn of_three_places_one_lies_between_the_others(a: u8, b: u8, c: u8) {
+            if a != b && b != c && a != c {
+                prop_assert!(between(&a, &b, &c) != between(&a, &c, &b));
+            }
+            prop_assert!(!between(&a, &a, &b) && (a == b || !between(&a, &b, &b)));
+            prop_assert_eq!(between(&a, &b, &a), a != b);
+        }
+    }
+}

@@ -18,6 +18,9 @@ use super::{Ring, Standing, Structure};
 
 /// Doors tried at once. Our choice: two may be dead without costing a patience time.
 const DOORS_AT_ONCE: usize = 3;
+/// Nodes before our place that are asked in one attempt, each nearer than the one before, at most.
+/// Our choice: so many may have joined there in the same second.
+const BEFORE_MAX: u8 = 8;
 
 impl Ring {
     /// Looks for our place through the nodes we know.
@@ -48,24 +51,31 @@ impl Ring {
         self.standing = Standing::Full(Table::new(self.me));
     }
 
-    /// A seek for our place has ended, with the keepers of our own id or with none.
-    pub(super) fn place_found(&mut self, now: Instant, keepers: &[NodeEntry]) {
+    /// A seek for our place has ended, with the keepers of our own id and who named them.
+    pub(super) fn place_found(
+        &mut self,
+        now: Instant,
+        keepers: &[NodeEntry],
+        named_by: Option<&NodeEntry>,
+    ) {
         if !matches!(self.standing, Standing::Joining)
             || self.open(|about| matches!(about, About::Joining(_))) > 0
         {
             return;
         }
-        match keepers.iter().find(|n| n.node != self.me.node) {
-            Some(keeper) => {
-                self.ask_state(now, *keeper, About::Joining(Joining::Keeper));
+        let keeper = keepers.iter().find(|n| n.node != self.me.node);
+        match (keeper, named_by) {
+            (Some(keeper), Some(named_by)) => {
+                let joining = Joining::Keeper { named_by: *named_by };
+                self.ask_state(now, *keeper, About::Joining(joining));
             }
-            None if self.open(About::is_joining) == 0 => self.found(),
-            None => {}
+            (None, _) | (_, None) if self.open(About::is_joining) == 0 => self.found(),
+            (None, _) | (_, None) => {}
         }
     }
 
-    /// The node that we want to join before has answered, or has not. If it has not, the ring will
-    /// have noticed by the time that we try again.
+    /// A node near our place has answered, or has not. If it has not, the ring will have noticed by
+    /// the time that we try again.
     pub(super) fn joining_answered(
         &mut self,
         now: Instant,
@@ -76,9 +86,9 @@ impl Ring {
         if !matches!(self.standing, Standing::Joining) {
             return;
         }
-        let state = match reply {
+        let (predecessor, list, members) = match reply {
             Some(Reply::State { predecessor, successors, members }) => {
-                Some((predecessor, successors, members))
+                (predecessor, successors.into_vec(), members)
             }
             Some(
                 Reply::Same
@@ -87,47 +97,48 @@ impl Ring {
                 | Reply::Done
                 | Reply::Outside,
             )
-            | None => None,
+            | None => return,
         };
-        match (state, joining) {
-            (Some((Some(nearer), ..)), Joining::Keeper)
-                if between(&self.me.node, &nearer.node, &to.node) =>
-            {
-                self.ask_state(now, nearer, About::Joining(Joining::Nearer { keeper: to }));
+        if members.is_some() {
+            return self.join_members(now, to, list.into_iter().chain(predecessor));
+        }
+        match joining {
+            Joining::Keeper { named_by } => {
+                let is_before = |p: &NodeEntry| between(&p.node, &self.me.node, &to.node);
+                let before = predecessor.filter(is_before).unwrap_or(named_by);
+                self.ask_state(now, before, About::Joining(Joining::Before { asked: 1 }));
             }
-            (Some((predecessor, successors, members)), _) => {
-                let list = successors.into_vec();
-                match members {
-                    Some(_) => self.join_members(now, to, list.into_iter().chain(predecessor)),
-                    None => self.join_chord(now, to, &list),
+            Joining::Before { asked } => {
+                if let Some(chord) = Chord::joined(self.me, self.config.successors, to, &list) {
+                    let successor = list[0];
+                    self.become_structured(now, chord);
+                    self.heard(&list);
+                    self.ask(now, successor, Question::Rectify, About::Nothing);
+                } else if asked < BEFORE_MAX {
+                    let nearer = |n: &&NodeEntry| between(&to.node, &n.node, &self.me.node);
+                    if let Some(next) = list.iter().rev().find(nearer) {
+                        let joining = Joining::Before { asked: asked + 1 };
+                        self.ask_state(now, *next, About::Joining(joining));
+                    }
                 }
             }
-            (None, Joining::Nearer { keeper }) => {
-                self.ask_state(now, keeper, About::Joining(Joining::Anyway));
-            }
-            (None, Joining::Keeper | Joining::Anyway) => {}
         }
     }
 
     fn join_members(
         &mut self,
         now: Instant,
-        successor: NodeEntry,
+        member: NodeEntry,
         known: impl Iterator<Item = NodeEntry>,
     ) {
         let mut table = Table::new(self.me);
-        for member in known.chain([successor]) {
+        for member in known.chain([member]).filter(|n| n.node != self.me.node) {
             table.insert(member);
         }
+        let successor = table.others().next().copied().unwrap_or(member);
         self.standing = Standing::Full(table);
         self.ask(now, successor, Question::Rectify, About::Nothing);
         self.start_census(now, successor, self.config.up);
-    }
-
-    fn join_chord(&mut self, now: Instant, successor: NodeEntry, list: &[NodeEntry]) {
-        let chord = Chord::joined(self.me, self.config.successors, successor, list);
-        self.become_structured(now, chord);
-        self.ask(now, successor, Question::Rectify, About::Nothing);
     }
 
     /// Takes part in a Chord ring from now on; fingers are still to be had.

@@ -36,7 +36,8 @@ use crate::wire::bounded::List;
 use crate::wire::directory::{NODES_MAX, NodeEntry};
 use crate::wire::ring::{Question, Reply, SUCCESSORS_MAX, digest};
 
-use asking::{ASKS_MAX, Asked};
+pub use asking::ASKS_MAX;
+use asking::Asked;
 use chord::Chord;
 use crossing::Census;
 use fingers::{Fingers, Slot};
@@ -197,9 +198,13 @@ impl Ring {
     /// Members outside our view, from the super-peer list: through one of them, drawn by lot, we
     /// look for a ring that we were parted from. At most 16 are kept, the newest.
     pub fn remember(&mut self, doors: &[NodeEntry]) {
-        let others = doors.iter().filter(|door| door.node != self.me.node);
-        self.doors.splice(0..0, others.copied().take(DOORS_MAX));
-        self.doors.truncate(DOORS_MAX);
+        let mut kept = std::mem::take(&mut self.doors);
+        for door in doors.iter().copied().chain(kept.drain(..)) {
+            let is_known = self.doors.iter().any(|known| known.node == door.node);
+            if !is_known && door.node != self.me.node && self.doors.len() < DOORS_MAX {
+                self.doors.push(door);
+            }
+        }
     }
 
     /// Answers another super-peer's question; `from` is proved by its certificate.
@@ -416,3 +421,6 @@ impl Ring {
         self.tell_predecessor(now);
     }
 }
+
+#[cfg(test)]
+mod tests;

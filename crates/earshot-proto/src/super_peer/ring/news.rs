@@ -87,21 +87,16 @@ impl Ring {
     /// The first nodes of our arcs.
     fn firsts(&self, news: &News) -> Vec<NodeEntry> {
         let is_told = |n: &&NodeEntry| news.gone.iter().all(|gone| gone.node != n.node);
-        let pick = |count: usize, nodes: &mut dyn Iterator<Item = &NodeEntry>| {
-            let arcs = ARCS.min(count);
-            let starts = |at: &usize| (0..arcs).any(|arc| arc * count / arcs == *at);
-            nodes.enumerate().filter(|(at, _)| starts(at)).map(|(_, node)| *node).collect()
-        };
         match &self.standing {
             Standing::Outside | Standing::Joining => Vec::new(),
             Standing::Full(table) => {
                 let count = table.before(news.until).filter(is_told).count();
-                pick(count, &mut table.before(news.until).filter(is_told))
+                firsts_of(count, table.before(news.until).filter(is_told))
             }
             Standing::Chord(structure) => {
                 let known = structure.known_before(news.until);
                 let count = known.iter().filter(is_told).count();
-                pick(count, &mut known.iter().filter(is_told))
+                firsts_of(count, known.iter().filter(is_told))
             }
         }
     }
@@ -120,4 +115,11 @@ impl Ring {
             Standing::Outside | Standing::Joining | Standing::Chord(_) => false,
         }
     }
+}
+
+/// The first nodes of [`ARCS`] arcs of about the same length.
+fn firsts_of<'a>(count: usize, nodes: impl Iterator<Item = &'a NodeEntry>) -> Vec<NodeEntry> {
+    let arcs = ARCS.min(count);
+    let is_first = |at: usize| (0..arcs).any(|arc| arc * count / arcs == at);
+    nodes.enumerate().filter(|(at, _)| is_first(*at)).map(|(_, node)| *node).collect()
 }

@@ -61,7 +61,7 @@ impl Ring {
         match near {
             Some(Near::Keepers(nodes)) => {
                 self.heard(&nodes);
-                self.seek_ended(now, seek.purpose, &nodes);
+                self.seek_ended(now, seek.purpose, &nodes, Some(from));
             }
             Some(Near::Closer(nodes)) => {
                 self.heard(&nodes);
@@ -78,19 +78,25 @@ impl Ring {
     fn seek_on(&mut self, now: Instant, mut seek: Seek) {
         seek.tries += 1;
         if seek.frontier.is_empty() || seek.tries > TRIES_MAX {
-            return self.seek_ended(now, seek.purpose, &[]);
+            return self.seek_ended(now, seek.purpose, &[], None);
         }
         let to = seek.frontier.remove(0);
         let question = Question::Nearest { key: seek.key, width: FRONTIER_MAX as u8 };
         let purpose = seek.purpose;
         if !self.ask(now, to, question, About::Seek(Box::new(seek))) {
-            self.seek_ended(now, purpose, &[]);
+            self.seek_ended(now, purpose, &[], None);
         }
     }
 
-    fn seek_ended(&mut self, now: Instant, purpose: Purpose, keepers: &[NodeEntry]) {
+    fn seek_ended(
+        &mut self,
+        now: Instant,
+        purpose: Purpose,
+        keepers: &[NodeEntry],
+        named_by: Option<&NodeEntry>,
+    ) {
         match purpose {
-            Purpose::Join => self.place_found(now, keepers),
+            Purpose::Join => self.place_found(now, keepers, named_by),
             Purpose::Merge => self.outsiders_found(now, keepers),
             Purpose::Finger => {}
         }

@@ -361,7 +361,7 @@ impl Structure {
         }
     }
 
-    fn last_slot(&self) -> Option<Slot> {
+    pub(super) fn last_slot(&self) -> Option<Slot> {
         Slot::of(&self.chord.me().node, &self.chord.successors().last()?.node)
     }
 
