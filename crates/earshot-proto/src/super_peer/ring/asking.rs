@@ -146,9 +146,7 @@ impl Ring {
             About::Between => self.between_answered(now, to, reply),
             About::Predecessor => self.predecessor_answered(&to, reply),
             About::Joining(joining) => self.joining_answered(now, to, joining, reply),
-            About::Seek(seek) => {
-                self.seek_answered(now, *seek, &to, reply.and_then(Near::of_reply));
-            }
+            About::Seek(seek) => self.seek_answered(now, *seek, &to, reply),
             About::Finger(finger) => {
                 self.finger_answered(now, &to, finger, reply.and_then(Near::of_reply));
             }

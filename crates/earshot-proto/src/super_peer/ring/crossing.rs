@@ -128,7 +128,7 @@ impl Ring {
         let Census { found, limit, .. } = *census;
         let len = found.len() + 1;
         match &self.standing {
-            Standing::Outside | Standing::Joining => {}
+            Standing::Outside | Standing::Joining(_) => {}
             Standing::Full(_) => self.take_in(now, found.into_values()),
             Standing::Chord(structure) => {
                 let plausible = len as u64 * FEWER_MAX >= self.len_estimate();

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use crate::ids::{NodeId, RingKey};
+use crate::wire::bounded::List;
 use crate::wire::directory::NodeEntry;
 use crate::wire::ring::{Question, Reply};
 
@@ -14,24 +15,26 @@ use super::chord::{Chord, between};
 use super::fingers::{Fingers, Slot};
 use super::seek::Purpose;
 use super::table::Table;
-use super::{Ring, Standing, Structure};
+use super::{Attempt, Ring, Standing, Structure};
 
 /// Doors tried at once. Our choice: two may be dead without costing a patience time.
 const DOORS_AT_ONCE: usize = 3;
+/// Attempts after which we no longer wait for a door that is joining too.
+const ATTEMPTS_MAX: u8 = 8;
 /// Nodes before our place that are asked in one attempt, each nearer than the one before, at most.
 /// Our choice: so many may have joined there in the same second.
 const BEFORE_MAX: u8 = 8;
 
 impl Ring {
     /// Looks for our place through the nodes we know.
-    pub(super) fn join(&mut self, now: Instant) {
-        self.standing = Standing::Joining;
+    pub(super) fn join(&mut self, now: Instant, before: u8) {
+        self.standing = Standing::Joining(Attempt { before, is_behind: false });
         self.census = None;
         self.set_timers(now);
         self.shuffle_doors();
         let doors = self.doors.clone();
         if doors.is_empty() {
-            return self.found();
+            return self.found(now);
         }
         for first in 0..DOORS_AT_ONCE.min(doors.len()) {
             let share = doors.iter().skip(first).step_by(DOORS_AT_ONCE).copied().collect();
@@ -41,14 +44,23 @@ impl Ring {
 
     /// Looks again, if no question of the last attempt is open.
     pub(super) fn join_on(&mut self, now: Instant) {
+        let Standing::Joining(attempt) = self.standing else { return };
         if self.open(About::is_joining) == 0 {
-            self.join(now);
+            self.join(now, attempt.before.saturating_add(1));
         }
     }
 
     /// We are a ring of one.
-    fn found(&mut self) {
+    fn found(&mut self, now: Instant) {
         self.standing = Standing::Full(Table::new(self.me));
+        self.merge_later(now);
+    }
+
+    /// A node through which we wanted to join is no member itself.
+    pub(super) fn door_is_outside(&mut self, door: &NodeEntry) {
+        if let Standing::Joining(attempt) = &mut self.standing {
+            attempt.is_behind |= door.node < self.me.node;
+        }
     }
 
     /// A seek for our place has ended, with the keepers of our own id and who named them.
@@ -58,18 +70,20 @@ impl Ring {
         keepers: &[NodeEntry],
         named_by: Option<&NodeEntry>,
     ) {
-        if !matches!(self.standing, Standing::Joining)
-            || self.open(|about| matches!(about, About::Joining(_))) > 0
-        {
+        let Standing::Joining(attempt) = self.standing else { return };
+        if self.open(|about| matches!(about, About::Joining(_))) > 0 {
             return;
         }
+        let waits = attempt.is_behind && attempt.before < ATTEMPTS_MAX;
         let keeper = keepers.iter().find(|n| n.node != self.me.node);
         match (keeper, named_by) {
             (Some(keeper), Some(named_by)) => {
                 let joining = Joining::Keeper { named_by: *named_by };
                 self.ask_state(now, *keeper, About::Joining(joining));
             }
-            (None, _) | (_, None) if self.open(About::is_joining) == 0 => self.found(),
+            (None, _) | (_, None) if self.open(About::is_joining) == 0 && !waits => {
+                self.found(now);
+            }
             (None, _) | (_, None) => {}
         }
     }
@@ -83,7 +97,7 @@ impl Ring {
         joining: Joining,
         reply: Option<Reply>,
     ) {
-        if !matches!(self.standing, Standing::Joining) {
+        if !matches!(self.standing, Standing::Joining(_)) {
             return;
         }
         let (predecessor, list, members) = match reply {
@@ -173,19 +187,28 @@ impl Ring {
     /// Looks ourselves up through an outsider.
     pub(super) fn merge_due(&mut self, now: Instant) {
         self.merge_later(now);
-        if matches!(self.standing, Standing::Outside | Standing::Joining) || self.doors.is_empty() {
+        if matches!(self.standing, Standing::Outside | Standing::Joining(_)) || self.doors.is_empty() {
             return;
         }
         let lot = self.jitter.below(self.doors.len() as u64) as usize;
         let door = self.doors[lot];
-        self.seek(now, Purpose::Merge, after(&self.me.node), vec![door]);
+        self.seek_outsiders(now, door);
+    }
+
+    /// Looks ourselves up through this node, unless we are doing so through another.
+    pub(super) fn seek_outsiders(&mut self, now: Instant, door: NodeEntry) {
+        let merging =
+            |about: &About| matches!(about, About::Seek(seek) if seek.purpose == Purpose::Merge);
+        if self.open(merging) == 0 {
+            self.seek(now, Purpose::Merge, after(&self.me.node), vec![door]);
+        }
     }
 
     /// An outsider's ring has these members after us.
     pub(super) fn outsiders_found(&mut self, now: Instant, nodes: &[NodeEntry]) {
         let Some(next) = nodes.iter().find(|n| n.node != self.me.node) else { return };
         match &self.standing {
-            Standing::Outside | Standing::Joining => {}
+            Standing::Outside | Standing::Joining(_) => {}
             Standing::Full(table) => {
                 if !table.contains(&next.node) {
                     self.ask(now, *next, Question::Rectify, About::Nothing);
@@ -193,10 +216,24 @@ impl Ring {
                 }
             }
             Standing::Chord(structure) => {
-                let successor = structure.chord.successor();
-                if successor.is_none_or(|s| between(&self.me.node, &next.node, &s.node)) {
-                    self.ask_state(now, *next, About::Between);
+                let Some(successor) = structure.chord.successor().copied() else { return };
+                if successor.node == next.node {
+                    return;
                 }
+                // Another ring. If its next node lies beyond our successor, it has to learn of us,
+                // so that the node before it comes to us.
+                if between(&self.me.node, &next.node, &successor.node) {
+                    self.ask_state(now, *next, About::Between);
+                } else {
+                    self.ask(now, *next, Question::Rectify, About::Nothing);
+                }
+                // Our successor looks too; there is nobody whom it should tell.
+                let news = Question::News {
+                    joined: List::first_of([*next]),
+                    gone: List::default(),
+                    until: NodeId(after(&successor.node).0),
+                };
+                self.ask(now, successor, news, About::Nothing);
             }
         }
     }

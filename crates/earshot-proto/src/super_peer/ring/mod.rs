@@ -53,8 +53,9 @@ pub struct Config {
     pub up: u16,
     /// With no more members than this, it begins again.
     pub down: u16,
-    /// s: the length of successor lists, at most [`SUCCESSORS_MAX`] and below `down`, so that a ring
-    /// always has s + 1 members.
+    /// s: the length of successor lists, at most [`SUCCESSORS_MAX`], and below `up`, so that a ring
+    /// begins with s + 1 members. (With `down` of 17 or more it keeps them until it ends. A tiny ring
+    /// that shrinks below s + 1 has everybody in each list; that is outside of Zave's proof.)
     pub successors: u8,
     /// How often, on average, a node stabilises while nothing changes.
     pub stabilise_every: Duration,
@@ -70,9 +71,10 @@ impl Config {
     #[must_use]
     pub const fn with_thresholds(up: u16, down: u16) -> Self {
         let down = if down < 2 { 2 } else { down };
-        let longest = if down as usize > SUCCESSORS_MAX { SUCCESSORS_MAX as u16 } else { down - 1 };
+        let up = if up > down { up } else { down + 1 };
+        let longest = if up as usize > SUCCESSORS_MAX { SUCCESSORS_MAX as u16 } else { up - 1 };
         Self {
-            up: if up > down { up } else { down + 1 },
+            up,
             down,
             successors: longest as u8,
             stabilise_every: Duration::from_secs(10),
@@ -140,9 +142,18 @@ pub struct Ring {
 #[derive(Debug)]
 enum Standing {
     Outside,
-    Joining,
+    Joining(Attempt),
     Full(Table),
     Chord(Box<Structure>),
+}
+
+/// An attempt to join.
+#[derive(Clone, Copy, Debug, Default)]
+struct Attempt {
+    /// How many there were before.
+    before: u8,
+    /// Whether a door that is joining too has a lower id: then it founds, and we wait for it.
+    is_behind: bool,
 }
 
 /// What a node of a Chord ring knows.
@@ -191,7 +202,7 @@ impl Ring {
     /// Takes part: joins through one of these nodes, or founds a ring if none of them is a member.
     pub fn start(&mut self, now: Instant, doors: &[NodeEntry]) {
         self.remember(doors);
-        self.join(now);
+        self.join(now, 0);
         self.settle(now);
     }
 
@@ -310,7 +321,7 @@ impl Ring {
     #[must_use]
     pub const fn mode(&self) -> Mode {
         match self.standing {
-            Standing::Outside | Standing::Joining => Mode::Outside,
+            Standing::Outside | Standing::Joining(_) => Mode::Outside,
             Standing::Full(_) => Mode::Full,
             Standing::Chord(_) => Mode::Chord,
         }
@@ -323,7 +334,7 @@ impl Ring {
     #[must_use]
     pub fn nearest(&self, key: &RingKey, width: usize) -> Near {
         match &self.standing {
-            Standing::Outside | Standing::Joining => {
+            Standing::Outside | Standing::Joining(_) => {
                 Near::Closer(self.doors.iter().take(width).copied().collect())
             }
             Standing::Full(table) => Near::Keepers(table.from(NodeId(key.0)).take(width).copied().collect()),
@@ -335,7 +346,7 @@ impl Ring {
     #[must_use]
     pub fn successors(&self) -> Vec<NodeEntry> {
         match &self.standing {
-            Standing::Outside | Standing::Joining => Vec::new(),
+            Standing::Outside | Standing::Joining(_) => Vec::new(),
             Standing::Full(table) => {
                 table.others().take(usize::from(self.config.successors)).copied().collect()
             }
@@ -347,7 +358,7 @@ impl Ring {
     #[must_use]
     pub fn predecessor(&self) -> Option<NodeEntry> {
         match &self.standing {
-            Standing::Outside | Standing::Joining => None,
+            Standing::Outside | Standing::Joining(_) => None,
             Standing::Full(table) => table.predecessor().copied(),
             Standing::Chord(structure) => structure.chord.predecessor().copied(),
         }
@@ -357,7 +368,7 @@ impl Ring {
     #[must_use]
     pub fn density(&self) -> Option<Density> {
         match &self.standing {
-            Standing::Outside | Standing::Joining => None,
+            Standing::Outside | Standing::Joining(_) => None,
             Standing::Full(table) => Some(Density::of_ring(table.len() as u64)),
             Standing::Chord(structure) => {
                 Density::of_list(self.me.node, structure.chord.successors())
@@ -370,7 +381,7 @@ impl Ring {
     #[must_use]
     pub fn len_estimate(&self) -> u64 {
         match &self.standing {
-            Standing::Outside | Standing::Joining => 0,
+            Standing::Outside | Standing::Joining(_) => 0,
             Standing::Full(table) => table.len() as u64,
             Standing::Chord(_) => self.density().map_or(1, |density| density.ring_len()),
         }
@@ -378,7 +389,7 @@ impl Ring {
 
     fn state(&self, known: u64) -> Reply {
         let members = match &self.standing {
-            Standing::Outside | Standing::Joining => return Reply::Outside,
+            Standing::Outside | Standing::Joining(_) => return Reply::Outside,
             Standing::Full(table) => Some(table.len() as u16),
             Standing::Chord(_) => None,
         };
@@ -395,7 +406,7 @@ impl Ring {
     fn neighbourhood(&self, successors: usize, knows_all: bool) -> u64 {
         let predecessor = self.predecessor().map(|p| p.node);
         match &self.standing {
-            Standing::Outside | Standing::Joining => 0,
+            Standing::Outside | Standing::Joining(_) => 0,
             Standing::Full(table) => {
                 let list = table.others().take(successors);
                 digest(predecessor, list.map(|n| n.node), knows_all)

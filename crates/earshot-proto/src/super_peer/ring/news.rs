@@ -47,7 +47,7 @@ impl Ring {
         until: NodeId,
     ) -> Reply {
         match &mut self.standing {
-            Standing::Outside | Standing::Joining => return Reply::Outside,
+            Standing::Outside | Standing::Joining(_) => return Reply::Outside,
             Standing::Full(_) => {
                 self.take_in(now, joined.iter().copied());
                 for node in gone.iter() {
@@ -59,6 +59,9 @@ impl Ring {
             Standing::Chord(structure) => {
                 structure.hear(&joined);
                 self.census_if_between(now);
+                if let Some(first) = joined.first() {
+                    self.seek_outsiders(now, *first);
+                }
             }
         }
         self.forward(now, &News { joined, gone, until });
@@ -88,7 +91,7 @@ impl Ring {
     fn firsts(&self, news: &News) -> Vec<NodeEntry> {
         let is_told = |n: &&NodeEntry| news.gone.iter().all(|gone| gone.node != n.node);
         match &self.standing {
-            Standing::Outside | Standing::Joining => Vec::new(),
+            Standing::Outside | Standing::Joining(_) => Vec::new(),
             Standing::Full(table) => {
                 let count = table.before(news.until).filter(is_told).count();
                 firsts_of(count, table.before(news.until).filter(is_told))
@@ -112,7 +115,7 @@ impl Ring {
     fn knows(&self, node: &NodeId) -> bool {
         match &self.standing {
             Standing::Full(table) => table.contains(node),
-            Standing::Outside | Standing::Joining | Standing::Chord(_) => false,
+            Standing::Outside | Standing::Joining(_) | Standing::Chord(_) => false,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::ids::RingKey;
 use crate::lookup::Near;
 use crate::wire::directory::NodeEntry;
-use crate::wire::ring::Question;
+use crate::wire::ring::{Question, Reply};
 
 use super::Ring;
 use super::asking::About;
@@ -56,9 +56,12 @@ impl Ring {
         now: Instant,
         mut seek: Seek,
         from: &NodeEntry,
-        near: Option<Near>,
+        reply: Option<Reply>,
     ) {
-        match near {
+        if seek.purpose == Purpose::Join && reply == Some(Reply::Outside) {
+            self.door_is_outside(from);
+        }
+        match reply.and_then(Near::of_reply) {
             Some(Near::Keepers(nodes)) => {
                 self.heard(&nodes);
                 self.seek_ended(now, seek.purpose, &nodes, Some(from));

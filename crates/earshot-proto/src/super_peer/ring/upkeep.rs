@@ -25,6 +25,8 @@ const PACE_FIRST: Duration = Duration::from_millis(500);
 const PACE_TOLD: Duration = Duration::from_millis(250);
 /// Fingers that a newcomer fills quickly, and how much faster than usual.
 const FILL_FASTER: u32 = 16;
+/// How much sooner than usual a node that is alone looks for others.
+const ALONE_FASTER: u32 = 16;
 /// Nodes wanted in the answer of a finger: rivals for its place.
 const RIVALS: u8 = 4;
 /// How many periods of merging lie between two walks around the ring, at least.
@@ -66,7 +68,7 @@ impl Ring {
         }
         match &self.standing {
             Standing::Outside => {}
-            Standing::Joining => self.join_on(now),
+            Standing::Joining(_) => self.join_on(now),
             Standing::Full(_) => self.stabilise_members(now),
             Standing::Chord(_) => {
                 self.census_if_small(now);
@@ -154,7 +156,7 @@ impl Ring {
     /// A node believes that we are its successor.
     pub(super) fn handle_rectify(&mut self, now: Instant, from: NodeEntry) -> Reply {
         match &mut self.standing {
-            Standing::Outside | Standing::Joining => return Reply::Outside,
+            Standing::Outside | Standing::Joining(_) => return Reply::Outside,
             Standing::Full(_) => self.member_came(now, from),
             Standing::Chord(structure) => {
                 let before = structure.chord.predecessor().copied();
@@ -200,7 +202,7 @@ impl Ring {
     /// A node is dead, by a closed link, a question unanswered, or its own word.
     pub(super) fn dead(&mut self, now: Instant, node: &NodeId) {
         match &mut self.standing {
-            Standing::Outside | Standing::Joining => {}
+            Standing::Outside | Standing::Joining(_) => {}
             Standing::Full(_) => self.member_gone(now, node),
             Standing::Chord(structure) => {
                 structure.chord.handle_dead(node);
@@ -208,7 +210,7 @@ impl Ring {
                 if structure.chord.successors().is_empty() {
                     let fingers: Vec<NodeEntry> = structure.fingers.iter().copied().collect();
                     self.remember(&fingers);
-                    self.join(now);
+                    self.join(now, 0);
                 }
             }
         }
@@ -217,7 +219,7 @@ impl Ring {
     pub(super) fn refresh_due(&mut self, now: Instant) {
         let mut pause = self.config.refresh_every;
         match &self.standing {
-            Standing::Outside | Standing::Joining => {}
+            Standing::Outside | Standing::Joining(_) => {}
             Standing::Full(_) => self.exchange_arc(now),
             Standing::Chord(_) => {
                 if self.refresh_finger(now) {
@@ -279,8 +281,11 @@ impl Ring {
         }
     }
 
+    /// The next look for an outsider; soon, while we are alone.
     pub(super) fn merge_later(&mut self, now: Instant) {
-        let at = now + self.spread_about(self.config.merge_every);
+        let is_alone = matches!(&self.standing, Standing::Full(table) if table.is_empty());
+        let every = self.config.merge_every / if is_alone { ALONE_FASTER } else { 1 };
+        let at = now + self.spread_about(every);
         if let Some(timers) = &mut self.timers {
             timers.merge = at;
         }
