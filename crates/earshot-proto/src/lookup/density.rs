@@ -57,7 +57,8 @@ impl Density {
     #[must_use]
     pub fn admits(&self, key: &RingKey, nodes: &[NodeEntry]) -> bool {
         let Some(last) = nodes.last() else { return false };
-        let ordered = nodes.is_sorted_by(|a, b| key.distance_to(&a.node) < key.distance_to(&b.node));
+        let ordered =
+            nodes.is_sorted_by(|a, b| key.distance_to(&a.node) < key.distance_to(&b.node));
         let expected = self.spacing.saturating_mul(nodes.len().max(FEWEST) as u128);
         ordered && distance(key, &last.node) <= expected.saturating_mul(SPARSER_MAX)
     }

@@ -158,7 +158,7 @@ pub struct Lookup {
     routes: Routes,
     keepers: Vec<Keeper>,
     round: usize,
-    /// Nodes near the key whose naming of keepers was believed.
+    /// Nodes near the key that have named four keepers or more, and were believed.
     vouchers: u8,
     hops: Option<u8>,
     messages: u8,
@@ -257,7 +257,9 @@ impl Lookup {
         match near {
             Some(Near::Keepers(nodes)) if self.admits(&nodes) => {
                 self.hops.get_or_insert(depth);
-                self.vouchers = self.vouchers.saturating_add(u8::from(self.is_near(from)));
+                let is_whole = nodes.len() >= WIDTHS[0].min(self.ring_len());
+                let vouches = is_whole && self.is_near(from);
+                self.vouchers = self.vouchers.saturating_add(u8::from(vouches));
                 self.take_keepers(&nodes);
             }
             Some(Near::Closer(nodes)) => self.routes.extend(from, &nodes),
@@ -329,7 +331,8 @@ impl Lookup {
         }
         let wants_routes = self.wants_routes(now);
         if wants_routes > 0 && self.routes.has_none_left() {
-            let known = self.keepers.iter().filter(|k| k.state != KeeperState::Said(Fetched::Failed));
+            let known =
+                self.keepers.iter().filter(|k| k.state != KeeperState::Said(Fetched::Failed));
             self.routes.resort_to(known.map(|k| &k.entry));
         }
         if let Some(end) = self.verdict(now) {
@@ -342,7 +345,8 @@ impl Lookup {
         for at in asked {
             is_waiting = true;
             let slow = at + self.slow_after;
-            wake = if slow > now { Some(wake.map_or(slow, |w: Instant| w.min(slow))) } else { wake };
+            wake =
+                if slow > now { Some(wake.map_or(slow, |w: Instant| w.min(slow))) } else { wake };
         }
         self.wake = wake;
         if !is_waiting {
@@ -357,7 +361,8 @@ impl Lookup {
             let width = WIDTHS[self.round].min(self.keepers.len());
             let asked = &self.keepers[..width];
             let held = asked.iter().filter(|k| k.is_held()).count();
-            let is_settled = asked.iter().all(|k| k.is_held() || k.has_failed(now, self.slow_after));
+            let is_settled =
+                asked.iter().all(|k| k.is_held() || k.has_failed(now, self.slow_after));
             if held >= FOUND_ENOUGH || (held > 0 && is_settled) {
                 return Some(self.best_end(End::Inconclusive));
             }
@@ -392,9 +397,9 @@ impl Lookup {
         }
     }
 
-    /// How many nodes are to be asked for nodes at once: α until keepers are known; after that, while
-    /// those asked do not hold it, α until enough have vouched for the keepers, and one until there
-    /// are as many as the round is wide.
+    /// How many nodes are to be asked for nodes at once: α until keepers are known; after that,
+    /// while those asked do not hold it, α until enough have vouched for the keepers, and one until
+    /// there are as many as the round is wide.
     fn wants_routes(&self, now: Instant) -> usize {
         let is_found = self.keepers.iter().any(Keeper::is_held);
         let wide = WIDTHS[self.round].min(self.ring_len());

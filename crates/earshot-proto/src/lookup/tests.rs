@@ -66,9 +66,9 @@ impl Still {
             Kind::Liar => {
                 Some(Near::Keepers(self.after(owner, Some(Kind::Liar)).take(width).collect()))
             }
-            Kind::Honest if way <= 16 => Some(Near::Keepers(
-                self.after(owner, None).take(width.min(17 - way)).collect(),
-            )),
+            Kind::Honest if way <= 16 => {
+                Some(Near::Keepers(self.after(owner, None).take(width.min(17 - way)).collect()))
+            }
             Kind::Honest => {
                 let far = (0..).map(|power| 1 << power).take_while(|far| *far < way);
                 let mut nodes: Vec<NodeEntry> =
@@ -142,7 +142,9 @@ impl Still {
 
     fn found_of(&mut self, times: usize) -> f64 {
         let found = (0..times).filter(|_| {
-            matches!(self.look_up(|far| far < 4).end, End::Found { counter: 7, .. })
+            let o = self.look_up(|far| far < 4);
+            eprintln!("{o:?}");
+            matches!(o.end, End::Found { counter: 7, .. })
         });
         found.count() as f64 / times as f64
     }
@@ -193,8 +195,7 @@ fn the_higher_counter_of_two_is_taken() {
     let now = Instant::now();
     let nodes: Vec<NodeEntry> = Still::new(7, 4, Kind::Liar, 0).after(0, None).collect();
     let key = nodes[0].node.as_key();
-    let mut lookup =
-        Lookup::new(now, key, Some(Density::of_ring(4)), Near::Keepers(nodes.clone()));
+    let mut lookup = Lookup::new(now, key, Some(Density::of_ring(4)), Near::Keepers(nodes.clone()));
     assert_eq!(lookup.poll(), Some(Order::Fetch { to: nodes[0] }));
     assert_eq!(lookup.poll(), Some(Order::Fetch { to: nodes[1] }));
     assert_eq!(lookup.poll(), None);

@@ -118,9 +118,11 @@ pub fn digest(
     knows_all: bool,
 ) -> u64 {
     let bytes = predecessor.into_iter().chain([NodeId([0; 20])]).chain(successors);
-    let hash = bytes.flat_map(|node| node.0).chain([u8::from(knows_all)]).fold(
-        0xcbf2_9ce4_8422_2325_u64,
-        |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3),
-    );
+    let hash = bytes
+        .flat_map(|node| node.0)
+        .chain([u8::from(knows_all)])
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
     hash.max(1)
 }

@@ -4,23 +4,23 @@
 //! its Alloy model of 2016, which repair Stoica et al., "Chord" (SIGCOMM 2001); lecture, slides
 //! 18–25. The rules:
 //!
-//! - *Join*: a node looks up the member before its place, asks it for its list, and if the place lies
-//!   before the first of that list, adopts the whole list, and that member as predecessor. (Adopting
-//!   the successor and its list instead can skip a member that came in the meantime.)
+//! - *Join*: a node looks up the member before its place, asks it for its list, and if the place
+//!   lies before the first of that list, adopts the whole list, and that member as predecessor.
+//!   (Adopting the successor and its list instead can skip a member that came in the meantime.)
 //! - *Stabilise*: a node asks its first live successor for predecessor and list, and adopts it
-//!   followed by all but the last of that list. If the successor's predecessor lies strictly between
-//!   the two, that one is asked too, and if it answers, it is adopted likewise. Then the first
-//!   successor is notified.
-//! - *Rectify*: a node that is notified takes the notifier as its predecessor if it has none, if the
-//!   notifier lies between the present one and itself, or if the present one is dead.
+//!   followed by all but the last of that list. If the successor's predecessor lies strictly
+//!   between the two, that one is asked too, and if it answers, it is adopted likewise. Then the
+//!   first successor is notified.
+//! - *Rectify*: a node that is notified takes the notifier as its predecessor if it has none, if
+//!   the notifier lies between the present one and itself, or if the present one is dead.
 //! - *Fail*: a successor found dead leaves the list; the next stabilisation fills it again.
 //!
 //! Her operating assumption: failures are detected perfectly (who is alive answers, who does not
 //! answer is dead), and no failure takes a member's last live successor. Ours is weaker. A node
 //! counts as dead when the link to it closes or when it leaves a question unanswered for the
 //! patience time, so a live one can be suspected falsely. It comes back by itself: its own
-//! stabilisation notifies its successor, which takes it as predecessor again, and the node before it
-//! finds it there at its next stabilisation.
+//! stabilisation notifies its successor, which takes it as predecessor again, and the node before
+//! it finds it there at its next stabilisation.
 //!
 //! Her invariant: of the extended successor lists (a member followed by its list) all are ordered,
 //! without repetition and full; every member has a live successor; and at least s + 1 members are
@@ -90,8 +90,7 @@ impl<N: Place> Chord<N> {
         predecessor: Option<N>,
         successors: impl IntoIterator<Item = N>,
     ) -> Self {
-        let mut chord =
-            Self { me, length, predecessor, successors: Vec::new(), rectifying: None };
+        let mut chord = Self { me, length, predecessor, successors: Vec::new(), rectifying: None };
         chord.adopt(successors);
         chord
     }

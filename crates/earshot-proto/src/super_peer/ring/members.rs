@@ -2,9 +2,9 @@
 //!
 //! Three ways keep the tables equal. Each member asks its successor whether all is as it believes,
 //! so the node before a dead one notices, and the node after a newcomer is told; whoever notices
-//! spreads it ([`news`](super::news)). And with a member drawn by lot an arc of the ring is compared
-//! every ten seconds, which mends what the news missed. A death is believed only by who finds the
-//! node silent itself, a newcomer from an arc only after it has answered.
+//! spreads it ([`news`](super::news)). And with a member drawn by lot an arc of the ring is
+//! compared every ten seconds, which mends what the news missed. A death is believed only by who
+//! finds the node silent itself, a newcomer from an arc only after it has answered.
 
 use std::time::Instant;
 
@@ -18,8 +18,8 @@ use super::chord::between;
 use super::table::Table;
 use super::{Ring, Standing};
 
-/// Members that are asked at once whether they live. Our choice: after the death of a third of 2,048
-/// members each table is right within ten patience times.
+/// Members that are asked at once whether they live. Our choice: after the death of a third of
+/// 2,048 members each table is right within ten patience times.
 const CHECKS_MAX: usize = 64;
 
 impl Ring {
@@ -45,7 +45,8 @@ impl Ring {
         match reply {
             Some(Reply::Same) => {}
             Some(Reply::State { predecessor, successors, members }) => {
-                let arc: Vec<NodeEntry> = std::iter::once(to).chain(successors.into_vec()).collect();
+                let arc: Vec<NodeEntry> =
+                    std::iter::once(to).chain(successors.into_vec()).collect();
                 self.compare(now, &arc);
                 match predecessor {
                     Some(p) if p.node == self.me.node => {}

@@ -6,10 +6,10 @@
 //! are its first live successors. Whoever asks sees no difference but in how soon he gets it.
 //!
 //! [`Ring`] is a machine like all others: one input, then [`Ring::poll`] until nothing comes, then
-//! sleep until [`Ring::poll_timeout`]. It neither waits for answers nor measures patience: its owner
-//! says what came of each [`Order::Ask`] by [`Ring::handle_reply`]. Entries that others name are
-//! hearsay here; a node becomes a successor, a member by check, or a measured finger only after it
-//! has answered itself.
+//! sleep until [`Ring::poll_timeout`]. It neither waits for answers nor measures patience: its
+//! owner says what came of each [`Order::Ask`] by [`Ring::handle_reply`]. Entries that others name
+//! are hearsay here; a node becomes a successor, a member by check, or a measured finger only after
+//! it has answered itself.
 //!
 //! Invariant: at most [`ASKS_MAX`] questions are open; what is beyond is not put, and the next
 //! period puts it again.
@@ -54,8 +54,8 @@ pub struct Config {
     /// With no more members than this, it begins again.
     pub down: u16,
     /// s: the length of successor lists, at most [`SUCCESSORS_MAX`], and below `up`, so that a ring
-    /// begins with s + 1 members. (With `down` of 17 or more it keeps them until it ends. A tiny ring
-    /// that shrinks below s + 1 has everybody in each list; that is outside of Zave's proof.)
+    /// begins with s + 1 members. (With `down` of 17 or more it keeps them until it ends. A tiny
+    /// ring that shrinks below s + 1 has everybody in each list; that is outside of Zave's proof.)
     pub successors: u8,
     /// How often, on average, a node stabilises while nothing changes.
     pub stabilise_every: Duration,
@@ -274,7 +274,8 @@ impl Ring {
             predecessor: self.predecessor(),
             successors: List::first_of(self.successors()),
         };
-        let told: Vec<NodeEntry> = self.predecessor().into_iter().chain(self.successors()).collect();
+        let told: Vec<NodeEntry> =
+            self.predecessor().into_iter().chain(self.successors()).collect();
         self.standing = Standing::Outside;
         self.census = None;
         self.timers = None;
@@ -337,7 +338,9 @@ impl Ring {
             Standing::Outside | Standing::Joining(_) => {
                 Near::Closer(self.doors.iter().take(width).copied().collect())
             }
-            Standing::Full(table) => Near::Keepers(table.from(NodeId(key.0)).take(width).copied().collect()),
+            Standing::Full(table) => {
+                Near::Keepers(table.from(NodeId(key.0)).take(width).copied().collect())
+            }
             Standing::Chord(structure) => structure.nearest(key, width),
         }
     }

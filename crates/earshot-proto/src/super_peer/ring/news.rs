@@ -2,8 +2,8 @@
 //!
 //! Whoever notices it cuts the ring before itself into four arcs and tells the first node of each,
 //! which does the same with its arc; so each member is told once, after log4 N hops, and nobody
-//! sends more than four (the broadcast of El-Ansary et al., IPTPS 2003, over a full table instead of
-//! fingers). If a node is silent, the next of its arc is told instead.
+//! sends more than four (the broadcast of El-Ansary et al., IPTPS 2003, over a full table instead
+//! of fingers). If a node is silent, the next of its arc is told instead.
 
 use std::time::Instant;
 

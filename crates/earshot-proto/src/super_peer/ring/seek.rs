@@ -1,5 +1,5 @@
-//! The ring's own look-ups: for a place to join at, for the finger of an empty slot, for a ring that
-//! we were parted from. One question at a time, since nobody waits for them.
+//! The ring's own look-ups: for a place to join at, for the finger of an empty slot, for a ring
+//! that we were parted from. One question at a time, since nobody waits for them.
 
 use std::time::Instant;
 

@@ -87,7 +87,8 @@ impl Table {
         (*node != self.me).then_some(entry)
     }
 
-    /// The members strictly between us and `until`, clockwise; all others when `until` is ourselves.
+    /// The members strictly between us and `until`, clockwise; all others when `until` is
+    /// ourselves.
     pub fn before(&self, until: NodeId) -> impl Iterator<Item = &NodeEntry> {
         let end = self.me.as_key().distance_to(&until);
         let whole = until == self.me;

@@ -22,7 +22,7 @@ use super::{Ring, Standing, Structure, Timers};
 /// ocean.
 const PACE_FIRST: Duration = Duration::from_millis(500);
 /// Pause before the stabilisation that a neighbour asks for: it cannot make us ask more often.
-const PACE_TOLD: Duration = Duration::from_millis(250);
+const PACE_TOLD: Duration = Duration::from_millis(100);
 /// Fingers that a newcomer fills quickly, and how much faster than usual.
 const FILL_FASTER: u32 = 16;
 /// How much sooner than usual a node that is alone looks for others.
@@ -88,12 +88,7 @@ impl Ring {
         self.ask(now, *successor, Question::State { known }, About::Successor);
     }
 
-    pub(super) fn successor_answered(
-        &mut self,
-        now: Instant,
-        to: NodeEntry,
-        reply: Option<Reply>,
-    ) {
+    pub(super) fn successor_answered(&mut self, now: Instant, to: NodeEntry, reply: Option<Reply>) {
         if matches!(self.standing, Standing::Full(_)) {
             return self.member_successor_answered(now, to, reply);
         }
@@ -117,9 +112,7 @@ impl Ring {
                     self.census_if_between(now);
                 }
             }
-            Some(
-                Reply::Outside | Reply::Done | Reply::Keepers { .. } | Reply::Closer { .. },
-            ) => {
+            Some(Reply::Outside | Reply::Done | Reply::Keepers { .. } | Reply::Closer { .. }) => {
                 self.dead(now, &to.node);
                 self.stabilise(now);
             }
@@ -233,7 +226,8 @@ impl Ring {
         }
     }
 
-    /// Checks the next finger, or looks for one. Answers whether we are new and still filling slots.
+    /// Checks the next finger, or looks for one. Answers whether we are new and still filling
+    /// slots.
     fn refresh_finger(&mut self, now: Instant) -> bool {
         let random = self.jitter.bytes();
         let Standing::Chord(structure) = &mut self.standing else { return false };
@@ -258,8 +252,8 @@ impl Ring {
         filling
     }
 
-    /// A finger has answered: one of its neighbours in the slot, by lot, is asked too, for it may be
-    /// nearer. [`Structure::answered`] takes the nearer.
+    /// A finger has answered: one of its neighbours in the slot, by lot, is asked too, for it may
+    /// be nearer. [`Structure::answered`] takes the nearer.
     pub(super) fn finger_answered(
         &mut self,
         now: Instant,
@@ -270,9 +264,8 @@ impl Ring {
         let Some(near) = near else { return };
         self.heard(near.nodes());
         let slot = Slot::of(&self.me.node, &to.node);
-        let is_rival = |n: &&NodeEntry| {
-            n.node != to.node && Slot::of(&self.me.node, &n.node) == slot
-        };
+        let is_rival =
+            |n: &&NodeEntry| n.node != to.node && Slot::of(&self.me.node, &n.node) == slot;
         let rivals: Vec<NodeEntry> = near.nodes().iter().filter(is_rival).copied().collect();
         if finger == Finger::Present && !rivals.is_empty() {
             let rival = rivals[self.jitter.below(rivals.len() as u64) as usize];
