@@ -10,8 +10,8 @@ use crate::wire::directory::NodeEntry;
 /// How many times sparser than one's own estimate an answer may be. DESIGN 2.5.
 const SPARSER_MAX: u128 = 4;
 
-/// Mean distances within which the ends of a successor list lie. Our choice: twice s = 16.
-const CLOSE: u128 = 32;
+/// Mean distances after which four of s = 16 successors are left.
+const CLOSE: u128 = 12;
 /// Shorter lists are allowed the length of four: a single gap says nothing.
 const FEWEST: usize = 4;
 
@@ -46,7 +46,8 @@ impl Density {
         u64::try_from((u128::MAX / self.spacing.max(1)).max(1)).unwrap_or(u64::MAX)
     }
 
-    /// Whether a node lies so closely after a place that it may be in its successor list.
+    /// Whether a node lies so closely after a place that four of the latter's successors lie behind
+    /// it.
     #[must_use]
     pub fn is_close(&self, from: &RingKey, node: &NodeId) -> bool {
         distance(from, node) <= self.spacing.saturating_mul(CLOSE)

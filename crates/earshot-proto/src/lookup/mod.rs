@@ -30,9 +30,11 @@ const ALPHA: usize = 3;
 const FOUND_ENOUGH: usize = 2;
 /// Of four keepers that answer, so many must deny it. DESIGN 2.5.
 const BELIEVED: usize = 3;
-/// Nodes near the key that must have named keepers before a denial is believed. Our choice: if half
-/// of the nodes lie, five in a row do in one look-up of 32.
+/// Nodes placed to know the keepers that must have named them before a denial is believed. Our
+/// choice: if half of the nodes lie, five in a row do in one look-up of 32.
 const VOUCHERS: u8 = 5;
+/// In a ring no larger than this, everybody knows the keepers. DESIGN 2.5: the lower threshold.
+const ALL_KNOW: u64 = 1024;
 /// Keepers remembered at most, beyond those already asked.
 const KEEPERS_MAX: usize = 2 * WIDTHS[2];
 /// A question is slow after this until any answer was measured, then after twice the longest round
@@ -158,7 +160,7 @@ pub struct Lookup {
     routes: Routes,
     keepers: Vec<Keeper>,
     round: usize,
-    /// Nodes near the key that have named four keepers or more, and were believed.
+    /// Nodes placed to know that have named four keepers or more, and were believed.
     vouchers: u8,
     hops: Option<u8>,
     messages: u8,
@@ -257,10 +259,10 @@ impl Lookup {
         match near {
             Some(Near::Keepers(nodes)) if self.admits(&nodes) => {
                 self.hops.get_or_insert(depth);
-                let is_whole = nodes.len() >= WIDTHS[0].min(self.ring_len());
-                let vouches = is_whole && self.is_near(from);
-                self.vouchers = self.vouchers.saturating_add(u8::from(vouches));
                 self.take_keepers(&nodes);
+                let is_whole = nodes.len() >= WIDTHS[0].min(self.ring_len());
+                let vouches = is_whole && self.is_placed_to_know(from);
+                self.vouchers = self.vouchers.saturating_add(u8::from(vouches));
             }
             Some(Near::Closer(nodes)) => self.routes.extend(from, &nodes),
             Some(Near::Keepers(_)) | None => {}
@@ -302,11 +304,13 @@ impl Lookup {
         density.admits(&self.key, nodes)
     }
 
-    /// Whether a node is one that may know the keepers of a ring's key: it lies close before or
-    /// after it. (Under full membership any may; then those named vouch for each other.)
-    fn is_near(&self, node: &NodeId) -> bool {
+    /// Whether a node is one that knows the key's keepers, so that what it names counts: under full
+    /// membership any does, in a ring those whose successor list the key lies in, and the owner.
+    fn is_placed_to_know(&self, node: &NodeId) -> bool {
         let Some(density) = self.density else { return true };
-        density.is_close(&self.key, node) || density.is_close(&node.as_key(), &NodeId(self.key.0))
+        density.ring_len() <= ALL_KNOW
+            || density.is_close(&node.as_key(), &NodeId(self.key.0))
+            || self.keepers.first().is_some_and(|k| k.entry.node == *node)
     }
 
     /// Merges named keepers into ours, nearest first.

@@ -142,9 +142,8 @@ impl Still {
 
     fn found_of(&mut self, times: usize) -> f64 {
         let found = (0..times).filter(|_| {
-            let o = self.look_up(|far| far < 4);
-            eprintln!("{o:?}");
-            matches!(o.end, End::Found { counter: 7, .. })
+            let outcome = self.look_up(|far| far < 4);
+            matches!(outcome.end, End::Found { counter: 7, .. })
         });
         found.count() as f64 / times as f64
     }
