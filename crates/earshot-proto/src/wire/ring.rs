@@ -126,3 +126,61 @@ pub fn digest(
         });
     hash.max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::certificate::AgreeKey;
+
+    fn entry(number: u8) -> NodeEntry {
+        let address = std::net::SocketAddr::from(([192, 0, 2, number], 4433));
+        NodeEntry { node: NodeId([number; 20]), address, key: AgreeKey([number; 32]) }
+    }
+
+    fn list<const MAX: usize>(len: u8) -> List<NodeEntry, MAX> {
+        List::first_of((0..len).map(entry))
+    }
+
+    #[test]
+    fn questions_and_replies_are_read_as_they_were_written() {
+        let questions = [
+            Question::State { known: 7 },
+            Question::Rectify,
+            Question::Nearest { key: RingKey([3; 20]), width: 16 },
+            Question::Leaving { predecessor: None, successors: list(16) },
+            Question::News { joined: list(8), gone: list(1), until: NodeId([9; 20]) },
+            Question::Changed,
+        ];
+        for question in questions {
+            let bytes = minicbor::to_vec(&question).expect("it encodes");
+            assert_eq!(minicbor::decode::<Question>(&bytes).ok(), Some(question));
+        }
+        let replies = [
+            Reply::State { predecessor: Some(entry(1)), successors: list(16), members: Some(3) },
+            Reply::Same,
+            Reply::Keepers { nodes: list(16) },
+            Reply::Closer { nodes: list(8) },
+            Reply::Done,
+            Reply::Outside,
+        ];
+        for reply in replies {
+            let bytes = minicbor::to_vec(&reply).expect("it encodes");
+            assert_eq!(minicbor::decode::<Reply>(&bytes).ok(), Some(reply));
+        }
+    }
+
+    #[test]
+    fn a_digest_tells_order_predecessor_and_mode_apart() {
+        let (a, b) = (NodeId([1; 20]), NodeId([2; 20]));
+        let one = digest(Some(a), [b, a], false);
+        assert_eq!(one, digest(Some(a), [b, a], false));
+        for other in [
+            digest(Some(a), [a, b], false),
+            digest(Some(b), [b, a], false),
+            digest(None, [b, a], false),
+            digest(Some(a), [b, a], true),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+}

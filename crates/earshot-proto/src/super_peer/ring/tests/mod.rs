@@ -43,6 +43,8 @@ struct Net {
     jitter: Stream,
     sent: u64,
     questions: u64,
+    /// Bytes of questions and replies, without what carries them.
+    bytes: u64,
 }
 
 impl Net {
@@ -50,7 +52,7 @@ impl Net {
     fn new(seed: u64, config: Config) -> Self {
         let (rings, events, dead) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let (jitter, now) = (lots(seed).jitter, Instant::now());
-        Self { config, now, rings, events, dead, jitter, sent: 0, questions: 0 }
+        Self { config, now, rings, events, dead, jitter, sent: 0, questions: 0, bytes: 0 }
     }
 
     /// A node starts, with these doors.
@@ -143,6 +145,10 @@ impl Net {
 
     fn later(&mut self, wait: Duration, event: Event) {
         self.sent += 1;
+        self.bytes += match &event {
+            Event::Question { question, .. } => minicbor::len(question),
+            Event::Reply { reply, .. } => minicbor::len(reply),
+        } as u64;
         self.events.insert((self.now + wait, self.sent), event);
     }
 

@@ -115,10 +115,12 @@ fn two_rings_that_were_parted_become_one() {
 fn a_ring_at_rest_asks_little() {
     let mut net = grown(9, SMALL, 40);
     net.run(Duration::from_secs(200));
-    let before = net.questions;
+    let (questions, bytes) = (net.questions, net.bytes);
     net.run(Duration::from_secs(100));
-    let per_second = (net.questions - before) as f64 / 100.0 / 40.0;
-    assert!(per_second < 0.5, "{per_second} questions a second and node");
+    let per_second = |count: u64| count as f64 / 100.0 / 40.0;
+    let (questions, bytes) = (per_second(net.questions - questions), per_second(net.bytes - bytes));
+    assert!(questions < 0.5, "{questions} questions a second and node");
+    assert!(bytes < 200.0, "{bytes} bytes a second and node");
 }
 
 #[test]
