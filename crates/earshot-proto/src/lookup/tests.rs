@@ -246,11 +246,14 @@ proptest! {
             }).collect();
             nodes.sort_by_key(|n| RingKey([1; 20]).distance_to(&n.node));
             match lookup.poll() {
-                Some(Order::Nearest { to, .. }) => lookup.handle_near(now, &to.node, match answer % 4 {
-                    0 => None,
-                    1 | 2 => Some(Near::Closer(nodes)),
-                    _ => Some(Near::Keepers(nodes)),
-                }),
+                Some(Order::Nearest { to, .. }) => {
+                    let near = match answer % 4 {
+                        0 => None,
+                        1 | 2 => Some(Near::Closer(nodes)),
+                        _ => Some(Near::Keepers(nodes)),
+                    };
+                    lookup.handle_near(now, &to.node, near);
+                }
                 Some(Order::Fetch { to }) => lookup.handle_fetched(now, &to.node, match answer % 5 {
                     0 | 1 => Fetched::NotHere,
                     2 | 3 => Fetched::Failed,

@@ -1,3 +1,5 @@
+//! Full membership and Chord give way to each other.
+
 use super::*;
 
 const SMALL: Config = Config::with_thresholds(8, 4);

@@ -1,3 +1,5 @@
+//! Rings that grow, lose members, and are parted.
+
 use super::*;
 use crate::lookup::{End, Near};
 
