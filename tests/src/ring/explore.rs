@@ -75,7 +75,7 @@ pub fn explore<R: Rules + std::fmt::Debug>(bounds: Bounds) -> Explored {
     while let Some((at, depth, world)) = frontier.pop_front() {
         explored.states += 1;
         explored.depth = depth;
-        if explored.states % bounds.settle_every == 0 {
+        if explored.states.is_multiple_of(bounds.settle_every) {
             match world.clone().settles(ROUNDS_MAX) {
                 Some(rounds) => explored.rounds = explored.rounds.max(rounds),
                 None => {
