@@ -19,7 +19,7 @@ fn the_rules_of_2001_are_caught() {
     let explored = explore::<Published>(bounds);
     let (steps, broken) = explored.counterexample.expect("they are not correct");
     println!("{broken:?} after {} steps: {steps:?}", steps.len());
-    assert_eq!(steps.len(), 0, "the shortest way to a broken ring");
+    assert!(!steps.is_empty(), "the ring that it begins with is whole");
 }
 
 #[test]
