@@ -8,6 +8,7 @@ mod devices;
 mod directory;
 mod login;
 mod presence;
+mod ring_rules;
 mod same_seed;
 mod secrecy;
 mod swarm;

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod demo;
 pub mod harness;
 pub mod report;
+pub mod ring;
 pub mod sim;
 pub mod speech;
 pub mod stoi;

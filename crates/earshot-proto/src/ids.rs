@@ -107,6 +107,12 @@ impl NodeId {
             .chain_update(salt);
         Self(hash.finalize().into())
     }
+
+    /// The place as a key: its first keeper is the node itself.
+    #[must_use]
+    pub const fn as_key(&self) -> RingKey {
+        RingKey(self.0)
+    }
 }
 
 impl RingKey {

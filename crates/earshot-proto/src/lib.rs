@@ -24,6 +24,7 @@
 //! | [`time`] | wall time as an argument |
 //! | [`entropy`] | randomness as an argument: one seed, two streams |
 //! | [`asks`] | questions that wait for answers |
+//! | [`lookup`] | finding a key's keepers on the ring |
 //! | [`wire`] | every byte that travels |
 //! | [`secure`] | all cryptography |
 //! | [`peer`] | the ordinary peer |
@@ -37,6 +38,7 @@ pub mod asks;
 pub mod authority;
 pub mod entropy;
 pub mod ids;
+pub mod lookup;
 pub mod peer;
 pub mod port;
 pub mod secure;

@@ -15,6 +15,7 @@
 //! | `reachability` | dialling back |
 //! | `enrolment` | getting and renewing the node certificate |
 //! | [`relay`] | STUN and TURN |
+//! | [`ring`] | who keeps a key, among two super-peers or a hundred thousand |
 
 pub mod clients;
 mod directory;
@@ -24,6 +25,7 @@ pub mod keeper;
 pub mod membership;
 mod reachability;
 pub mod relay;
+pub mod ring;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;

@@ -18,6 +18,7 @@ pub mod nat;
 pub mod policy;
 pub mod question;
 pub mod report;
+pub mod ring;
 pub mod sealed;
 mod shape;
 pub mod voice;

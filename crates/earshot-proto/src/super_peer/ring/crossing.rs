@@ -1,0 +1,181 @@
+//! Crossing between full membership and Chord, both ways, and the walk around the ring that counts
+//! and gathers everybody.
+//!
+//! Upwards a table becomes successors, predecessor and fingers at once. Downwards a node whose
+//! estimate falls below the lower threshold walks around the ring, sixteen members a question, and
+//! crosses if their number bears it out. Whoever meets the other mode (in a successor's state, in
+//! news) follows it if its own number lies on the other's side of the middle; so the members cross
+//! together. All the while each node answers by the mode it is in, and both answer alike.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::ids::NodeId;
+use crate::lookup::Near;
+use crate::wire::directory::{NODES_MAX, NodeEntry};
+use crate::wire::ring::Question;
+
+use super::asking::About;
+use super::chord::{Chord, between};
+use super::table::Table;
+use super::{Ring, Standing};
+
+/// Stretches of a walk that may fail before it is given up.
+const MISSES_MAX: u8 = 4;
+/// How many times fewer members than estimated a walk may find: with fewer it was led astray.
+const FEWER_MAX: u64 = 4;
+
+/// A walk around the ring.
+#[derive(Debug)]
+pub(super) struct Census {
+    found: BTreeMap<NodeId, NodeEntry>,
+    /// How far we are.
+    cursor: NodeEntry,
+    /// A Chord node crosses if no more are found, ourselves counted.
+    limit: u16,
+    misses: u8,
+}
+
+impl Ring {
+    /// Begins a walk, if none is under way.
+    pub(super) fn start_census(&mut self, now: Instant, from: NodeEntry, limit: u16) {
+        if self.census.is_some() {
+            return;
+        }
+        self.census_later(now);
+        let found = BTreeMap::from([(from.node, from)]);
+        self.census = Some(Box::new(Census { found, cursor: from, limit, misses: 0 }));
+        self.walk_on(now, from);
+    }
+
+    /// A Chord node whose estimate is below the lower threshold counts.
+    pub(super) fn census_if_small(&mut self, now: Instant) {
+        if self.len_estimate() < u64::from(self.config.down) {
+            self.census_if_due(now, self.config.down);
+        }
+    }
+
+    /// A Chord node that meets full membership counts.
+    pub(super) fn census_if_between(&mut self, now: Instant) {
+        if self.len_estimate() <= u64::from(self.config.up) {
+            self.census_if_due(now, self.middle());
+        }
+    }
+
+    fn census_if_due(&mut self, now: Instant, limit: u16) {
+        let is_due = self.timers.is_some_and(|timers| timers.census <= now);
+        let Standing::Chord(structure) = &self.standing else { return };
+        if let Some(successor) = structure.chord.successor().copied()
+            && is_due
+        {
+            self.start_census(now, successor, limit);
+        }
+    }
+
+    /// The next stretch has come, or has not.
+    pub(super) fn census_answered(&mut self, now: Instant, to: &NodeEntry, near: Option<Near>) {
+        let Some(census) = &mut self.census else { return };
+        let before = census.cursor.node;
+        let mut is_round = false;
+        match near {
+            Some(Near::Keepers(nodes)) => {
+                for node in nodes {
+                    if node.node == census.cursor.node {
+                        continue;
+                    }
+                    if !between(&census.cursor.node, &node.node, &self.me.node) {
+                        is_round = true;
+                        break;
+                    }
+                    census.found.insert(node.node, node);
+                    census.cursor = node;
+                }
+            }
+            Some(Near::Closer(_)) => {}
+            None => {
+                census.found.remove(&to.node);
+            }
+        }
+        if is_round || census.found.len() > usize::from(self.config.up) {
+            return self.census_ended(now);
+        }
+        if census.cursor.node != before {
+            let next = census.cursor;
+            return self.walk_on(now, next);
+        }
+        census.misses += 1;
+        let earlier = census.found.range(..before).next_back().map(|(_, entry)| *entry);
+        match earlier.or_else(|| self.successors().first().copied()) {
+            Some(other) if self.census.as_ref().is_some_and(|c| c.misses < MISSES_MAX) => {
+                self.walk_on(now, other);
+            }
+            Some(_) | None => self.census = None,
+        }
+    }
+
+    /// Asks a node for the members from the cursor on.
+    fn walk_on(&mut self, now: Instant, to: NodeEntry) {
+        let Some(census) = &self.census else { return };
+        let key = census.cursor.node.as_key();
+        let question = Question::Nearest { key, width: NODES_MAX as u8 };
+        if !self.ask(now, to, question, About::Census) {
+            self.census = None;
+        }
+    }
+
+    fn census_ended(&mut self, now: Instant) {
+        let Some(census) = self.census.take() else { return };
+        let Census { found, limit, .. } = *census;
+        let len = found.len() + 1;
+        match &self.standing {
+            Standing::Outside | Standing::Joining(_) => {}
+            Standing::Full(_) => self.take_in(now, found.into_values()),
+            Standing::Chord(structure) => {
+                let plausible = len as u64 * FEWER_MAX >= self.len_estimate();
+                if len <= usize::from(limit) && plausible {
+                    let mut table = Table::new(self.me);
+                    let neighbours = structure.chord.successors().iter();
+                    for entry in neighbours.chain(structure.chord.predecessor()) {
+                        table.insert(*entry);
+                    }
+                    for entry in found.into_values() {
+                        table.insert(entry);
+                    }
+                    self.standing = Standing::Full(table);
+                    self.quicken(now);
+                }
+            }
+        }
+    }
+
+    /// Full membership ends when there are more than the upper threshold.
+    pub(super) fn cross_up_if_large(&mut self, now: Instant) {
+        if self.len_estimate() > u64::from(self.config.up) {
+            self.cross_up(now);
+        }
+    }
+
+    /// A member that meets Chord follows it if there are more than the middle.
+    pub(super) fn cross_up_if_between(&mut self, now: Instant) {
+        if self.len_estimate() > u64::from(self.middle()) {
+            self.cross_up(now);
+        }
+    }
+
+    fn cross_up(&mut self, now: Instant) {
+        let Standing::Full(table) = &self.standing else { return };
+        let length = self.config.successors;
+        let list = table.others().take(usize::from(length)).copied();
+        let chord = Chord::ideal(self.me, length, table.predecessor().copied(), list);
+        let everybody: Vec<NodeEntry> = table.others().copied().collect();
+        self.census = None;
+        self.become_structured(now, chord);
+        self.heard(&everybody);
+        self.census_later(now);
+    }
+
+    /// Between the thresholds.
+    fn middle(&self) -> u16 {
+        self.config.down + (self.config.up - self.config.down) / 2
+    }
+}
