@@ -43,13 +43,17 @@ fn somebody_is_found_in_the_first_round() {
 }
 
 #[test]
-fn a_name_that_nobody_has_is_given_up_after_sixteen() {
+fn a_name_that_nobody_has_is_given_up_when_its_keepers_deny_it() {
     let mut world = World::new(93).network(20);
     world.person("alice");
     let not_here = |w: &World| super_peers(20).map(|n| w.status(&n).counters.not_here).sum::<u64>();
     let before = not_here(&world);
     assert_eq!(world.search("alice", "nobody"), SearchEnd::NotFound);
-    assert_eq!(not_here(&world) - before, 16, "no node is asked twice, and no more than sixteen");
+    assert_eq!(
+        not_here(&world) - before,
+        4,
+        "no node is asked twice, and no more than its keepers"
+    );
 }
 
 #[test]

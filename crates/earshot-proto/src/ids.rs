@@ -92,6 +92,16 @@ fn hex_prefix(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&bytes[..4])
 }
 
+impl DeviceId {
+    /// Names this device's registration among those of all keys: the first eight bytes of
+    /// SHA-1(device ‖ key).
+    #[must_use]
+    pub fn record_at(&self, key: &RingKey) -> u64 {
+        let hash: [u8; 20] = Sha1::new().chain_update(self.0).chain_update(key.0).finalize().into();
+        u64::from_be_bytes(*hash.first_chunk().expect("SHA-1 has 20 bytes"))
+    }
+}
+
 impl NodeId {
     /// The id of the super-peer at `address` under `salt`: SHA-1(16-byte address ‖ big-endian port
     /// ‖ salt). IPv4 addresses are taken in their IPv4-mapped form. DESIGN 2.5.

@@ -1,11 +1,12 @@
 //! What travels on links.
 
-use earshot_proto::ids::RingKey;
-use earshot_proto::wire::directory::{Directory, DirectoryRefusal, Entry};
+use earshot_proto::ids::{NodeId, RingKey};
+use earshot_proto::wire::directory::{Directory, DirectoryRefusal, Entry, Offered, Trail};
 use earshot_proto::wire::enrolment::{Enrolment, EnrolmentRefusal};
 use earshot_proto::wire::forward::{Address, Forward, Undelivered};
 use earshot_proto::wire::login::{Login, Refusal, SealedVault};
 use earshot_proto::wire::nat::{Nat, NatRefusal};
+use earshot_proto::wire::ring::{Question, Reply};
 
 use super::Drawing;
 use super::standing::{chain, device, door, holder_keys, node, signed, verify_key};
@@ -18,11 +19,15 @@ pub(super) fn draw(all: &mut Drawing) {
     let directory = directory(d);
     let forward = forward(d);
     let nat = nat(d);
+    let questions = ring_questions(d);
+    let replies = ring_replies(d);
     all.variants(login);
     all.variants(enrolment);
     all.variants(directory);
     all.variants(forward);
     all.variants(nat);
+    all.variants(questions);
+    all.variants(replies);
 }
 
 fn login(d: &mut Draw) -> Vec<Login> {
@@ -106,6 +111,12 @@ fn directory(d: &mut Draw) -> Vec<Directory> {
         location: d.blob(512),
         home: d.maybe(node),
     };
+    let offered = |d: &mut Draw| Offered { record: d.number(), counter: d.number() };
+    let trail = |d: &mut Draw| Trail {
+        asked: d.number() as u8,
+        round: d.below(4) as u8,
+        cached: d.chance(2),
+    };
     let mut messages = vec![
         Directory::Attach { registration: signed(d, 1024), location: d.blob(512) },
         Directory::Attached { keepers: d.below(5) as u8, observed: d.address() },
@@ -115,12 +126,12 @@ fn directory(d: &mut Draw) -> Vec<Directory> {
             home: d.maybe(node),
         },
         Directory::Kept,
-        Directory::Nearest { key: RingKey(d.bytes()), width: d.pick(&[4, 8, 16]) },
-        Directory::Nodes { nodes: d.list(node) },
+        Directory::Offer { records: d.list(offered) },
+        Directory::Wanted { places: d.list(|d| d.number() as u16) },
         Directory::Find { user: d.user() },
         Directory::FindForMe { user: d.user() },
-        Directory::Found { entries: d.list(entry), asked: d.number() as u8 },
-        Directory::NotHere { asked: d.number() as u8 },
+        Directory::Found { entries: d.list(entry), trail: trail(d) },
+        Directory::NotHere { trail: trail(d) },
         Directory::ListSuperPeers,
         Directory::SuperPeers { nodes: d.list(node), authority: d.maybe(door) },
     ];
@@ -180,4 +191,30 @@ fn nat(d: &mut Draw) -> Vec<Nat> {
         [NatRefusal::PortRefused, NatRefusal::TooSoon, NatRefusal::NoRelay, NatRefusal::NotAllowed];
     messages.extend(refusals.map(|reason| Nat::Refused { reason }));
     messages
+}
+
+fn ring_questions(d: &mut Draw) -> Vec<Question> {
+    vec![
+        Question::State { known: d.number() },
+        Question::Rectify,
+        Question::Nearest { key: RingKey(d.bytes()), width: d.pick(&[4, 8, 16]) },
+        Question::Leaving { predecessor: d.maybe(node), successors: d.list(node) },
+        Question::News { joined: d.list(node), gone: d.list(node), until: NodeId(d.bytes()) },
+        Question::Changed,
+    ]
+}
+
+fn ring_replies(d: &mut Draw) -> Vec<Reply> {
+    vec![
+        Reply::State {
+            predecessor: d.maybe(node),
+            successors: d.list(node),
+            members: d.maybe(|d| d.number() as u16),
+        },
+        Reply::Same,
+        Reply::Keepers { nodes: d.list(node) },
+        Reply::Closer { nodes: d.list(node) },
+        Reply::Done,
+        Reply::Outside,
+    ]
 }

@@ -61,7 +61,7 @@ pub(super) fn event(notice: Notice) -> Option<Event> {
             round: u32::from(hit.round),
             asked_nodes: hit.asked_nodes as u32,
             ms: hit.ms,
-            from_cache: false,
+            from_cache: hit.from_cache,
         }),
         Notice::SearchEnded { search, found, reason } => Event::SearchEnded(SearchEnded {
             search_id: search.to_string(),

@@ -193,7 +193,7 @@ impl Serving {
     }
 
     pub(super) async fn leave(&self) {
-        let _ = self.handle.call(|machine, _| machine.leave()).await;
+        let _ = self.handle.call(|machine, now| machine.leave(now)).await;
     }
 }
 

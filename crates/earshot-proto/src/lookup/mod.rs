@@ -4,7 +4,8 @@
 //! A [`Lookup`] asks nodes nearer and nearer the key until one names its keepers, and asks those:
 //! the nearest four, then eight, then sixteen. It serves super-peers and peers alike, and does not
 //! know what the keepers are asked for (a user, a word): its owner puts the question, verifies the
-//! answer, and says only what came of it.
+//! answer, and says only what came of it. Whoever wants to write finds the keepers by the same way
+//! and asks them nothing ([`Lookup::of_keepers`]).
 
 mod density;
 mod routes;
@@ -148,14 +149,26 @@ pub enum End {
     },
     /// Three of the four keepers say that there is none.
     NotFound,
+    /// The keepers are known; nothing else was wanted. See [`Lookup::keepers`].
+    Placed,
     /// Too few answered, or too many disagreed, for any verdict.
     Inconclusive,
+}
+
+/// What a look-up is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Aim {
+    /// The record at the key.
+    Record,
+    /// So many keepers of it.
+    Keepers(usize),
 }
 
 /// One look-up.
 #[derive(Debug)]
 pub struct Lookup {
     key: RingKey,
+    aim: Aim,
     density: Option<Density>,
     routes: Routes,
     keepers: Vec<Keeper>,
@@ -216,8 +229,25 @@ impl Lookup {
     /// estimate, against which answers are measured.
     #[must_use]
     pub fn new(now: Instant, key: RingKey, density: Option<Density>, start: Near) -> Self {
+        Self::begin(now, key, Aim::Record, density, start)
+    }
+
+    /// Looks for the first `count` keepers of `key`, and asks them for nothing.
+    #[must_use]
+    pub fn of_keepers(
+        now: Instant,
+        key: RingKey,
+        count: usize,
+        density: Option<Density>,
+        start: Near,
+    ) -> Self {
+        Self::begin(now, key, Aim::Keepers(count), density, start)
+    }
+
+    fn begin(now: Instant, key: RingKey, aim: Aim, density: Option<Density>, start: Near) -> Self {
         let mut lookup = Self {
             key,
+            aim,
             density,
             routes: Routes::new(key),
             keepers: Vec::new(),
@@ -247,6 +277,11 @@ impl Lookup {
     #[must_use]
     pub const fn key(&self) -> RingKey {
         self.key
+    }
+
+    /// The keepers that are known so far, nearest first.
+    pub fn keepers(&self) -> impl Iterator<Item = &NodeEntry> {
+        self.keepers.iter().map(|keeper| &keeper.entry)
     }
 
     /// A node has said who is near, or was silent or refused (`None`). An answer that is too sparse
@@ -354,13 +389,20 @@ impl Lookup {
         }
         self.wake = wake;
         if !is_waiting {
-            let end = self.best_end(End::Inconclusive);
+            let is_placed = self.aim != Aim::Record && !self.keepers.is_empty();
+            let end = if is_placed { End::Placed } else { End::Inconclusive };
+            let end = self.best_end(end);
             self.finish(end);
         }
     }
 
     /// The verdict, once there is one; widens the round when it takes more.
     fn verdict(&mut self, now: Instant) -> Option<End> {
+        if let Aim::Keepers(count) = self.aim {
+            let is_over = self.routes.has_none_left() && !self.keepers.is_empty();
+            let is_known = self.vouchers >= VOUCHERS && self.has_keepers(count);
+            return (is_over || is_known).then_some(End::Placed);
+        }
         loop {
             let width = WIDTHS[self.round].min(self.keepers.len());
             let asked = &self.keepers[..width];
@@ -390,6 +432,9 @@ impl Lookup {
     /// Asks the keepers of this round: the first two at once, the others when those do not both
     /// hold it.
     fn fetch(&mut self, now: Instant) {
+        if self.aim != Aim::Record {
+            return;
+        }
         let width = WIDTHS[self.round].min(self.keepers.len());
         let width = if self.is_suspect(now) { width } else { width.min(FOUND_ENOUGH) };
         for keeper in &mut self.keepers[..width] {
@@ -409,6 +454,8 @@ impl Lookup {
         let wide = WIDTHS[self.round].min(self.ring_len());
         if self.keepers.is_empty() {
             ALPHA
+        } else if let Aim::Keepers(count) = self.aim {
+            if self.vouchers < VOUCHERS { ALPHA } else { usize::from(!self.has_keepers(count)) }
         } else if is_found || !self.is_suspect(now) {
             usize::from(self.keepers.len() < FOUND_ENOUGH.min(self.ring_len()))
         } else if self.vouchers < VOUCHERS {
@@ -424,6 +471,11 @@ impl Lookup {
             self.messages += 1;
             self.orders.push_back(Order::Nearest { to, width: WIDTHS[2] as u8 });
         }
+    }
+
+    /// Whether so many keepers are known, or all there are.
+    fn has_keepers(&self, count: usize) -> bool {
+        self.keepers.len() >= count.min(self.ring_len())
     }
 
     /// Whether a keeper that was asked does not hold it, is silent, or is slow.

@@ -407,8 +407,10 @@ pub struct SearchHit {
     pub online: bool,
     /// The round that found them: 1, 2 …
     pub round: u8,
-    /// Nodes asked so far.
+    /// Keepers asked.
     pub asked_nodes: usize,
+    /// Whether our home knew it from an earlier look-up.
+    pub from_cache: bool,
     /// Milliseconds since the search began.
     pub ms: f64,
 }

@@ -45,7 +45,8 @@ use std::time::Instant;
 
 use crate::asks::Asks;
 use crate::entropy::Entropy;
-use crate::ids::{NetworkId, UserName};
+use crate::ids::{NetworkId, NodeId, UserName};
+use crate::lookup::Near;
 use crate::port::{
     Input, LinkId, Machine, Output, PathPolicy, SaveId, Service, WaitReason, WorkId,
 };
@@ -108,8 +109,10 @@ enum About {
     DialBack,
     RelayCredentials,
     SuperPeers,
-    Nearest(u64),
-    Find(u64),
+    /// Who is near the key of a search, as this node sees it.
+    Near(u64, NodeId),
+    /// Whether this keeper holds what a search is for.
+    Find(u64, NodeId),
     SearchByHome(u64),
     LookUp(UserName),
     /// A letter, to whom, and how many of its bytes count as unanswered.
@@ -418,14 +421,18 @@ impl Peer {
                 About::SuperPeers,
                 Some(Message::Directory(Directory::SuperPeers { nodes, authority })),
             ) => self.super_peers_told(&nodes, authority),
-            (About::Nearest(id), Some(Message::Directory(Directory::Nodes { nodes }))) => {
-                self.nodes_told(now, id, Some(&nodes));
+            (About::Near(id, node), Some(Message::RingReply(reply))) => {
+                self.near_told(now, id, &node, Near::of_reply(reply));
             }
-            (About::Nearest(id), _) => self.nodes_told(now, id, None),
-            (About::Find(id) | About::SearchByHome(id), Some(Message::Directory(answer))) => {
-                self.find_answered(now, id, Some(answer));
+            (About::Near(id, node), _) => self.near_told(now, id, &node, None),
+            (About::Find(id, node), Some(Message::Directory(answer))) => {
+                self.find_answered(now, id, &node, Some(answer));
             }
-            (About::Find(id) | About::SearchByHome(id), _) => self.find_answered(now, id, None),
+            (About::Find(id, node), _) => self.find_answered(now, id, &node, None),
+            (About::SearchByHome(id), Some(Message::Directory(answer))) => {
+                self.home_searched(now, id, Some(answer));
+            }
+            (About::SearchByHome(id), _) => self.home_searched(now, id, None),
             (About::LookUp(user), Some(Message::Directory(answer))) => {
                 self.looked_up(now, &user, Some(answer));
             }
@@ -493,14 +500,14 @@ impl Peer {
                     self.answered(now, about, Some(message.into()));
                 }
             }
-            Message::Nat(message) => {
+            message @ (Message::Nat(_) | Message::RingReply(_)) => {
                 if let Some(about) = self.asks.answered(link, ask) {
-                    self.answered(now, about, Some(message.into()));
+                    self.answered(now, about, Some(message));
                 }
             }
             Message::Forward(message) => self.handle_forward(now, link, ask, message),
-            // Only a super-peer enrols.
-            Message::Enrolment(_) => self.links.close(link),
+            // Only a super-peer enrols and is asked about the ring.
+            Message::Enrolment(_) | Message::RingQuestion(_) => self.links.close(link),
         }
     }
 
@@ -518,6 +525,7 @@ impl Peer {
         self.repeat_due(now);
         self.nat_due(now);
         self.requests_due(now);
+        self.searches_due(now);
         self.calls_due(now);
     }
 

@@ -1,27 +1,26 @@
 //! Finding a user by name: four nodes, then eight, then sixteen, until one knows. Lecture, slide
 //! 31; DESIGN 2.5.
 //!
-//! The home names the nodes nearest the name's key; we ask those that were not asked before. A
-//! Restricted peer, which can open no connections of its own, has its home ask. Invariant: no node
-//! is asked twice in one search, and every search ends.
+//! [`Lookup`] decides whom to ask, beginning with the home; we ask, and verify what is answered. A
+//! Restricted peer, which can open no connections of its own, has its home look. Every search ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::ids::{CallId, NodeId, UserName};
+use crate::lookup::{End, Fetched, Lookup, Near, Order, Outcome};
 use crate::secure::identity::{Use, open_signed, verify_chain};
 use crate::secure::location::open_location;
 use crate::wire::Wire;
 use crate::wire::certificate::Subject;
-use crate::wire::directory::{Directory, Entry, NodeEntry, Reachability, Registration};
+use crate::wire::directory::{Directory, Entry, Reachability, Registration, Trail};
 use crate::wire::forward::Address;
+use crate::wire::ring::Question;
 
 use super::command::{Answer, Failure, Notice, SearchEnd, SearchHit};
 use super::home::Home;
 use super::{About, Peer};
 
-/// Widths of the rounds. Lecture, slide 31: four, then eight; we stop at sixteen.
-pub const WIDTHS: [u8; 3] = [4, 8, 16];
 /// How often somebody whom our request has not reached is looked up again, on average.
 const REQUEST_EVERY: Duration = Duration::from_secs(30);
 /// Searches at once.
@@ -45,8 +44,9 @@ impl Searches {
         self.running.len() + self.looking_up.len() + self.locating.len()
     }
 
-    pub(super) const fn next_due(&self) -> Option<Instant> {
-        self.next_requests
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let lookups = self.running.values().filter_map(|search| search.lookup.as_ref());
+        lookups.filter_map(Lookup::poll_timeout).chain(self.next_requests).min()
     }
 }
 
@@ -54,9 +54,10 @@ impl Searches {
 struct Search {
     user: UserName,
     started: Instant,
-    round: usize,
-    asked: BTreeSet<NodeId>,
-    waiting: usize,
+    /// None: the home looks.
+    lookup: Option<Lookup>,
+    /// What keepers have given, verified, and its counters.
+    found: Vec<(u64, Entry)>,
 }
 
 impl Peer {
@@ -68,20 +69,22 @@ impl Peer {
         self.searches.last += 1;
         let id = self.searches.last;
         self.succeed(ask, Answer::Searching(id));
-        let Some((link, _)) = self.home_link() else {
+        let Some((link, home)) = self.home_link() else {
             return self.tell(Notice::SearchEnded {
                 search: id,
                 found: 0,
                 reason: SearchEnd::Offline,
             });
         };
-        let (asked, waiting) = (BTreeSet::new(), 1);
-        let search = Search { user: user.clone(), started: now, round: 0, asked, waiting };
+        let lookup = (!self.is_restricted())
+            .then(|| Lookup::new(now, user.ring_key(), None, Near::Closer(vec![home])));
+        let is_ours = lookup.is_some();
+        let search = Search { user: user.clone(), started: now, lookup, found: Vec::new() };
         self.searches.running.insert(id, search);
-        if self.is_restricted() {
-            self.ask(now, link, About::SearchByHome(id), Directory::FindForMe { user });
+        if is_ours {
+            self.turn_search(now, id);
         } else {
-            self.ask_for_nodes(now, id);
+            self.ask(now, link, About::SearchByHome(id), Directory::FindForMe { user });
         }
     }
 
@@ -90,52 +93,136 @@ impl Peer {
         home.reachability == Some(Reachability::Restricted)
     }
 
-    fn ask_for_nodes(&mut self, now: Instant, id: u64) {
-        let Some(search) = self.searches.running.get_mut(&id) else { return };
-        let (key, width) = (search.user.ring_key(), WIDTHS[search.round]);
-        search.waiting = 1;
-        match self.home_link() {
-            Some((link, _)) => {
-                self.ask(now, link, About::Nearest(id), Directory::Nearest { key, width })
+    /// Looks on where answers are slow.
+    pub(super) fn searches_due(&mut self, now: Instant) {
+        let mut turned = Vec::new();
+        for (id, search) in &mut self.searches.running {
+            if let Some(lookup) = &mut search.lookup
+                && lookup.poll_timeout().is_some_and(|at| at <= now)
+            {
+                lookup.handle_timeout(now);
+                turned.push(*id);
             }
+        }
+        turned.into_iter().for_each(|id| self.turn_search(now, id));
+    }
+
+    /// Does what the look-up of a search wants, until it wants nothing.
+    fn turn_search(&mut self, now: Instant, id: u64) {
+        while let Some(search) = self.searches.running.get_mut(&id) {
+            let Some(lookup) = &mut search.lookup else { return };
+            let Some(order) = lookup.poll() else { return };
+            let (key, user) = (lookup.key(), search.user.clone());
+            match order {
+                Order::Nearest { to, width } => {
+                    let link = self.link_to_node(now, &to);
+                    let question = Question::Nearest { key, width };
+                    self.ask(now, link, About::Near(id, to.node), question);
+                }
+                Order::Fetch { to } => {
+                    let link = self.link_to_node(now, &to);
+                    self.ask(now, link, About::Find(id, to.node), Directory::Find { user });
+                }
+                Order::Done(outcome) => self.search_over(now, id, outcome),
+            }
+        }
+    }
+
+    /// A node has said who is near, or was silent.
+    pub(super) fn near_told(&mut self, now: Instant, id: u64, from: &NodeId, near: Option<Near>) {
+        let Some(search) = self.searches.running.get_mut(&id) else { return };
+        if let Some(lookup) = &mut search.lookup {
+            lookup.handle_near(now, from, near);
+            self.turn_search(now, id);
+        }
+    }
+
+    /// A keeper has answered, or was silent. One that gives anything that does not verify counts as
+    /// silent.
+    pub(super) fn find_answered(
+        &mut self,
+        now: Instant,
+        id: u64,
+        from: &NodeId,
+        answer: Option<Directory>,
+    ) {
+        let Some(search) = self.searches.running.get(&id) else { return };
+        let user = search.user.clone();
+        let (fetched, found) = match answer {
+            Some(Directory::Found { entries, .. }) => match self.verified(now, &user, &entries) {
+                Some(found) => {
+                    let counter = found.iter().map(|(counter, _)| *counter).max().unwrap_or(0);
+                    (Fetched::Held { counter }, found)
+                }
+                None => (Fetched::Failed, Vec::new()),
+            },
+            Some(Directory::NotHere { .. }) => (Fetched::NotHere, Vec::new()),
+            Some(_) | None => (Fetched::Failed, Vec::new()),
+        };
+        let Some(search) = self.searches.running.get_mut(&id) else { return };
+        search.found.extend(found);
+        if let Some(lookup) = &mut search.lookup {
+            lookup.handle_fetched(now, from, fetched);
+            self.turn_search(now, id);
+        }
+    }
+
+    /// All entries with their counters, if there are any and each of them verifies.
+    fn verified(
+        &mut self,
+        now: Instant,
+        user: &UserName,
+        entries: &[Entry],
+    ) -> Option<Vec<(u64, Entry)>> {
+        let mut found = Vec::new();
+        for entry in entries {
+            let (address, registration) = self.believe(now, entry)?;
+            if address.user != *user || address.device != entry.device {
+                return None;
+            }
+            found.push((registration.counter, entry.clone()));
+        }
+        (!found.is_empty()).then_some(found)
+    }
+
+    fn search_over(&mut self, now: Instant, id: u64, outcome: Outcome) {
+        let Some(search) = self.searches.running.get_mut(&id) else { return };
+        let (user, mut found) = (search.user.clone(), std::mem::take(&mut search.found));
+        // The newest last: it has the last word.
+        found.sort_by_key(|(counter, entry)| (*counter, entry.home.is_some()));
+        let trail = Trail { asked: outcome.asked, round: outcome.round, cached: false };
+        match outcome.end {
+            End::Found { .. } => {
+                let entries = found.into_iter().map(|(_, entry)| entry).collect();
+                self.take_entries(now, &user, entries);
+                self.hit(now, id, trail);
+            }
+            End::NotFound | End::Placed | End::Inconclusive if self.home_link().is_some() => {
+                self.end_search(id, SearchEnd::NotFound, 0);
+            }
+            End::NotFound | End::Placed | End::Inconclusive => {
+                self.end_search(id, SearchEnd::Offline, 0);
+            }
+        }
+    }
+
+    /// The home has looked for us (none: it did not answer).
+    pub(super) fn home_searched(&mut self, now: Instant, id: u64, answer: Option<Directory>) {
+        let Some(search) = self.searches.running.get(&id) else { return };
+        let user = search.user.clone();
+        match answer {
+            Some(Directory::Found { entries, trail }) => {
+                match self.take_entries(now, &user, entries.into_vec()) {
+                    0 => self.end_search(id, SearchEnd::NotFound, 0),
+                    _ => self.hit(now, id, trail),
+                }
+            }
+            Some(_) => self.end_search(id, SearchEnd::NotFound, 0),
             None => self.end_search(id, SearchEnd::Offline, 0),
         }
     }
 
-    /// The home names nodes (none: it did not answer).
-    pub(super) fn nodes_told(&mut self, now: Instant, id: u64, nodes: Option<&[NodeEntry]>) {
-        let Some(nodes) = nodes else { return self.end_search(id, SearchEnd::Offline, 0) };
-        let Some(search) = self.searches.running.get_mut(&id) else { return };
-        let user = search.user.clone();
-        let new: Vec<NodeEntry> =
-            nodes.iter().filter(|node| search.asked.insert(node.node)).copied().collect();
-        search.waiting = new.len();
-        if new.is_empty() {
-            return self.next_round(now, id);
-        }
-        for node in new {
-            let link = self.link_to_node(now, &node);
-            self.ask(now, link, About::Find(id), Directory::Find { user: user.clone() });
-        }
-    }
-
-    /// A node answers (none: it did not).
-    pub(super) fn find_answered(&mut self, now: Instant, id: u64, answer: Option<Directory>) {
-        let Some(search) = self.searches.running.get_mut(&id) else { return };
-        search.waiting = search.waiting.saturating_sub(1);
-        let last = search.waiting == 0;
-        let user = search.user.clone();
-        if let Some(Directory::Found { entries, asked }) = answer
-            && self.take_entries(now, &user, entries.into_vec()) > 0
-        {
-            return self.hit(now, id, asked);
-        }
-        if last {
-            self.next_round(now, id);
-        }
-    }
-
-    fn hit(&mut self, now: Instant, id: u64, asked_by_home: u8) {
+    fn hit(&mut self, now: Instant, id: u64, trail: Trail) {
         let Some(search) = self.searches.running.get(&id) else { return };
         let user = search.user.clone();
         let hit = SearchHit {
@@ -145,23 +232,14 @@ impl Peer {
                 true => self.presences.is_online(&user),
                 false => self.cards.at_home(&user).next().is_some(),
             },
-            round: search.round as u8 + 1,
-            asked_nodes: search.asked.len().max(usize::from(asked_by_home)),
+            round: trail.round,
+            asked_nodes: usize::from(trail.asked),
+            from_cache: trail.cached,
             ms: now.saturating_duration_since(search.started).as_secs_f64() * 1000.0,
             user,
         };
         self.tell(Notice::Found(hit));
         self.end_search(id, SearchEnd::Found, 1);
-    }
-
-    fn next_round(&mut self, now: Instant, id: u64) {
-        let restricted = self.is_restricted();
-        let Some(search) = self.searches.running.get_mut(&id) else { return };
-        if restricted || search.round + 1 == WIDTHS.len() {
-            return self.end_search(id, SearchEnd::NotFound, 0);
-        }
-        search.round += 1;
-        self.ask_for_nodes(now, id);
     }
 
     fn end_search(&mut self, id: u64, reason: SearchEnd, found: usize) {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::ids::NodeId;
 use crate::port::LinkId;
 use crate::wire::bounded::Bytes;
 use crate::wire::directory::{LOCATION_MAX, NodeEntry};
@@ -35,6 +36,8 @@ pub struct Client {
     pub location: Bytes<LOCATION_MAX>,
     /// The address that its link comes from.
     pub observed: SocketAddr,
+    /// The super-peers that its registration was put at.
+    pub keepers: Vec<NodeEntry>,
     /// The question that is still to be answered with `Attached`, and how many keepers have and
     /// have not answered.
     pub attaching: Option<Attaching>,
@@ -58,6 +61,7 @@ impl Client {
             registration,
             location,
             observed,
+            keepers: Vec::new(),
             attaching: None,
             dialled_back: None,
             watchers,
@@ -135,9 +139,10 @@ impl Clients {
         true
     }
 
-    /// All addresses at home here.
-    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
-        self.by_address.keys()
+    /// The homes of those who watch devices at home here; a home may come several times.
+    pub fn watching_homes(&self) -> impl Iterator<Item = NodeId> {
+        let watchers = self.by_address.values().flat_map(|client| client.watchers.values());
+        watchers.map(|home| home.node)
     }
 
     /// How many are at home here.

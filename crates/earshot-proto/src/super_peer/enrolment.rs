@@ -1,9 +1,7 @@
-//! Getting and renewing the node certificate, and joining the other members. DESIGN 2.5, INTERFACES
-//! 2.
+//! Getting and renewing the node certificate. DESIGN 2.5, INTERFACES 2.
 //!
-//! A super-peer serves from the moment it is enrolled; it then links to every member it knows
-//! (below the ring threshold everybody knows everybody). Certificates live seven days and are
-//! renewed at half their life.
+//! A super-peer serves from the moment it is enrolled; it then takes its place on the ring.
+//! Certificates live seven days and are renewed at half their life.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +18,8 @@ use crate::wire::invite::{Door, Invite};
 use crate::wire::policy::{NETWORK_NAME_MAX, Policy, Range};
 
 use super::relay::{Relay, RelayConfig};
-use super::{About, EnrolmentRecord, GOSSIP_EVERY, Notice, Record, SuperPeer};
+use super::ring::{self, Ring};
+use super::{EnrolmentRecord, Notice, Record, SuperPeer};
 
 /// Pause before the authority is tried again. Our choice: an authority that restarts is missed for
 /// seconds.
@@ -242,15 +241,18 @@ impl SuperPeer {
         let renewal = Renewal { at: now + left / 2, link: None };
         self.links.certify(record.chain.clone());
         self.open_relay(now, &policy);
-        self.members.set_me(entry);
-        for node in &record.nodes {
-            self.members.learn(*node, now);
-        }
+        let doors = record.nodes.clone();
         self.config.enrolled = Some(record);
         let invite = self.invite(&policy, &entry);
+        let config = ring::Config::of_policy(&policy);
         self.standing = Standing::Serving { policy, renewal };
         self.out.push_back(Output::Notify(Notice::Serving { invite, entry }));
-        self.join_due(now);
+        if *self.ring.me() == entry {
+            self.ring.remember(&doors);
+        } else {
+            let ring = Ring::new(config, entry, self.entropy.jitter.split());
+            self.take_place(now, ring, &doors);
+        }
     }
 
     fn open_relay(&mut self, now: Instant, policy: &Policy) {
@@ -274,56 +276,6 @@ impl SuperPeer {
             super_peers: List::first_of([Door { address: entry.address, key: entry.key }]),
             token: None,
             policy_version: policy.version,
-        }
-    }
-
-    /// Writes down whom we know, so that a restart finds them without the authority.
-    pub(super) fn keep_members(&mut self) {
-        let nodes = self.members.others();
-        let Some(record) = &mut self.config.enrolled else { return };
-        if record.nodes != nodes {
-            record.nodes = nodes;
-            let save = Record::Enrolment(record.clone());
-            self.saves += 1;
-            self.out.push_back(Output::Save(SaveId(self.saves), save));
-        }
-    }
-
-    /// Asks some member whom it knows. Members that enrolled at the same time, or while a part of
-    /// the network was cut off, hear of each other by this.
-    pub(super) fn gossip(&mut self, now: Instant) {
-        let jitter = self.entropy.jitter.below(GOSSIP_EVERY.as_millis() as u64);
-        self.gossip = Some(now + GOSSIP_EVERY / 2 + Duration::from_millis(jitter));
-        if let Some(link) = self.members.any_linked(&mut self.entropy.jitter) {
-            self.ask(now, link, About::Members, Directory::ListSuperPeers);
-        }
-    }
-
-    /// Dials the members that are due, once we serve.
-    pub(super) fn join_due(&mut self, now: Instant) {
-        if !self.standing.is_serving() {
-            return;
-        }
-        for entry in self.members.due(now) {
-            let expect = Expect::Key(entry.key);
-            let link = self.links.dial(now, entry.address, Service::SuperPeer, expect);
-            self.members.dialling(&entry.node, link, now);
-        }
-    }
-
-    pub(super) fn member_linked(&mut self, now: Instant, entry: NodeEntry, link: LinkId) {
-        if self.members.opened(entry, link, now) {
-            self.members_changed(now);
-        }
-        if matches!(link, LinkId::Dialled(_)) {
-            self.ask(now, link, About::Members, Directory::ListSuperPeers);
-        }
-    }
-
-    pub(super) fn member_gone(&mut self, now: Instant, link: LinkId) {
-        if let Some(node) = self.members.closed(link, now, &mut self.entropy.jitter) {
-            self.watches_lost(now, &node);
-            self.members_changed(now);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::wire::bounded::Bytes;
 use crate::wire::certificate::{Signed, Subject};
 use crate::wire::directory::NodeEntry;
 use crate::wire::forward::{Address, ENVELOPE_MAX, Forward, Undelivered, WatchGrant};
+use crate::wire::frame::Message;
 
 use super::{About, SuperPeer};
 
@@ -52,7 +53,7 @@ impl SuperPeer {
                     return self.not_allowed(now, link, ask);
                 }
                 self.counters.through_us += 1;
-                if home.node == self.members.me().node {
+                if home.node == self.ring.me().node {
                     return self.deliver(now, link, ask, to, sealed);
                 }
                 let out = self.link_to(now, &home);
@@ -74,10 +75,8 @@ impl SuperPeer {
                 }
             }
             Forward::Delivered | Forward::Undelivered { .. } | Forward::Watching => {
-                match self.asks.answered(link, ask) {
-                    Some(About::Carry(link, ask)) => self.answer(now, link, ask, message),
-                    Some(about) => self.ask_failed(now, about),
-                    None => {}
+                if let Some(about) = self.asks.answered(link, ask) {
+                    self.ask_answered(now, about, Message::Forward(message));
                 }
             }
         }
@@ -115,7 +114,7 @@ impl SuperPeer {
 
     fn handle_watch(&mut self, now: Instant, link: LinkId, who: &Who, ask: u32, watch: Watch) {
         let Watch { home, grant, watcher, watcher_home } = watch;
-        let me = *self.members.me();
+        let me = *self.ring.me();
         let watcher_home = match (who, watcher_home) {
             (Who::Device { .. }, _) if who.is_device(&watcher) => me,
             (Who::Node(node), Some(home)) if home.node == node.node => home,
@@ -169,7 +168,7 @@ impl SuperPeer {
         let Some((client, watchers)) = self.clients.detach(link) else { return };
         let gone = client.registration.address.clone();
         self.put_away(now, &client);
-        let me = self.members.me().node;
+        let me = self.ring.me().node;
         for (watcher, home) in watchers {
             if home.node == me {
                 self.tell_gone(now, &watcher, gone.clone());

@@ -13,7 +13,9 @@ use crate::time::UnixTime;
 use crate::wire::Wire;
 use crate::wire::bounded::{Bytes, List};
 use crate::wire::certificate::{DEVICES_MAX, Signed, Subject, VerifyKey};
-use crate::wire::directory::{DirectoryRefusal, Entry, LOCATION_MAX, NodeEntry, Registration};
+use crate::wire::directory::{
+    Directory, DirectoryRefusal, Entry, LOCATION_MAX, NodeEntry, Offered, Registration,
+};
 use crate::wire::forward::Address;
 
 /// Longest life of a registration. DESIGN 2.5: 30 minutes, refreshed every 12.
@@ -26,6 +28,8 @@ pub const USERS_MAX: usize = 65_536;
 #[derive(Debug, Default)]
 pub struct Keeper {
     users: BTreeMap<UserName, Vec<Held>>,
+    /// The counters of what is held, by the names of records.
+    counters: BTreeMap<u64, u64>,
 }
 
 #[derive(Debug)]
@@ -43,6 +47,12 @@ pub struct Checked {
     /// What it says.
     pub registration: Registration,
     signed: Signed<Registration>,
+}
+
+/// The name under which a device's registration is offered.
+#[must_use]
+pub fn record_of(address: &Address) -> u64 {
+    address.device.record_at(&address.user.ring_key())
 }
 
 /// Checks a registration from the root down.
@@ -101,23 +111,50 @@ impl Keeper {
         if !self.users.contains_key(&address.user) && self.users.len() >= USERS_MAX {
             self.make_room();
         }
-        let devices = self.users.entry(address.user).or_default();
-        devices.retain(|held| held.expires > now);
+        let record = record_of(&address);
+        let devices = self.users.entry(address.user.clone()).or_default();
+        let gone = devices.extract_if(.., |held| held.expires <= now);
+        for held in gone {
+            self.counters.remove(&record_of(&held.address(&address.user)));
+        }
         let entry = Entry { device: address.device, registration: signed, location, home };
         let held = Held { counter: registration.counter, expires, entry };
-        match devices.iter_mut().find(|h| h.entry.device == address.device) {
-            Some(old) if old.counter > held.counter => return Err(DirectoryRefusal::Stale),
-            Some(old) => {
-                *old = held;
-                return Ok(());
+        match devices.iter().position(|old| old.entry.device == address.device) {
+            Some(at) if devices[at].counter > held.counter => {
+                return Err(DirectoryRefusal::Stale);
             }
-            None => {}
+            Some(at) => devices[at] = held,
+            None if devices.len() >= DEVICES_MAX => return Err(DirectoryRefusal::Busy),
+            None => devices.push(held),
         }
-        if devices.len() >= DEVICES_MAX {
-            return Err(DirectoryRefusal::Busy);
-        }
-        devices.push(held);
+        self.counters.insert(record, registration.counter);
         Ok(())
+    }
+
+    /// All devices of which something is held.
+    pub fn addresses(&self) -> impl Iterator<Item = Address> {
+        self.users.iter().flat_map(|(user, devices)| devices.iter().map(|held| held.address(user)))
+    }
+
+    /// The counter of a device's registration, if it is held.
+    #[must_use]
+    pub fn counter(&self, address: &Address) -> Option<u64> {
+        self.counters.get(&record_of(address)).copied()
+    }
+
+    /// Whether that record is not held here, or only an older one.
+    #[must_use]
+    pub fn lacks(&self, offered: &Offered) -> bool {
+        self.counters.get(&offered.record).is_none_or(|counter| *counter < offered.counter)
+    }
+
+    /// What another keeper is told to hold, if we hold it.
+    #[must_use]
+    pub fn put_of(&self, address: &Address) -> Option<Directory> {
+        let held = self.users.get(&address.user)?;
+        let held = held.iter().find(|held| held.entry.device == address.device)?;
+        let Entry { registration, location, home, .. } = held.entry.clone();
+        Some(Directory::Put { registration, location, home })
     }
 
     /// The live entries of a user, if any.
@@ -137,8 +174,10 @@ impl Keeper {
     /// Drops what has expired. To be called now and then; finding never shows expired entries
     /// anyway.
     pub fn sweep(&mut self, now: UnixTime) {
-        self.users.retain(|_, devices| {
-            devices.retain(|held| held.expires > now);
+        self.users.retain(|user, devices| {
+            for held in devices.extract_if(.., |held| held.expires <= now) {
+                self.counters.remove(&record_of(&held.address(user)));
+            }
             !devices.is_empty()
         });
     }
@@ -158,8 +197,15 @@ impl Keeper {
     fn make_room(&mut self) {
         let soonest = |devices: &Vec<Held>| devices.iter().map(|h| h.expires).max();
         let victim = self.users.iter().min_by_key(|(_, devices)| soonest(devices));
-        if let Some(user) = victim.map(|(user, _)| user.clone()) {
-            self.users.remove(&user);
+        let Some(user) = victim.map(|(user, _)| user.clone()) else { return };
+        for held in self.users.remove(&user).unwrap_or_default() {
+            self.counters.remove(&record_of(&held.address(&user)));
         }
+    }
+}
+
+impl Held {
+    fn address(&self, user: &UserName) -> Address {
+        Address { user: user.clone(), device: self.entry.device }
     }
 }

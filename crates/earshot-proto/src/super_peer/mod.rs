@@ -7,22 +7,28 @@
 //!
 //! | room | what it decides |
 //! |---|---|
-//! | [`membership`] | which super-peers there are; who keeps a key |
+//! | [`ring`] | who keeps a key, among two super-peers or a hundred thousand |
+//! | `place` | putting the ring's questions, and linking its neighbours |
+//! | [`contacts`] | the links to other super-peers |
 //! | [`keeper`] | the registrations held here |
+//! | `handover` | handing them over when the ring has changed |
+//! | `lookups` | finding people and keepers |
 //! | [`clients`] | the devices at home here, and who watches them |
-//! | `directory` | registering, finding, listing |
+//! | `directory` | registering, answering who is kept here, listing |
 //! | `forwarding` | carrying envelopes and watches |
 //! | `reachability` | dialling back |
 //! | `enrolment` | getting and renewing the node certificate |
 //! | [`relay`] | STUN and TURN |
-//! | [`ring`] | who keeps a key, among two super-peers or a hundred thousand |
 
 pub mod clients;
+pub mod contacts;
 mod directory;
 pub mod enrolment;
 mod forwarding;
+mod handover;
 pub mod keeper;
-pub mod membership;
+mod lookups;
+mod place;
 mod reachability;
 pub mod relay;
 pub mod ring;
@@ -33,41 +39,42 @@ use std::time::{Duration, Instant};
 
 use crate::asks::Asks;
 use crate::entropy::Entropy;
-use crate::ids::UserName;
+use crate::ids::{NodeId, UserName};
+use crate::lookup::Near;
 use crate::port::{Input, LinkId, Machine, Output, Service, WaitReason};
 use crate::secure::identity::{Keys, LinkKey};
-use crate::secure::link::{Expect, Welcome};
+use crate::secure::link::Welcome;
 use crate::secure::links::{LinkNews, Links, Who};
 use crate::time::{UnixTime, WallClock};
 use crate::wire::bounded::Bytes;
 use crate::wire::certificate::{Chain, Signed, VerifyKey};
-use crate::wire::directory::NodeEntry;
+use crate::wire::directory::{Directory, NodeEntry};
 use crate::wire::forward::Address;
 use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::{Door, Invite};
 use crate::wire::policy::{Policy, Range};
 
 use clients::Clients;
-use directory::Lookups;
+use contacts::Contacts;
 use enrolment::Standing;
+use handover::Handings;
 use keeper::Keeper;
-use membership::Membership;
+use lookups::Lookups;
+use place::{Chores, RingAsk};
 use reachability::DialBacks;
 use relay::{Relay, RelayCounters, RelayOutput};
+use ring::Ring;
 
 /// How often expired registrations are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// How long after a change of membership registrations are put to their keepers anew. Our choice:
-/// several changes in a row (a restart, a split) cost one round.
+/// How long after a change around us registrations are handed over. Our choice: several changes in
+/// a row (a restart, a split) cost one round.
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long an answer from another super-peer is waited for: shorter than [`asks::PATIENCE`], so
 /// that a client for whom we ask hears of a failure while it still waits.
 ///
 /// [`asks::PATIENCE`]: crate::asks::PATIENCE
 const ONWARD_PATIENCE: Duration = Duration::from_millis(2500);
-/// How often, on average, a member is asked whom it knows. Our choice: two halves of a network that
-/// have one member in common are one again within minutes, for a few kB.
-const GOSSIP_EVERY: Duration = Duration::from_secs(60);
 
 /// What a super-peer is started with.
 pub struct Config {
@@ -153,7 +160,8 @@ pub struct Status {
     pub clients: usize,
     /// Users whose registrations are kept here.
     pub kept: usize,
-    /// Super-peers known, ourselves included.
+    /// Super-peers in the network, ourselves included: exact below the ring threshold, an estimate
+    /// above.
     pub members: usize,
     /// Counters since the start.
     pub counters: Counters,
@@ -172,6 +180,8 @@ pub struct Load {
     pub lookups: usize,
     /// Dial-backs.
     pub dial_backs: usize,
+    /// Super-peers that records are being handed to.
+    pub handings: usize,
 }
 
 /// What a question to another was about.
@@ -179,11 +189,19 @@ pub struct Load {
 enum About {
     /// A registration of this client was to be kept.
     Put(Address),
-    /// A look-up on behalf of a client.
-    Lookup(u32),
+    /// A question of the ring.
+    Ring(Box<RingAsk>),
+    /// Which nodes are near a look-up's key, as this node sees it.
+    Near(u32, NodeId),
+    /// What a look-up looks for, asked from this keeper.
+    Fetch(u32, NodeId),
+    /// Which records this node lacks.
+    Offer(NodeId),
+    /// A record that this node lacked.
+    Handed(NodeId),
     /// An envelope or a watch that a client wanted carried: its link and question.
     Carry(LinkId, u32),
-    /// Another member's list of members.
+    /// Whom another super-peer knows.
     Members,
 }
 
@@ -194,22 +212,22 @@ pub struct SuperPeer {
     entropy: Entropy,
     links: Links,
     standing: Standing,
-    members: Membership,
+    ring: Ring,
+    contacts: Contacts,
+    chores: Chores,
     keeper: Keeper,
     clients: Clients,
     asks: Asks<About>,
     lookups: Lookups,
+    handings: Handings,
     dial_backs: DialBacks,
     /// Runs from the moment we serve.
     relay: Option<Relay>,
     /// Devices that are at home elsewhere and have linked to us only to reach a client of ours.
     visitors: BTreeMap<Address, LinkId>,
-    carried_watches: BTreeMap<crate::ids::NodeId, Vec<forwarding::CarriedWatch>>,
+    carried_watches: BTreeMap<NodeId, Vec<forwarding::CarriedWatch>>,
     counters: Counters,
     next_sweep: Instant,
-    settle: Option<Instant>,
-    /// When a member is asked next whom it knows.
-    gossip: Option<Instant>,
     saves: u64,
     out: VecDeque<Output<Notice, Record>>,
 }
@@ -223,28 +241,30 @@ impl SuperPeer {
         let welcomes = vec![(Service::SuperPeer, Welcome::Guests)];
         let links = Links::new(key, Some(config.root), welcomes, entropy.secrets.split());
         let me = NodeEntry {
-            node: crate::ids::NodeId([0; 20]),
+            node: NodeId([0; 20]),
             address: config.address,
             key: config.keys.link.public(),
         };
+        let ring = Ring::new(ring::Config::default(), me, entropy.jitter.split());
         let mut machine = Self {
             clock: WallClock::new(now, config.wall),
             entropy,
             links,
             standing: Standing::default(),
-            members: Membership::new(me),
+            ring,
+            contacts: Contacts::default(),
+            chores: Chores::default(),
             keeper: Keeper::default(),
             clients: Clients::default(),
             asks: Asks::with_patience(ONWARD_PATIENCE),
             lookups: Lookups::default(),
+            handings: Handings::default(),
             dial_backs: DialBacks::default(),
             relay: None,
             visitors: BTreeMap::new(),
             carried_watches: BTreeMap::new(),
             counters: Counters::default(),
             next_sweep: now + SWEEP_EVERY,
-            settle: None,
-            gossip: None,
             saves: 0,
             out: VecDeque::new(),
             config,
@@ -259,7 +279,7 @@ impl SuperPeer {
         Status {
             clients: self.clients.len(),
             kept: self.keeper.len(),
-            members: self.members.len(),
+            members: usize::try_from(self.ring.len_estimate().max(1)).unwrap_or(usize::MAX),
             counters: self.counters,
             relay: self.relay.as_ref().map(|relay| *relay.counters()).unwrap_or_default(),
         }
@@ -273,6 +293,7 @@ impl SuperPeer {
             asks: self.asks.len(),
             lookups: self.lookups.len(),
             dial_backs: self.dial_backs.len(),
+            handings: self.handings.len(),
         }
     }
 
@@ -282,9 +303,18 @@ impl SuperPeer {
         self.keeper.holds(user)
     }
 
-    /// Says goodbye: links are closed, so that clients and members need not find out.
-    pub fn leave(&mut self) {
+    /// Says goodbye: the neighbours on the ring are told, and links are closed, so that clients need
+    /// not find out.
+    pub fn leave(&mut self, now: Instant) {
+        self.ring.leave(now);
+        self.turn_ring(now);
         self.links.close_all();
+    }
+
+    /// Where we stand on the ring.
+    #[must_use]
+    pub const fn ring(&self) -> &Ring {
+        &self.ring
     }
 
     fn wall(&self, now: Instant) -> UnixTime {
@@ -302,7 +332,7 @@ impl SuperPeer {
     fn link_opened(&mut self, now: Instant, link: LinkId, who: &Who) {
         match who {
             Who::Node(_) if self.is_asking_door(link) => {}
-            Who::Node(entry) => self.member_linked(now, *entry, link),
+            Who::Node(entry) => self.node_linked(now, *entry, link),
             Who::Authority => self.authority_linked(now, link),
             Who::Device { address, .. } => {
                 self.visitors.insert(address.clone(), link);
@@ -312,12 +342,20 @@ impl SuperPeer {
     }
 
     fn link_down(&mut self, now: Instant, link: LinkId) {
+        let lost = self.contacts.closed(link);
+        let was_open = lost.is_none_or(|lost| lost.was_open);
         for about in self.asks.link_down(link) {
-            self.ask_failed(now, about);
+            if let About::Ring(asked) = &about {
+                self.ring_link_closed(now, (**asked).clone(), was_open);
+            } else {
+                self.ask_failed(now, about);
+            }
         }
         self.client_gone(now, link);
         self.visitors.retain(|_, visitor| *visitor != link);
-        self.member_gone(now, link);
+        if let Some(lost) = lost {
+            self.node_gone(now, &lost);
+        }
         self.authority_gone(now, link);
     }
 
@@ -329,6 +367,10 @@ impl SuperPeer {
             Message::Forward(message) => self.handle_forward(now, link, &who, ask, message),
             Message::Nat(message) => self.handle_nat(now, link, &who, ask, message),
             Message::Enrolment(message) => self.handle_enrolment(now, link, &who, message),
+            Message::RingQuestion(question) => {
+                self.handle_ring_question(now, link, &who, ask, question);
+            }
+            Message::RingReply(reply) => self.handle_ring_reply(now, link, ask, reply),
             // Only an authority speaks of log-ins: whoever asks us is in the wrong place.
             Message::Login(_) => self.links.close(link),
         }
@@ -349,25 +391,53 @@ impl SuperPeer {
         }
     }
 
-    fn ask_failed(&mut self, now: Instant, about: About) {
-        match about {
-            About::Put(client) => self.keeper_answered(now, &client, false),
-            About::Lookup(lookup) => self.lookup_answered(now, lookup, None),
-            About::Carry(link, ask) => self.carry_failed(now, link, ask),
-            About::Members => {}
+    /// Puts a question to a super-peer that needs no proof of who asks.
+    fn question(&mut self, now: Instant, to: &NodeEntry, about: About, message: Message) {
+        let link = self.link_to(now, to);
+        self.ask(now, link, about, message);
+    }
+
+    /// The answer to a question of ours.
+    fn ask_answered(&mut self, now: Instant, about: About, answer: Message) {
+        match (about, answer) {
+            (About::Ring(asked), Message::RingReply(reply)) => {
+                self.ring_answered(now, &asked, Some(reply));
+            }
+            (About::Near(lookup, node), Message::RingReply(reply)) => {
+                self.near_told(now, lookup, &node, Near::of_reply(reply));
+            }
+            (About::Fetch(lookup, node), Message::Directory(answer)) => {
+                self.fetched(now, lookup, &node, Some(answer));
+            }
+            (About::Put(client), Message::Directory(answer)) => {
+                self.keeper_answered(now, &client, matches!(answer, Directory::Kept));
+            }
+            (About::Offer(node), Message::Directory(Directory::Wanted { places })) => {
+                self.offer_answered(now, &node, Some(&places));
+            }
+            (About::Handed(node), Message::Directory(_)) => self.handed(now, &node),
+            (About::Members, Message::Directory(Directory::SuperPeers { nodes, .. })) => {
+                self.members_told(&nodes);
+            }
+            (About::Carry(link, ask), Message::Forward(answer)) => {
+                self.answer(now, link, ask, answer);
+            }
+            (about, _) => self.ask_failed(now, about),
         }
     }
 
-    /// A link to that member: the open one, or a new one (what is sent waits for it).
-    fn link_to(&mut self, now: Instant, entry: &NodeEntry) -> LinkId {
-        if let Some(link) = self.members.road(&entry.node) {
-            return link;
+    /// A question of ours was not answered.
+    fn ask_failed(&mut self, now: Instant, about: About) {
+        match about {
+            About::Ring(asked) => self.ring_answered(now, &asked, None),
+            About::Near(lookup, node) => self.near_told(now, lookup, &node, None),
+            About::Fetch(lookup, node) => self.fetched(now, lookup, &node, None),
+            About::Put(client) => self.keeper_answered(now, &client, false),
+            About::Offer(node) => self.offer_answered(now, &node, None),
+            About::Handed(node) => self.handed(now, &node),
+            About::Carry(link, ask) => self.carry_failed(now, link, ask),
+            About::Members => {}
         }
-        let expect = Expect::Key(entry.key);
-        let link = self.links.dial(now, entry.address, Service::SuperPeer, expect);
-        self.members.learn(*entry, now);
-        self.members.dialling(&entry.node, link, now);
-        link
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -380,34 +450,27 @@ impl SuperPeer {
         if let Some(relay) = &mut self.relay {
             relay.handle_timeout(now);
         }
-        self.join_due(now);
+        self.ring.handle_timeout(now);
+        self.lookups_due(now);
+        self.chores_due(now);
         self.renew_due(now);
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_EVERY;
             let wall = self.wall(now);
             self.keeper.sweep(wall);
         }
-        if self.settle.is_some_and(|at| at <= now) {
-            self.settle = None;
-            self.put_all(now);
-            self.keep_members();
-            self.gossip(now);
-        }
-        if self.gossip.is_some_and(|at| at <= now) {
-            self.gossip(now);
-        }
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let serving = self.standing.is_serving();
         [
             self.links.poll_timeout(),
             self.asks.next_deadline(),
             self.relay.as_ref().and_then(Relay::poll_timeout),
             self.standing.next_due(),
-            serving.then(|| self.members.next_due()).flatten(),
-            self.settle,
-            self.gossip,
+            self.ring.poll_timeout(),
+            self.contacts.next_due(),
+            self.chores.next_due(),
+            self.lookups.next_due(),
             (!self.keeper.is_empty()).then_some(self.next_sweep),
         ]
         .into_iter()
@@ -422,10 +485,12 @@ impl Machine for SuperPeer {
 
     fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.handle_input(now, input);
+        self.turn_ring(now);
         while self.links.has_broken() {
             for (link, news) in self.links.handle_timeout(now) {
                 self.handle_news(now, link, news);
             }
+            self.turn_ring(now);
         }
     }
 

@@ -8,7 +8,7 @@ use minicbor::{CborLen, Decode, Encode};
 use super::Wire;
 use super::bounded::{Bytes, List};
 use super::certificate::{Chain, DEVICES_MAX, Signed};
-use crate::ids::{DeviceId, NodeId, RingKey, UserName};
+use crate::ids::{DeviceId, NodeId, UserName};
 use crate::time::UnixTime;
 
 /// Nodes in one answer at most: the widest round of a search asks sixteen. Lecture, slide 31 (four,
@@ -16,6 +16,9 @@ use crate::time::UnixTime;
 pub const NODES_MAX: usize = 16;
 /// Super-peers in one list at most. Lecture, slide 15.
 pub const SUPER_PEERS_MAX: usize = 200;
+/// Records in one offer at most. Our choice: what is wanted of it (1.2 kB each) stays far below what
+/// a link may hold unwritten.
+pub const OFFERED_MAX: usize = 256;
 /// Longest sealed location, in bytes.
 pub const LOCATION_MAX: usize = 512;
 
@@ -58,22 +61,19 @@ pub enum Directory {
     /// Keeper → home: held.
     #[n(3)]
     Kept,
-    /// Which nodes are nearest to this key?
+    /// Keeper → keeper: I hold these; which do you lack?
     #[n(4)]
-    Nearest {
-        /// The key.
+    Offer {
+        /// At most [`OFFERED_MAX`].
         #[n(0)]
-        key: RingKey,
-        /// How many: 4, 8 or 16.
-        #[n(1)]
-        width: u8,
+        records: List<Offered, OFFERED_MAX>,
     },
-    /// These.
+    /// These places of the offer.
     #[n(5)]
-    Nodes {
-        /// Nearest first.
+    Wanted {
+        /// Counted from 0.
         #[n(0)]
-        nodes: List<NodeEntry, NODES_MAX>,
+        places: List<u16, OFFERED_MAX>,
     },
     /// Do you hold this user?
     #[n(6)]
@@ -96,16 +96,16 @@ pub enum Directory {
         /// The devices' entries.
         #[n(0)]
         entries: List<Entry, DEVICES_MAX>,
-        /// Nodes that were asked for it (1 when the answerer held it itself).
+        /// How it was found.
         #[n(1)]
-        asked: u8,
+        trail: Trail,
     },
-    /// Not held here.
+    /// Not held here, or nowhere.
     #[n(9)]
     NotHere {
-        /// Nodes that were asked for it.
+        /// How that was found out.
         #[n(0)]
-        asked: u8,
+        trail: Trail,
     },
     /// Tell me super-peers.
     #[n(10)]
@@ -127,6 +127,37 @@ pub enum Directory {
         #[n(0)]
         reason: DirectoryRefusal,
     },
+}
+
+/// How an answer was come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Trail {
+    /// Nodes that were asked for the record; 1 when the answerer looked into what it keeps itself.
+    #[n(0)]
+    pub asked: u8,
+    /// The round it ended in: 1 (four nodes), 2 (eight) or 3 (sixteen).
+    #[n(1)]
+    pub round: u8,
+    /// Whether the answerer had it from an earlier look-up.
+    #[n(2)]
+    pub cached: bool,
+}
+
+impl Trail {
+    /// The answerer looked into what it keeps itself.
+    pub const HERE: Self = Self { asked: 1, round: 1, cached: false };
+}
+
+/// A record that one keeper offers to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+pub struct Offered {
+    /// Names it: the first eight bytes of SHA-1 over device id and key.
+    #[n(0)]
+    pub record: u64,
+    /// Its counter.
+    #[n(1)]
+    pub counter: u64,
 }
 
 /// Why a directory says no.

@@ -19,6 +19,10 @@ families! {
         4 => Forward(super::forward::Forward),
         /// Reachability and relays.
         5 => Nat(super::nat::Nat),
+        /// Asking about the ring.
+        6 => RingQuestion(super::ring::Question),
+        /// What is answered about the ring.
+        7 => RingReply(super::ring::Reply),
     }
 }
 
@@ -68,6 +72,7 @@ impl Frame {
                 sealed.len() <= URGENT_ENVELOPE_MAX
             }
             Message::Forward(_) | Message::Nat(_) | Message::Login(_) => true,
+            Message::RingQuestion(_) | Message::RingReply(_) => true,
             Message::Enrolment(_) | Message::Directory(_) => false,
         }
     }

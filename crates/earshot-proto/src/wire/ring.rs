@@ -5,6 +5,7 @@
 
 use minicbor::{CborLen, Decode, Encode};
 
+use super::Wire;
 use super::bounded::List;
 use super::directory::{NODES_MAX, NodeEntry};
 use crate::ids::{NodeId, RingKey};
@@ -107,6 +108,16 @@ pub enum Reply {
     /// I am no member of the ring (not yet, or not any more).
     #[n(5)]
     Outside,
+}
+
+impl Wire for Question {
+    const NAME: &'static str = "ring.question";
+    const MAX: usize = 4096;
+}
+
+impl Wire for Reply {
+    const NAME: &'static str = "ring.reply";
+    const MAX: usize = 4096;
 }
 
 /// Digest of a [`Reply::State`]: FNV-1a, 64 bits, over the predecessor, the successors and whether

@@ -135,7 +135,8 @@ impl Ring {
     /// Compares an arc with a member drawn by lot.
     pub(super) fn exchange_arc(&mut self, now: Instant) {
         let Standing::Full(table) = &self.standing else { return };
-        if table.is_empty() {
+        // So few are compared whole whenever a node stabilises.
+        if table.len() <= usize::from(self.config.successors) {
             return;
         }
         let lot = self.jitter.below(table.len() as u64 - 1) as usize;

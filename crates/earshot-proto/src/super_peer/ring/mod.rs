@@ -34,6 +34,7 @@ use crate::ids::{NodeId, RingKey};
 use crate::lookup::{Density, Near};
 use crate::wire::bounded::List;
 use crate::wire::directory::{NODES_MAX, NodeEntry};
+use crate::wire::policy::Policy;
 use crate::wire::ring::{Question, Reply, SUCCESSORS_MAX, digest};
 
 pub use asking::ASKS_MAX;
@@ -45,6 +46,14 @@ use table::Table;
 
 /// Super-peers outside our view that are remembered for joining and merging, at most.
 const DOORS_MAX: usize = 16;
+
+/// Members of a network with full membership at most, whatever its policy says. DESIGN 2.5: 2,048;
+/// our choice: twice that, some 400 kB.
+const MEMBERS_MAX: u16 = 4096;
+
+/// How often a node stabilises whose neighbours are linked: the links tell it of deaths, and the
+/// neighbours of changes. Stoica et al. 2001, section 6.5: 30 s.
+const LINKED_STABILISE_EVERY: Duration = Duration::from_secs(30);
 
 /// How the ring behaves: from the network's policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +76,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// What a network's policy says. Chord begins above its threshold and ends at half of it.
+    #[must_use]
+    pub fn of_policy(policy: &Policy) -> Self {
+        let up = u16::try_from(policy.ring_threshold).unwrap_or(u16::MAX).min(MEMBERS_MAX);
+        let usual = Self::with_thresholds(up, up / 2);
+        Self {
+            successors: usual.successors.min(policy.successors.max(2)),
+            stabilise_every: LINKED_STABILISE_EVERY,
+            ..usual
+        }
+    }
+
     /// The usual times, with these thresholds; `down` is at least 2 and below `up`.
     #[must_use]
     pub const fn with_thresholds(up: u16, down: u16) -> Self {
@@ -261,6 +282,18 @@ impl Ring {
         }
     }
 
+    /// A node that had been lost answers again: perhaps it belongs to a ring that we were parted
+    /// from.
+    pub fn found_again(&mut self, now: Instant, node: NodeEntry) {
+        self.remember(&[node]);
+        match &self.standing {
+            Standing::Outside | Standing::Joining(_) => {}
+            Standing::Full(table) if table.contains(&node.node) => {}
+            Standing::Full(_) | Standing::Chord(_) => self.seek_outsiders(now, node),
+        }
+        self.settle(now);
+    }
+
     /// Nodes were named in an answer to a look-up: fingers may be had for nothing.
     pub fn heard(&mut self, nodes: &[NodeEntry]) {
         if let Standing::Chord(structure) = &mut self.standing {
@@ -309,7 +342,14 @@ impl Ring {
     /// When something is due next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.map(|timers| timers.stabilise.min(timers.refresh).min(timers.merge))
+        let timers = self.timers?;
+        let merge = (!self.doors.is_empty()).then_some(timers.merge);
+        match &self.standing {
+            Standing::Full(table) if table.is_empty() => merge,
+            Standing::Outside | Standing::Joining(_) | Standing::Full(_) | Standing::Chord(_) => {
+                merge.into_iter().chain([timers.stabilise, timers.refresh]).min()
+            }
+        }
     }
 
     /// Our own entry.
@@ -342,6 +382,26 @@ impl Ring {
                 Near::Keepers(table.from(NodeId(key.0)).take(width).copied().collect())
             }
             Standing::Chord(structure) => structure.nearest(key, width),
+        }
+    }
+
+    /// Whether the first keeper of a key are we.
+    #[must_use]
+    pub fn owns(&self, key: &RingKey) -> bool {
+        match self.nearest(key, 1) {
+            Near::Keepers(nodes) => nodes.first().is_some_and(|n| n.node == self.me.node),
+            Near::Closer(_) => false,
+        }
+    }
+
+    /// All other nodes that we know: every member, or our neighbours and fingers; outside, the
+    /// nodes to join through.
+    #[must_use]
+    pub fn known(&self) -> Vec<NodeEntry> {
+        match &self.standing {
+            Standing::Outside | Standing::Joining(_) => self.doors.clone(),
+            Standing::Full(table) => table.others().copied().collect(),
+            Standing::Chord(structure) => structure.known_before(self.me.node),
         }
     }
 

@@ -1,0 +1,291 @@
+//! Our own look-ups on the ring: finding people for clients, and the keepers of clients'
+//! registrations. Lecture, slide 31; DESIGN 2.5.
+//!
+//! Clients that want the same person at the same time share one look-up, and for [`FRESH`] its
+//! answer. Invariant: an entry is taken, kept and passed on only after its signatures were checked
+//! here; a keeper that gave any other counts as silent.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::ids::{NodeId, RingKey, UserName};
+use crate::lookup::{End, Fetched, Lookup, Near, Order, Outcome};
+use crate::port::LinkId;
+use crate::wire::bounded::List;
+use crate::wire::certificate::DEVICES_MAX;
+use crate::wire::directory::{Directory, DirectoryRefusal, Entry, NODES_MAX, NodeEntry, Trail};
+use crate::wire::forward::Address;
+use crate::wire::ring::Question;
+
+use super::directory::refused;
+use super::keeper::{self, Checked};
+use super::{About, SuperPeer};
+
+/// Look-ups that run at once, at most.
+const LOOKUPS_MAX: usize = 4096;
+/// Clients that share one look-up at most.
+const SHARERS_MAX: usize = 256;
+/// How long an answer is given again. DESIGN 2.5: where somebody is, is known for a minute at most.
+const FRESH: Duration = Duration::from_secs(60);
+/// How long it is given again that nobody has a name. Our choice: who has just registered is found.
+const FRESH_DENIAL: Duration = Duration::from_secs(5);
+/// Answers remembered at most: some 10 MB.
+const REMEMBERED_MAX: usize = 4096;
+
+/// Look-ups that run, and what came of the last ones.
+#[derive(Debug, Default)]
+pub(super) struct Lookups {
+    running: BTreeMap<u32, Running>,
+    last: u32,
+    remembered: BTreeMap<UserName, Remembered>,
+}
+
+#[derive(Debug)]
+struct Running {
+    lookup: Lookup,
+    wanted: Wanted,
+    found: Vec<Entry>,
+}
+
+#[derive(Debug)]
+enum Wanted {
+    /// Where somebody is, for clients: their links and questions.
+    Person { user: UserName, sharers: Vec<(LinkId, u32)> },
+    /// The keepers of a client's registration.
+    Keepers { client: Address },
+}
+
+/// What came of a look-up.
+#[derive(Debug)]
+struct Remembered {
+    entries: List<Entry, DEVICES_MAX>,
+    trail: Trail,
+    until: Instant,
+}
+
+impl Lookups {
+    pub(super) fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.running.values().filter_map(|running| running.lookup.poll_timeout()).min()
+    }
+
+    /// Somebody's registration has changed: what is remembered is no longer so.
+    pub(super) fn forget(&mut self, user: &UserName) {
+        self.remembered.remove(user);
+    }
+
+    fn start(&mut self, lookup: Lookup, wanted: Wanted) -> u32 {
+        self.last = self.last.wrapping_add(1);
+        self.running.insert(self.last, Running { lookup, wanted, found: Vec::new() });
+        self.last
+    }
+
+    fn share(&mut self, wanted: &UserName, sharer: (LinkId, u32)) -> bool {
+        self.running.values_mut().any(|running| match &mut running.wanted {
+            Wanted::Person { user, sharers } if user == wanted && sharers.len() < SHARERS_MAX => {
+                sharers.push(sharer);
+                true
+            }
+            Wanted::Person { .. } | Wanted::Keepers { .. } => false,
+        })
+    }
+
+    fn remember(&mut self, user: UserName, remembered: Remembered, now: Instant) {
+        self.remembered.retain(|_, old| old.until > now);
+        if self.remembered.len() >= REMEMBERED_MAX {
+            let soonest = self.remembered.iter().min_by_key(|(_, old)| old.until);
+            if let Some(soonest) = soonest.map(|(user, _)| user.clone()) {
+                self.remembered.remove(&soonest);
+            }
+        }
+        self.remembered.insert(user, remembered);
+    }
+}
+
+impl SuperPeer {
+    /// What we can say about a key.
+    pub(super) fn nearest(&self, key: &RingKey, width: u8) -> Near {
+        self.ring.nearest(key, usize::from(width).min(NODES_MAX))
+    }
+
+    /// Finds somebody for a client.
+    pub(super) fn find_for(&mut self, now: Instant, client: LinkId, ask: u32, user: UserName) {
+        let remembered = self.lookups.remembered.get(&user).filter(|old| old.until > now);
+        if let Some(Remembered { entries, trail, .. }) = remembered {
+            let trail = Trail { cached: true, ..*trail };
+            let answer = answer_of(entries.clone(), trail);
+            return self.answer(now, client, ask, answer);
+        }
+        if self.lookups.share(&user, (client, ask)) {
+            return;
+        }
+        if self.lookups.running.len() >= LOOKUPS_MAX {
+            return self.answer(now, client, ask, refused(DirectoryRefusal::Busy));
+        }
+        let key = user.ring_key();
+        let start = self.nearest(&key, NODES_MAX as u8);
+        let lookup = Lookup::new(now, key, self.ring.density(), start);
+        let id = self.lookups.start(lookup, Wanted::Person { user, sharers: vec![(client, ask)] });
+        self.turn_lookup(now, id);
+    }
+
+    /// Finds the keepers of a client's registration; then it is put there.
+    pub(super) fn find_keepers(&mut self, now: Instant, client: &Address) {
+        let key = client.user.ring_key();
+        let keepers = usize::from(self.standing.keepers());
+        let start = self.nearest(&key, NODES_MAX as u8);
+        let lookup = Lookup::of_keepers(now, key, keepers, self.ring.density(), start);
+        let id = self.lookups.start(lookup, Wanted::Keepers { client: client.clone() });
+        self.turn_lookup(now, id);
+    }
+
+    /// Does what a look-up wants, until it wants nothing.
+    fn turn_lookup(&mut self, now: Instant, id: u32) {
+        while let Some(running) = self.lookups.running.get_mut(&id) {
+            let Some(order) = running.lookup.poll() else { return };
+            let (key, me) = (running.lookup.key(), self.ring.me().node);
+            match order {
+                Order::Nearest { to, width } if to.node == me => {
+                    let near = self.nearest(&key, width);
+                    self.near_told(now, id, &me, Some(near));
+                }
+                Order::Nearest { to, width } => {
+                    let question = Question::Nearest { key, width };
+                    self.question(now, &to, About::Near(id, to.node), question.into());
+                }
+                Order::Fetch { to } => self.fetch(now, id, &to),
+                Order::Done(outcome) => self.lookup_over(now, id, outcome),
+            }
+        }
+    }
+
+    fn fetch(&mut self, now: Instant, id: u32, from: &NodeEntry) {
+        let Some(Running { wanted: Wanted::Person { user, .. }, .. }) =
+            self.lookups.running.get(&id)
+        else {
+            return;
+        };
+        let user = user.clone();
+        if from.node == self.ring.me().node {
+            let held = self.keeper.find(&user, self.wall(now));
+            let answer = answer_of(held.unwrap_or_default(), Trail::HERE);
+            self.fetched(now, id, &from.node, Some(answer));
+        } else {
+            let about = About::Fetch(id, from.node);
+            self.question(now, from, about, Directory::Find { user }.into());
+        }
+    }
+
+    /// A node has said who is near, or was silent.
+    pub(super) fn near_told(&mut self, now: Instant, id: u32, from: &NodeId, near: Option<Near>) {
+        if let Some(near) = &near {
+            self.ring.heard(near.nodes());
+        }
+        if let Some(running) = self.lookups.running.get_mut(&id) {
+            running.lookup.handle_near(now, from, near);
+            self.turn_lookup(now, id);
+        }
+    }
+
+    /// A keeper has answered, or was silent.
+    pub(super) fn fetched(
+        &mut self,
+        now: Instant,
+        id: u32,
+        from: &NodeId,
+        answer: Option<Directory>,
+    ) {
+        let wall = self.wall(now);
+        let root = self.config.root;
+        let Some(running) = self.lookups.running.get_mut(&id) else { return };
+        let Wanted::Person { user, .. } = &running.wanted else { return };
+        let is_true = |entry: &Entry| {
+            let checked = keeper::check(entry.registration.clone(), &root, wall);
+            checked.is_ok_and(|c| c.address.user == *user && c.address.device == entry.device)
+        };
+        let fetched = match answer {
+            Some(Directory::Found { entries, .. })
+                if !entries.is_empty() && entries.iter().all(is_true) =>
+            {
+                let counters = entries.iter().map(|e| Checked::counter_of(&e.registration));
+                let counter = counters.max().unwrap_or(0);
+                running.found.extend(entries.into_vec());
+                Fetched::Held { counter }
+            }
+            Some(Directory::NotHere { .. }) => Fetched::NotHere,
+            Some(_) | None => Fetched::Failed,
+        };
+        running.lookup.handle_fetched(now, from, fetched);
+        self.turn_lookup(now, id);
+    }
+
+    fn lookup_over(&mut self, now: Instant, id: u32, outcome: Outcome) {
+        let Some(Running { lookup, wanted, found }) = self.lookups.running.remove(&id) else {
+            return;
+        };
+        match wanted {
+            Wanted::Keepers { client } => {
+                let count = usize::from(self.standing.keepers());
+                let keepers = lookup.keepers().take(count).copied().collect();
+                self.keepers_found(now, &client, keepers);
+            }
+            Wanted::Person { user, sharers } => {
+                let Outcome { asked, round, end, .. } = outcome;
+                let trail = Trail { asked, round, cached: false };
+                let entries = newest(found);
+                let is_sure = match end {
+                    End::Found { .. } | End::NotFound => true,
+                    End::Placed | End::Inconclusive => false,
+                };
+                if is_sure {
+                    let fresh = if entries.is_empty() { FRESH_DENIAL } else { FRESH };
+                    let entries = entries.clone();
+                    let remembered = Remembered { entries, trail, until: now + fresh };
+                    self.lookups.remember(user, remembered, now);
+                }
+                for (link, ask) in sharers {
+                    self.answer(now, link, ask, answer_of(entries.clone(), trail));
+                }
+            }
+        }
+    }
+
+    pub(super) fn lookups_due(&mut self, now: Instant) {
+        let due =
+            |running: &&mut Running| running.lookup.poll_timeout().is_some_and(|at| at <= now);
+        let mut turned = Vec::new();
+        for (id, running) in &mut self.lookups.running {
+            if due(&running) {
+                running.lookup.handle_timeout(now);
+                turned.push(*id);
+            }
+        }
+        turned.into_iter().for_each(|id| self.turn_lookup(now, id));
+    }
+}
+
+fn answer_of(entries: List<Entry, DEVICES_MAX>, trail: Trail) -> Directory {
+    match entries.is_empty() {
+        true => Directory::NotHere { trail },
+        false => Directory::Found { entries, trail },
+    }
+}
+
+/// Of several keepers' answers, each device's entry with the highest counter; of two with the same,
+/// one that has a home: a keeper that lies can hide nobody by it.
+fn newest(entries: Vec<Entry>) -> List<Entry, DEVICES_MAX> {
+    let mut best: BTreeMap<crate::ids::DeviceId, ((u64, bool), Entry)> = BTreeMap::new();
+    for entry in entries {
+        let rank = (Checked::counter_of(&entry.registration), entry.home.is_some());
+        match best.get(&entry.device) {
+            Some((known, _)) if *known >= rank => {}
+            Some(_) | None => {
+                best.insert(entry.device, (rank, entry));
+            }
+        }
+    }
+    List::first_of(best.into_values().map(|(_, entry)| entry))
+}
