@@ -68,6 +68,10 @@ pub struct AuthorityOptions {
     pub public: Option<SocketAddr>,
     /// Where accounts are kept; absent, in a file of the data directory. Never given to `network`.
     pub database: Option<String>,
+    /// The network's threshold between full membership and ring, where it is founded.
+    pub ring_threshold: Option<u16>,
+    /// How many super-peers may enrol by the token; absent, one. Never given to `network`.
+    pub enrol_uses: Option<u32>,
 }
 
 /// How a super-peer runs.
@@ -126,6 +130,7 @@ const fn flags(role: Role) -> &'static [(&'static str, &'static str)] {
             ("--name", "NAME"),
             ("[--listen", "IP:PORT]"),
             ("[--public", "IP:PORT]"),
+            ("[--ring-threshold", "COUNT]"),
         ],
         Role::Authority => &[
             ("--data-dir", "D"),
@@ -133,6 +138,8 @@ const fn flags(role: Role) -> &'static [(&'static str, &'static str)] {
             ("[--listen", "IP:PORT]"),
             ("[--public", "IP:PORT]"),
             ("[--database", "URL]"),
+            ("[--ring-threshold", "COUNT]"),
+            ("[--enrol-uses", "COUNT]"),
         ],
         Role::SuperPeer => &[
             ("--data-dir", "D"),
@@ -266,6 +273,8 @@ impl Given {
             name: Text::new(name).map_err(too_long)?,
             public: self.parsed("--public", "IP:PORT")?,
             database: self.text("--database")?,
+            ring_threshold: self.parsed("--ring-threshold", "a number of super-peers")?,
+            enrol_uses: self.parsed("--enrol-uses", "a number of super-peers")?,
         })
     }
 

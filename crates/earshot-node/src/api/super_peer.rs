@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::text::UnixMs;
+use earshot_proto::ids::NodeId;
+
+use super::text::{Spelled, UnixMs};
 
 /// Tells whom this super-peer serves and what passed through it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,9 +21,11 @@ pub struct Service {
     /// Peers linked to it now.
     #[schemars(example = 12)]
     pub clients: u32,
-    /// Other super-peers that it knows.
+    /// Super-peers in the network, itself counted: exact while all know all, an estimate on a ring.
     #[schemars(example = 3)]
     pub super_peers: u32,
+    /// Its place among them.
+    pub place: Place,
     /// Registrations that it keeps now.
     #[schemars(example = 40)]
     pub registrations: u32,
@@ -49,4 +53,31 @@ pub struct Service {
     /// Bytes of them.
     #[schemars(example = 1_844_000)]
     pub relayed_bytes: u64,
+}
+
+/// A super-peer's place among the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// How it knows them.
+    pub mode: Membership,
+    /// Its own id.
+    pub node: Spelled<NodeId>,
+    /// Who comes before it; absent while it knows nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessor: Option<Spelled<NodeId>>,
+    /// Who comes after it, nearest first, at most 16.
+    pub successors: Vec<Spelled<NodeId>>,
+}
+
+/// How a super-peer knows the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Membership {
+    /// It takes no part yet.
+    Outside,
+    /// Everybody knows everybody.
+    Full,
+    /// They form a ring, of which each knows a part.
+    Ring,
 }

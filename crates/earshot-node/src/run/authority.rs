@@ -46,7 +46,12 @@ pub(super) struct Founding {
     pub(super) name: Text<NETWORK_NAME_MAX>,
     /// Private ranges in which it may live.
     pub(super) ranges: Vec<Range>,
+    /// Super-peers above which they form a ring; absent, [`RING_THRESHOLD`].
+    pub(super) ring_threshold: Option<u16>,
 }
+
+/// DESIGN 2.5.
+const RING_THRESHOLD: u16 = 2048;
 
 /// `earshotd authority`.
 pub(super) async fn alone(options: Options, setting: &mut Setting) -> Result<(), Failure> {
@@ -55,7 +60,8 @@ pub(super) async fn alone(options: Options, setting: &mut Setting) -> Result<(),
     let data = DataDir::open(&options.data_dir)?;
     let driver = open(&options, mine.public).await?;
     let address = told_address(&driver, mine.public);
-    let serving = house(&driver, &data, Some(founding(mine, address)), address).await?;
+    let uses = mine.enrol_uses.unwrap_or(1);
+    let serving = house(&driver, &data, Some(founding(mine, address)), address, uses).await?;
     let mut ready = Ready::new(Role::Authority, driver.listening());
     ready.public = mine.public;
     tell(&mut ready, mine, &serving);
@@ -75,7 +81,7 @@ pub(super) async fn network(options: Options, setting: &mut Setting) -> Result<(
     let data = DataDir::open(&options.data_dir)?;
     let driver = open(&options, mine.public).await?;
     let address = told_address(&driver, mine.public);
-    let authority = house(&driver, &data, Some(founding(mine, address)), address).await?;
+    let authority = house(&driver, &data, Some(founding(mine, address)), address, 1).await?;
     let wanted = super_peer::Wanted {
         root: authority.place.root,
         authority: Some(authority.place.door),
@@ -110,7 +116,11 @@ fn mine(options: &Options) -> &AuthorityOptions {
 }
 
 fn founding(mine: &AuthorityOptions, address: SocketAddr) -> Founding {
-    Founding { name: mine.name.clone(), ranges: ranges_around(address.ip()) }
+    Founding {
+        name: mine.name.clone(),
+        ranges: ranges_around(address.ip()),
+        ring_threshold: mine.ring_threshold,
+    }
 }
 
 fn tell(ready: &mut Ready, mine: &AuthorityOptions, serving: &Serving) {
@@ -127,6 +137,7 @@ pub(super) async fn house(
     data: &DataDir,
     founding: Option<Founding>,
     address: SocketAddr,
+    enrol_uses: u32,
 ) -> Result<Serving, Failure> {
     let mut entropy = Entropy::new(*seed::draw().map_err(internal)?);
     let (keys, state, store) = load(data, founding, &mut entropy)?;
@@ -155,7 +166,7 @@ pub(super) async fn house(
     };
     let handle = driver.house(residence).await.map_err(|_| ErrorCode::Leaving)?;
     let until = wall.plus(TOKEN_LIFE);
-    let order = Order::MakeToken { admits: Admits::Node, uses: 1, until };
+    let order = Order::MakeToken { admits: Admits::Node, uses: enrol_uses, until };
     let ordered = handle.call(move |authority, now| authority.order(now, order)).await;
     ordered.map_err(|_| ErrorCode::Leaving)?;
     let token = token.await.map_err(|_| ErrorCode::AuthorityFailed)?;
@@ -176,13 +187,14 @@ fn load(
     let (mut store, mut rows) =
         AuthorityStore::open(&data.file(ACCOUNTS)).map_err(|e| refused(&e))?;
     if rows.is_empty() {
-        let Founding { name, ranges } = founding.ok_or_else(|| damaged(ACCOUNTS))?;
+        let Founding { name, ranges, ring_threshold } =
+            founding.ok_or_else(|| damaged(ACCOUNTS))?;
         let policy = Policy {
             version: 1,
             name,
             admission: Admission::Open,
             ranges: List::first_of(ranges),
-            ring_threshold: 2048,
+            ring_threshold: u32::from(ring_threshold.unwrap_or(RING_THRESHOLD)),
             keepers: 4,
             successors: 16,
         };

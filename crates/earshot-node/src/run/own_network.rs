@@ -81,8 +81,9 @@ impl OwnNetwork {
     ) -> Result<Self, Failure> {
         let data = DataDir::open(&ground.data_dir.join(DIRECTORY))?;
         let Ground { address, relay_allow, .. } = ground.clone();
-        let founding = name.map(|name| authority::Founding { name, ranges: ranges(address.ip()) });
-        let authority = authority::house(driver, &data, founding, address).await?;
+        let ranges = ranges(address.ip());
+        let founding = name.map(|name| authority::Founding { name, ranges, ring_threshold: None });
+        let authority = authority::house(driver, &data, founding, address, 1).await?;
         let wanted = super_peer::Wanted {
             root: authority.place.root,
             authority: Some(authority.place.door),

@@ -9,6 +9,7 @@ use earshot_proto::entropy::Entropy;
 use earshot_proto::port::Service;
 use earshot_proto::secure::identity::{Keys, LinkKey, SignKey};
 use earshot_proto::super_peer::enrolment::NotEnrolled;
+use earshot_proto::super_peer::ring::{Mode, Ring};
 use earshot_proto::super_peer::{Config, EnrolmentRecord, Notice, Record, SuperPeer};
 use earshot_proto::wire::bounded::Bytes;
 use earshot_proto::wire::certificate::VerifyKey;
@@ -25,7 +26,7 @@ use crate::api::errors::{self, ErrorCode};
 use crate::api::failure::Failure;
 use crate::api::network::Invited;
 use crate::api::ready::{Ready, Role};
-use crate::api::super_peer::Service as Served;
+use crate::api::super_peer::{Membership, Place, Service as Served};
 use crate::cli::{Joins, Options, RoleOptions};
 use crate::clock;
 use crate::driver::{Driver, Handle, Keep, Mail, Receipt, Residence};
@@ -171,10 +172,12 @@ impl Serving {
                 reply.grant(Invited::from(&self.invite));
             }
             Command::SuperPeerStatus(_, reply) => {
-                let status = self.handle.call(|machine, _| machine.status()).await;
+                let asked =
+                    self.handle.call(|machine, _| (machine.status(), place(machine.ring()))).await;
                 let since = self.since.into();
-                reply.answer(status.map_err(|_| ErrorCode::Leaving.into()).map(|status| Served {
+                let served = asked.map(|(status, place)| Served {
                     since,
+                    place,
                     clients: status.clients as u32,
                     super_peers: status.members as u32,
                     registrations: status.kept as u32,
@@ -186,7 +189,8 @@ impl Serving {
                     allocations: status.relay.allocations,
                     relayed_packets: status.relay.relayed_packets,
                     relayed_bytes: status.relay.relayed_bytes,
-                }));
+                });
+                reply.answer(served.map_err(|_| ErrorCode::Leaving.into()));
             }
             command => command.refuse(ErrorCode::UnknownMethod),
         }
@@ -194,6 +198,19 @@ impl Serving {
 
     pub(super) async fn leave(&self) {
         let _ = self.handle.call(|machine, now| machine.leave(now)).await;
+    }
+}
+
+fn place(ring: &Ring) -> Place {
+    Place {
+        mode: match ring.mode() {
+            Mode::Outside => Membership::Outside,
+            Mode::Full => Membership::Full,
+            Mode::Chord => Membership::Ring,
+        },
+        node: ring.me().node.into(),
+        predecessor: ring.predecessor().map(|node| node.node.into()),
+        successors: ring.successors().iter().map(|node| node.node.into()).collect(),
     }
 }
 
