@@ -57,6 +57,21 @@ fn a_name_that_nobody_has_is_given_up_when_its_keepers_deny_it() {
 }
 
 #[test]
+fn who_is_not_linked_is_asked_in_a_datagram() {
+    let mut world = World::new(101).network(20);
+    world.person("alice");
+    world.person("bob");
+    let asked = |w: &World| {
+        let of = |n: String| w.status(&n).answers;
+        super_peers(20).map(of).map(|a| a.first + a.in_session).sum::<u64>()
+    };
+    let (before, dials) = (asked(&world), world.dials("alice"));
+    assert_eq!(world.search("alice", "bob"), SearchEnd::Found);
+    assert!(asked(&world) > before, "its keepers were asked in datagrams");
+    assert_eq!(world.dials("alice"), dials, "no connection was opened");
+}
+
+#[test]
 fn a_restricted_peer_has_its_home_search() {
     let mut world = World::new(94).network(6);
     world.pretending("alice", Nat::UdpBlocked, Some(Reachability::Restricted));

@@ -12,10 +12,19 @@ pub(crate) fn root() -> PathBuf {
     here.parent().expect("xtask lies one directory below the root").to_path_buf()
 }
 
-/// A cargo command in `root` that cannot wait for anybody's answer.
+/// What cargo tells the programs that it runs, us among them, about themselves.
+const OURS: &[&str] = &["CARGO_PKG_", "CARGO_MANIFEST_"];
+
+/// A cargo command in `root` that cannot wait for anybody's answer. It builds as if typed by hand:
+/// some build scripts look at what cargo tells of us, and would have all built anew.
 pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if OURS.iter().any(|ours| name.to_string_lossy().starts_with(ours)) {
+            cargo.env_remove(name);
+        }
+    }
     cargo
 }
 

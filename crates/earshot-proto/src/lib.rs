@@ -41,6 +41,7 @@ pub mod ids;
 pub mod lookup;
 pub mod peer;
 pub mod port;
+pub mod questions;
 pub mod secure;
 pub mod super_peer;
 pub mod time;

@@ -3,6 +3,7 @@
 use earshot_proto::ids::{NodeId, RingKey};
 use earshot_proto::wire::directory::{Directory, DirectoryRefusal, Entry, Offered, Trail};
 use earshot_proto::wire::enrolment::{Enrolment, EnrolmentRefusal};
+use earshot_proto::wire::epoch::EpochSecret;
 use earshot_proto::wire::forward::{Address, Forward, Undelivered};
 use earshot_proto::wire::login::{Login, Refusal, SealedVault};
 use earshot_proto::wire::nat::{Nat, NatRefusal};
@@ -91,7 +92,12 @@ fn enrolment(d: &mut Draw) -> Vec<Enrolment> {
             address: d.address(),
         },
         Enrolment::Renew { address: d.address() },
-        Enrolment::Enrolled { chain: chain(d), policy: signed(d, 1024), nodes: d.list(node) },
+        Enrolment::Enrolled {
+            chain: chain(d),
+            policy: signed(d, 1024),
+            nodes: d.list(node),
+            epochs: d.list(epoch),
+        },
     ];
     let refusals = [
         EnrolmentRefusal::TokenRefused,
@@ -119,7 +125,11 @@ fn directory(d: &mut Draw) -> Vec<Directory> {
     };
     let mut messages = vec![
         Directory::Attach { registration: signed(d, 1024), location: d.blob(512) },
-        Directory::Attached { keepers: d.below(5) as u8, observed: d.address() },
+        Directory::Attached {
+            keepers: d.below(5) as u8,
+            observed: d.address(),
+            epochs: d.list(epoch),
+        },
         Directory::Put {
             registration: signed(d, 1024),
             location: d.blob(512),
@@ -143,6 +153,10 @@ fn directory(d: &mut Draw) -> Vec<Directory> {
     ];
     messages.extend(refusals.map(|reason| Directory::Refused { reason }));
     messages
+}
+
+fn epoch(d: &mut Draw) -> EpochSecret {
+    EpochSecret { number: d.number(), secret: d.bytes() }
 }
 
 fn address(d: &mut Draw) -> Address {

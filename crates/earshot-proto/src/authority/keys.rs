@@ -17,7 +17,9 @@ use crate::ids::NetworkId;
 use crate::secure::identity::{Keys, LinkKey, SignKey, network};
 use crate::secure::password::AuthorityPasswords;
 use crate::time::UnixTime;
+use crate::wire::bounded::List;
 use crate::wire::certificate::{HolderKeys, Signed, Statement, Subject, VerifyKey};
+use crate::wire::epoch::{EPOCHS_MAX, EpochSecret};
 use crate::wire::policy::Policy;
 use crate::wire::read_item;
 
@@ -220,6 +222,18 @@ impl AuthorityKeys {
         mac.update(&address.port().to_be_bytes());
         let tag: [u8; 32] = mac.finalize().into_bytes().into();
         *tag.first_chunk().expect("32 bytes hold 16")
+    }
+
+    /// The secrets of the epoch at that time and of the next: HMAC-SHA-256(secret, 01 ‖ number).
+    pub(super) fn epochs_at(&self, wall: UnixTime) -> List<EpochSecret, EPOCHS_MAX> {
+        let present = EpochSecret::number_at(wall);
+        List::first_of([present, present + 1].map(|number| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(self.salt.as_slice())
+                .expect("HMAC takes keys of any length");
+            mac.update(&[1]);
+            mac.update(&number.to_be_bytes());
+            EpochSecret { number, secret: mac.finalize().into_bytes().into() }
+        }))
     }
 }
 

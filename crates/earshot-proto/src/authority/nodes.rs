@@ -118,7 +118,8 @@ impl Registrar {
         let others: BTreeMap<NodeId, NodeEntry> = others.map(|n| (n.node, n.entry())).collect();
         let nodes = List::first_of(others.into_values());
         let policy = self.state.signed_policy.clone();
-        let yes = Enrolment::Enrolled { chain, policy, nodes };
+        let epochs = self.keys.epochs_at(at.wall);
+        let yes = Enrolment::Enrolled { chain, policy, nodes, epochs };
         let no = Enrolment::Refused { reason: EnrolmentRefusal::Unavailable };
         let notice = Some(Notice::Enrolled { node, address });
         let outcome = Outcome { answers: Some((yes.into(), no.into())), notice };

@@ -13,6 +13,7 @@ use crate::secure::link::Expect;
 use crate::secure::location::seal_location;
 use crate::time::UnixTime;
 use crate::wire::directory::{Directory, Location, NodeEntry, Reachability, Registration};
+use crate::wire::epoch::EpochSecret;
 use crate::wire::invite::Door;
 use crate::wire::nat::Nat;
 
@@ -271,8 +272,11 @@ impl Peer {
     }
 
     /// Our registration is kept by so many.
-    pub(super) fn attached(&mut self, now: Instant, keepers: u8) {
+    pub(super) fn attached(&mut self, now: Instant, keepers: u8, epochs: &[EpochSecret]) {
         let wall = self.wall(now);
+        let (root, entropy) = (self.root(), &mut self.entropy);
+        let (secrets, jitter) = (&mut entropy.secrets, &mut entropy.jitter);
+        self.questions.epochs_told(&root, wall, epochs, secrets, jitter);
         if let Home::Linked(home) = &mut self.home {
             home.keepers = Some(keepers);
             self.super_peers.met(door_of(&home.node), wall);

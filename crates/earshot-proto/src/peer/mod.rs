@@ -11,6 +11,7 @@
 //! | `session` | somebody logged in: certificate, vault, leave |
 //! | `disk` | what is kept, and what follows when it is safe |
 //! | [`super_peers`] | the list of super-peers to knock at |
+//! | `asking` | questions to others, and where their answers go |
 //! | `home` | the link to the home super-peer |
 //! | [`search`] | finding users by name |
 //! | [`cards`] | what is known of other people's devices |
@@ -22,6 +23,7 @@
 //! | `nat` | whether UDP gets through |
 
 mod account;
+mod asking;
 mod authority_door;
 mod buddies;
 pub mod call;
@@ -45,11 +47,11 @@ use std::time::Instant;
 
 use crate::asks::Asks;
 use crate::entropy::Entropy;
-use crate::ids::{NetworkId, NodeId, UserName};
-use crate::lookup::Near;
+use crate::ids::{NetworkId, UserName};
 use crate::port::{
     Input, LinkId, Machine, Output, PathPolicy, SaveId, Service, WaitReason, WorkId,
 };
+use crate::questions::Questions;
 use crate::secure::identity::{LinkKey, network};
 use crate::secure::link::{LinkError, Welcome};
 use crate::secure::links::{Closed, LinkNews, Links, Who};
@@ -57,12 +59,12 @@ use crate::secure::local_vault::LockedVault;
 use crate::secure::password::{StretchCost, Work};
 use crate::time::{UnixTime, WallClock};
 use crate::wire::certificate::VerifyKey;
-use crate::wire::directory::{Directory, Reachability};
-use crate::wire::forward::Address;
+use crate::wire::directory::Reachability;
 use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::{Door, Invite};
-use crate::wire::nat::Nat;
+use crate::wire::question::FIRST_BYTES;
 
+use asking::About;
 use buddies::Buddies;
 use call::Calls;
 use cards::Cards;
@@ -75,7 +77,7 @@ pub use disk::{NetworkRecord, Record, UserFiles};
 use home::Home;
 pub use load::Load;
 use nat::NatTest;
-use post::{Letter, Post};
+use post::Post;
 use presence::Presences;
 use search::Searches;
 use session::Session;
@@ -102,24 +104,6 @@ pub struct Config {
     pub seed: [u8; 32],
 }
 
-/// What a question to another was about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum About {
-    Attach,
-    DialBack,
-    RelayCredentials,
-    SuperPeers,
-    /// Who is near the key of a search, as this node sees it.
-    Near(u64, NodeId),
-    /// Whether this keeper holds what a search is for.
-    Find(u64, NodeId),
-    SearchByHome(u64),
-    LookUp(UserName),
-    /// A letter, to whom, and how many of its bytes count as unanswered.
-    Letter(Address, Letter, usize),
-    Watch(Address),
-}
-
 /// The network that was joined.
 struct Joined {
     invite: Invite,
@@ -133,6 +117,7 @@ pub struct Peer {
     entropy: Entropy,
     links: Links,
     asks: Asks<About>,
+    questions: Questions<About>,
     joined: Option<Joined>,
     super_peers: SuperPeers,
     authority_door: Option<Door>,
@@ -184,6 +169,7 @@ impl Peer {
             entropy,
             links,
             asks: Asks::default(),
+            questions: Questions::default(),
             joined: None,
             super_peers: SuperPeers::default(),
             authority_door: None,
@@ -397,56 +383,6 @@ impl Peer {
         self.out.push_back(Output::Work(WorkId(self.last_work), Box::new(work)));
     }
 
-    /// Puts a question; its answer, or the lack of one, comes to `answered`.
-    fn ask(&mut self, now: Instant, link: LinkId, about: About, message: impl Into<Message>) {
-        match self.asks.open(now, link, about) {
-            Ok(ask) => self.links.send(now, link, ask, message),
-            Err(about) => self.answered(now, about, None),
-        }
-    }
-
-    /// The answer to a question (none: the link went down, or nobody answered in time).
-    fn answered(&mut self, now: Instant, about: About, answer: Option<Message>) {
-        match (about, answer) {
-            (About::Attach, Some(Message::Directory(Directory::Attached { keepers, .. }))) => {
-                self.attached(now, keepers);
-            }
-            (About::DialBack, Some(Message::Nat(Nat::DialedBack { reached, tried }))) => {
-                self.dialled_back(now, reached, tried);
-            }
-            (About::RelayCredentials, Some(Message::Nat(grant @ Nat::RelayGrant { .. }))) => {
-                self.relay_granted(now, &grant);
-            }
-            (
-                About::SuperPeers,
-                Some(Message::Directory(Directory::SuperPeers { nodes, authority })),
-            ) => self.super_peers_told(&nodes, authority),
-            (About::Near(id, node), Some(Message::RingReply(reply))) => {
-                self.near_told(now, id, &node, Near::of_reply(reply));
-            }
-            (About::Near(id, node), _) => self.near_told(now, id, &node, None),
-            (About::Find(id, node), Some(Message::Directory(answer))) => {
-                self.find_answered(now, id, &node, Some(answer));
-            }
-            (About::Find(id, node), _) => self.find_answered(now, id, &node, None),
-            (About::SearchByHome(id), Some(Message::Directory(answer))) => {
-                self.home_searched(now, id, Some(answer));
-            }
-            (About::SearchByHome(id), _) => self.home_searched(now, id, None),
-            (About::LookUp(user), Some(Message::Directory(answer))) => {
-                self.looked_up(now, &user, Some(answer));
-            }
-            (About::LookUp(user), _) => self.looked_up(now, &user, None),
-            (about @ About::Letter(..), Some(Message::Forward(answer))) => {
-                self.letter_answered(now, about, Some(answer));
-            }
-            (about @ About::Letter(..), _) => self.letter_answered(now, about, None),
-            (About::Attach, _) => self.not_attached(now),
-            (About::Watch(_) | About::DialBack, _) => {}
-            (About::RelayCredentials | About::SuperPeers, _) => {}
-        }
-    }
-
     fn handle_news(&mut self, now: Instant, link: LinkId, news: LinkNews) {
         match news {
             LinkNews::Opened(who, _clock) => self.link_opened(now, link, &who),
@@ -526,6 +462,7 @@ impl Peer {
         self.nat_due(now);
         self.requests_due(now);
         self.searches_due(now);
+        self.questions_due(now);
         self.calls_due(now);
     }
 
@@ -550,6 +487,7 @@ impl Peer {
             self.chats.next_due(),
             self.nat_test.next_due(),
             self.searches.next_due(),
+            self.questions.poll_timeout(),
             self.calls.as_ref().and_then(Calls::poll_timeout),
         ]
         .into_iter()
@@ -566,6 +504,11 @@ impl Machine for Peer {
         match input {
             Input::Timeout => self.handle_timeout(now),
             Input::Clock(wall) => self.clock = WallClock::new(now, wall),
+            Input::Datagram { from, bytes }
+                if bytes.first().is_some_and(|first| FIRST_BYTES.contains(first)) =>
+            {
+                self.handle_question_datagram(now, from, bytes);
+            }
             Input::Datagram { from, bytes } => self.handle_datagram(now, from, bytes),
             Input::Link(link, event) => {
                 let wall = self.wall(now);
@@ -590,6 +533,9 @@ impl Machine for Peer {
         }
         if let Some((link, order)) = self.links.poll_order() {
             return Output::Link(link, order);
+        }
+        if let Some(transmit) = self.questions.poll_transmit() {
+            return Output::Send(transmit);
         }
         let reason = if self.session.is_some() { WaitReason::Timer } else { WaitReason::Idle };
         Output::Wait(self.next_timeout(), reason)

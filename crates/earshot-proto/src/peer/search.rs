@@ -115,13 +115,12 @@ impl Peer {
             let (key, user) = (lookup.key(), search.user.clone());
             match order {
                 Order::Nearest { to, width } => {
-                    let link = self.link_to_node(now, &to);
                     let question = Question::Nearest { key, width };
-                    self.ask(now, link, About::Near(id, to.node), question);
+                    self.question(now, &to, About::Near(id, to.node), question.into());
                 }
                 Order::Fetch { to } => {
-                    let link = self.link_to_node(now, &to);
-                    self.ask(now, link, About::Find(id, to.node), Directory::Find { user });
+                    let find = Directory::Find { user };
+                    self.question(now, &to, About::Find(id, to.node), find.into());
                 }
                 Order::Done(outcome) => self.search_over(now, id, outcome),
             }

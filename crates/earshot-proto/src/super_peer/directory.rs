@@ -165,7 +165,9 @@ impl SuperPeer {
             let (link, observed) = (client.link, client.observed);
             let Attaching { ask, kept, .. } = *attaching;
             client.attaching = None;
-            self.answer(now, link, ask, Directory::Attached { keepers: kept, observed });
+            let epochs = List::first_of(self.answers.epochs().to_vec());
+            let attached = Directory::Attached { keepers: kept, observed, epochs };
+            self.answer(now, link, ask, attached);
         }
     }
 

@@ -182,9 +182,10 @@ impl SuperPeer {
             return self.links.close(link);
         }
         match message {
-            Enrolment::Enrolled { chain, policy, nodes } => {
+            Enrolment::Enrolled { chain, policy, nodes, epochs } => {
                 self.links.close(link);
-                let record = EnrolmentRecord { chain, policy, nodes: nodes.into_vec() };
+                let (nodes, epochs) = (nodes.into_vec(), epochs.into_vec());
+                let record = EnrolmentRecord { chain, policy, nodes, epochs };
                 match self.believe(now, record) {
                     Ok((record, policy, entry, until)) => {
                         self.saves += 1;
@@ -241,6 +242,7 @@ impl SuperPeer {
         let renewal = Renewal { at: now + left / 2, link: None };
         self.links.certify(record.chain.clone());
         self.open_relay(now, &policy);
+        self.epochs_told(now, record.epochs.clone());
         let doors = record.nodes.clone();
         self.config.enrolled = Some(record);
         let invite = self.invite(&policy, &entry);

@@ -13,6 +13,7 @@
 //! | [`keeper`] | the registrations held here |
 //! | `handover` | handing them over when the ring has changed |
 //! | `lookups` | finding people and keepers |
+//! | `answers` | questions in datagrams, ours and others' |
 //! | [`clients`] | the devices at home here, and who watches them |
 //! | `directory` | registering, answering who is kept here, listing |
 //! | `forwarding` | carrying envelopes and watches |
@@ -20,6 +21,7 @@
 //! | `enrolment` | getting and renewing the node certificate |
 //! | [`relay`] | STUN and TURN |
 
+mod answers;
 pub mod clients;
 pub mod contacts;
 mod directory;
@@ -42,18 +44,23 @@ use crate::entropy::Entropy;
 use crate::ids::{NodeId, UserName};
 use crate::lookup::Near;
 use crate::port::{Input, LinkId, Machine, Output, Service, WaitReason};
+use crate::questions::Questions;
 use crate::secure::identity::{Keys, LinkKey};
 use crate::secure::link::Welcome;
 use crate::secure::links::{LinkNews, Links, Who};
+use crate::secure::questions::AnswererCounters;
 use crate::time::{UnixTime, WallClock};
 use crate::wire::bounded::Bytes;
 use crate::wire::certificate::{Chain, Signed, VerifyKey};
 use crate::wire::directory::{Directory, NodeEntry};
+use crate::wire::epoch::EpochSecret;
 use crate::wire::forward::Address;
 use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::{Door, Invite};
 use crate::wire::policy::{Policy, Range};
+use crate::wire::question::FIRST_BYTES;
 
+use answers::Answers;
 use clients::Clients;
 use contacts::Contacts;
 use enrolment::Standing;
@@ -120,6 +127,9 @@ pub struct EnrolmentRecord {
     /// Members known then.
     #[n(2)]
     pub nodes: Vec<NodeEntry>,
+    /// The secrets of the present epoch and the next.
+    #[n(3)]
+    pub epochs: Vec<EpochSecret>,
 }
 
 /// What a super-peer tells its owner.
@@ -165,6 +175,8 @@ pub struct Status {
     pub members: usize,
     /// Counters since the start.
     pub counters: Counters,
+    /// Questions in datagrams.
+    pub answers: AnswererCounters,
     /// What the relay does.
     pub relay: RelayCounters,
 }
@@ -218,6 +230,8 @@ pub struct SuperPeer {
     keeper: Keeper,
     clients: Clients,
     asks: Asks<About>,
+    questions: Questions<About>,
+    answers: Answers,
     lookups: Lookups,
     handings: Handings,
     dial_backs: DialBacks,
@@ -257,6 +271,8 @@ impl SuperPeer {
             keeper: Keeper::default(),
             clients: Clients::default(),
             asks: Asks::with_patience(ONWARD_PATIENCE),
+            questions: Questions::default(),
+            answers: Answers::default(),
             lookups: Lookups::default(),
             handings: Handings::default(),
             dial_backs: DialBacks::default(),
@@ -281,6 +297,7 @@ impl SuperPeer {
             kept: self.keeper.len(),
             members: usize::try_from(self.ring.len_estimate().max(1)).unwrap_or(usize::MAX),
             counters: self.counters,
+            answers: self.answers.counters(),
             relay: self.relay.as_ref().map(|relay| *relay.counters()).unwrap_or_default(),
         }
     }
@@ -290,7 +307,7 @@ impl SuperPeer {
     pub fn load(&self) -> Load {
         Load {
             links: self.links.len(),
-            asks: self.asks.len(),
+            asks: self.asks.len() + self.questions.len(),
             lookups: self.lookups.len(),
             dial_backs: self.dial_backs.len(),
             handings: self.handings.len(),
@@ -303,8 +320,8 @@ impl SuperPeer {
         self.keeper.holds(user)
     }
 
-    /// Says goodbye: the neighbours on the ring are told, and links are closed, so that clients need
-    /// not find out.
+    /// Says goodbye: the neighbours on the ring are told, and links are closed, so that clients
+    /// need not find out.
     pub fn leave(&mut self, now: Instant) {
         self.ring.leave(now);
         self.turn_ring(now);
@@ -391,12 +408,6 @@ impl SuperPeer {
         }
     }
 
-    /// Puts a question to a super-peer that needs no proof of who asks.
-    fn question(&mut self, now: Instant, to: &NodeEntry, about: About, message: Message) {
-        let link = self.link_to(now, to);
-        self.ask(now, link, about, message);
-    }
-
     /// The answer to a question of ours.
     fn ask_answered(&mut self, now: Instant, about: About, answer: Message) {
         match (about, answer) {
@@ -450,6 +461,7 @@ impl SuperPeer {
         if let Some(relay) = &mut self.relay {
             relay.handle_timeout(now);
         }
+        self.answers_due(now);
         self.ring.handle_timeout(now);
         self.lookups_due(now);
         self.chores_due(now);
@@ -467,6 +479,8 @@ impl SuperPeer {
             self.asks.next_deadline(),
             self.relay.as_ref().and_then(Relay::poll_timeout),
             self.standing.next_due(),
+            self.questions.poll_timeout(),
+            self.answers.next_due(),
             self.ring.poll_timeout(),
             self.contacts.next_due(),
             self.chores.next_due(),
@@ -501,6 +515,9 @@ impl Machine for SuperPeer {
         if let Some((link, order)) = self.links.poll_order() {
             return Output::Link(link, order);
         }
+        if let Some(transmit) = self.questions.poll_transmit() {
+            return Output::Send(transmit);
+        }
         match self.relay.as_mut().and_then(Relay::poll_output) {
             Some(RelayOutput::Send(transmit)) => Output::Send(transmit),
             Some(RelayOutput::RelayPort(port, order)) => Output::RelayPort(port, order),
@@ -514,6 +531,11 @@ impl SuperPeer {
         match input {
             Input::Timeout => self.handle_timeout(now),
             Input::Clock(wall) => self.clock = WallClock::new(now, wall),
+            Input::Datagram { from, bytes }
+                if bytes.first().is_some_and(|first| FIRST_BYTES.contains(first)) =>
+            {
+                self.handle_question_datagram(now, from, bytes);
+            }
             Input::Datagram { from, bytes } => {
                 let wall = self.wall(now);
                 if let Some(relay) = &mut self.relay {

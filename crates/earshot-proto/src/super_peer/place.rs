@@ -79,7 +79,19 @@ impl SuperPeer {
 
     fn put_ring_question(&mut self, now: Instant, asked: RingAsk) {
         let (to, question) = (asked.to, asked.question.clone());
-        self.question(now, &to, About::Ring(Box::new(asked)), question.into());
+        let about = About::Ring(Box::new(asked));
+        match question {
+            Question::Nearest { .. } => self.question(now, &to, about, question.into()),
+            // These are believed because of who says them.
+            Question::State { .. }
+            | Question::Rectify
+            | Question::Leaving { .. }
+            | Question::News { .. }
+            | Question::Changed => {
+                let link = self.link_to(now, &to);
+                self.ask(now, link, about, question);
+            }
+        }
     }
 
     /// A question of the ring was answered.

@@ -8,6 +8,7 @@ use minicbor::{CborLen, Decode, Encode};
 use super::Wire;
 use super::bounded::{Bytes, List};
 use super::certificate::{Chain, DEVICES_MAX, Signed};
+use super::epoch::{EPOCHS_MAX, EpochSecret};
 use crate::ids::{DeviceId, NodeId, UserName};
 use crate::time::UnixTime;
 
@@ -16,8 +17,8 @@ use crate::time::UnixTime;
 pub const NODES_MAX: usize = 16;
 /// Super-peers in one list at most. Lecture, slide 15.
 pub const SUPER_PEERS_MAX: usize = 200;
-/// Records in one offer at most. Our choice: what is wanted of it (1.2 kB each) stays far below what
-/// a link may hold unwritten.
+/// Records in one offer at most. Our choice: what is wanted of it (1.2 kB each) stays far below
+/// what a link may hold unwritten.
 pub const OFFERED_MAX: usize = 256;
 /// Longest sealed location, in bytes.
 pub const LOCATION_MAX: usize = 512;
@@ -44,6 +45,9 @@ pub enum Directory {
         /// The address that the home sees the peer at.
         #[n(1)]
         observed: SocketAddr,
+        /// The secrets of the present epoch and the next.
+        #[n(2)]
+        epochs: List<EpochSecret, EPOCHS_MAX>,
     },
     /// Home → keeper: hold this.
     #[n(2)]

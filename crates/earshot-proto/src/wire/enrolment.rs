@@ -8,6 +8,7 @@ use super::Wire;
 use super::bounded::{Bytes, List};
 use super::certificate::{Chain, HolderKeys, Signed};
 use super::directory::NodeEntry;
+use super::epoch::{EPOCHS_MAX, EpochSecret};
 use super::policy::Policy;
 
 /// Super-peers told at enrolment at most; the rest is learnt from them.
@@ -50,6 +51,9 @@ pub enum Enrolment {
         /// Super-peers to join.
         #[n(2)]
         nodes: List<NodeEntry, ENROLMENT_NODES_MAX>,
+        /// The secrets of the present epoch and the next.
+        #[n(3)]
+        epochs: List<EpochSecret, EPOCHS_MAX>,
     },
     /// Authority: no.
     #[n(3)]

@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod directory;
 pub mod enrolment;
 pub mod envelope;
+pub mod epoch;
 pub mod forward;
 pub mod frame;
 pub mod invite;

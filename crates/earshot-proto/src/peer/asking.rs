@@ -1,0 +1,148 @@
+//! What we ask others, and where their answers go.
+//!
+//! Over links by [`Asks`](crate::asks::Asks), and, where nobody cares who asks, in datagrams by
+//! [`Questions`](crate::questions::Questions).
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::ids::{NodeId, UserName};
+use crate::lookup::Near;
+use crate::port::LinkId;
+use crate::questions::{Answer, Told};
+use crate::wire::directory::{Directory, NodeEntry};
+use crate::wire::forward::Address;
+use crate::wire::frame::Message;
+use crate::wire::nat::Nat;
+
+use super::Peer;
+use super::post::Letter;
+
+/// What a question to another was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    Attach,
+    DialBack,
+    RelayCredentials,
+    SuperPeers,
+    /// Who is near the key of a search, as this node sees it.
+    Near(u64, NodeId),
+    /// Whether this keeper holds what a search is for.
+    Find(u64, NodeId),
+    SearchByHome(u64),
+    LookUp(UserName),
+    /// A letter, to whom, and how many of its bytes count as unanswered.
+    Letter(Address, Letter, usize),
+    Watch(Address),
+}
+
+impl Peer {
+    /// Puts a question; its answer, or the lack of one, comes to `answered`.
+    pub(super) fn ask(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        about: About,
+        message: impl Into<Message>,
+    ) {
+        match self.asks.open(now, link, about) {
+            Ok(ask) => self.links.send(now, link, ask, message),
+            Err(about) => self.answered(now, about, None),
+        }
+    }
+
+    /// The answer to a question (none: the link went down, or nobody answered in time).
+    pub(super) fn answered(&mut self, now: Instant, about: About, answer: Option<Message>) {
+        match (about, answer) {
+            (
+                About::Attach,
+                Some(Message::Directory(Directory::Attached { keepers, epochs, .. })),
+            ) => {
+                self.attached(now, keepers, &epochs);
+            }
+            (About::DialBack, Some(Message::Nat(Nat::DialedBack { reached, tried }))) => {
+                self.dialled_back(now, reached, tried);
+            }
+            (About::RelayCredentials, Some(Message::Nat(grant @ Nat::RelayGrant { .. }))) => {
+                self.relay_granted(now, &grant);
+            }
+            (
+                About::SuperPeers,
+                Some(Message::Directory(Directory::SuperPeers { nodes, authority })),
+            ) => self.super_peers_told(&nodes, authority),
+            (About::Near(id, node), Some(Message::RingReply(reply))) => {
+                self.near_told(now, id, &node, Near::of_reply(reply));
+            }
+            (About::Near(id, node), _) => self.near_told(now, id, &node, None),
+            (About::Find(id, node), Some(Message::Directory(answer))) => {
+                self.find_answered(now, id, &node, Some(answer));
+            }
+            (About::Find(id, node), _) => self.find_answered(now, id, &node, None),
+            (About::SearchByHome(id), Some(Message::Directory(answer))) => {
+                self.home_searched(now, id, Some(answer));
+            }
+            (About::SearchByHome(id), _) => self.home_searched(now, id, None),
+            (About::LookUp(user), Some(Message::Directory(answer))) => {
+                self.looked_up(now, &user, Some(answer));
+            }
+            (About::LookUp(user), _) => self.looked_up(now, &user, None),
+            (about @ About::Letter(..), Some(Message::Forward(answer))) => {
+                self.letter_answered(now, about, Some(answer));
+            }
+            (about @ About::Letter(..), _) => self.letter_answered(now, about, None),
+            (About::Attach, _) => self.not_attached(now),
+            (About::Watch(_) | About::DialBack, _) => {}
+            (About::RelayCredentials | About::SuperPeers, _) => {}
+        }
+    }
+
+    /// Puts a question to a super-peer: over the link to our home, else in a datagram.
+    pub(super) fn question(
+        &mut self,
+        now: Instant,
+        to: &NodeEntry,
+        about: About,
+        message: Message,
+    ) {
+        let wall = self.wall(now);
+        let is_home = self.home_link().is_some_and(|(_, home)| home.node == to.node);
+        let (about, message) = if is_home {
+            (about, message)
+        } else {
+            match self.questions.ask(now, wall, to, about, message) {
+                Ok(()) => return,
+                Err(by_link) => *by_link,
+            }
+        };
+        let link = self.link_to_node(now, to);
+        self.ask(now, link, about, message);
+    }
+
+    /// A datagram of the family of questions came.
+    pub(super) fn handle_question_datagram(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        bytes: &[u8],
+    ) {
+        let ended = self.questions.handle(now, from, bytes);
+        ended.into_iter().for_each(|told| self.question_ended(now, told));
+    }
+
+    /// Asks again where nothing came.
+    pub(super) fn questions_due(&mut self, now: Instant) {
+        let ended = self.questions.handle_timeout(now);
+        ended.into_iter().for_each(|told| self.question_ended(now, told));
+    }
+
+    fn question_ended(&mut self, now: Instant, told: Told<About>) {
+        let Told { to, about, answer } = told;
+        match answer {
+            Answer::Told(message, _) => self.answered(now, about, Some(message)),
+            Answer::ByLink(message) => {
+                let link = self.link_to_node(now, &to);
+                self.ask(now, link, about, message);
+            }
+        }
+    }
+}
