@@ -40,7 +40,7 @@ pub use asking::ASKS_MAX;
 use asking::Asked;
 use chord::Chord;
 use crossing::Census;
-use fingers::{Fingers, Slot};
+use fingers::{Digits, Fingers, Slot};
 use table::Table;
 
 /// Super-peers outside our view that are remembered for joining and merging, at most.
@@ -57,10 +57,12 @@ pub struct Config {
     /// begins with s + 1 members. (With `down` of 17 or more it keeps them until it ends. A tiny
     /// ring that shrinks below s + 1 has everybody in each list; that is outside of Zave's proof.)
     pub successors: u8,
+    /// How fingers cut the ring.
+    pub digits: Digits,
     /// How often, on average, a node stabilises while nothing changes.
     pub stabilise_every: Duration,
-    /// How often, on average, one finger is checked, or under full membership one arc of the ring
-    /// compared with another member.
+    /// How often, on average, one finger is checked while those that are checked live, or under full
+    /// membership one arc of the ring compared with another member.
     pub refresh_every: Duration,
     /// How often, on average, a node looks itself up through an outsider. DESIGN 2.5: each minute.
     pub merge_every: Duration,
@@ -77,7 +79,8 @@ impl Config {
             up,
             down,
             successors: longest as u8,
-            stabilise_every: Duration::from_secs(10),
+            digits: Digits::HEXADECIMAL,
+            stabilise_every: Duration::from_secs(5),
             refresh_every: Duration::from_secs(10),
             merge_every: Duration::from_secs(60),
         }
@@ -154,6 +157,8 @@ struct Attempt {
     before: u8,
     /// Whether a door that is joining too has a lower id: then it founds, and we wait for it.
     is_behind: bool,
+    /// Whether a member has answered: then there is a ring, and we try again rather than found one.
+    has_met: bool,
 }
 
 /// What a node of a Chord ring knows.
@@ -174,6 +179,8 @@ struct Timers {
     /// The pause after the next stabilisation: short after a change, then doubling.
     pace: Duration,
     refresh: Instant,
+    /// The pause between two checks of fingers.
+    pause: Duration,
     merge: Instant,
     /// Not before then is the next census.
     census: Instant,
@@ -387,6 +394,19 @@ impl Ring {
             Standing::Outside | Standing::Joining(_) => 0,
             Standing::Full(table) => table.len() as u64,
             Standing::Chord(_) => self.density().map_or(1, |density| density.ring_len()),
+        }
+    }
+
+    /// How many other members we hold an entry of; one that is both successor and finger is two.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        match &self.standing {
+            Standing::Outside | Standing::Joining(_) => self.doors.len(),
+            Standing::Full(table) => table.len() - 1,
+            Standing::Chord(structure) => {
+                let neighbours = structure.chord.successors().len() + 1;
+                neighbours + structure.fingers.len()
+            }
         }
     }
 
