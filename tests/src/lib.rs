@@ -4,6 +4,7 @@ pub mod align;
 pub mod bench;
 pub mod demo;
 pub mod harness;
+pub mod lab;
 pub mod report;
 pub mod ring;
 pub mod sim;

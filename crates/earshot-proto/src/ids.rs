@@ -131,16 +131,24 @@ impl RingKey {
     /// slide 20).
     #[must_use]
     pub fn distance_to(&self, node: &NodeId) -> [u8; 20] {
+        let (high, low) = halves(&self.0);
+        let (node_high, node_low) = halves(&node.0);
+        let (low, borrow) = node_low.overflowing_sub(low);
+        let high = node_high.wrapping_sub(high).wrapping_sub(u128::from(borrow));
         let mut distance = [0; 20];
-        let mut borrow = 0u16;
-        for i in (0..20).rev() {
-            let take = u16::from(self.0[i]) + borrow;
-            let have = u16::from(node.0[i]);
-            borrow = u16::from(have < take);
-            distance[i] = ((have + 256 - take) & 0xff) as u8;
-        }
+        distance[..16].copy_from_slice(&high.to_be_bytes());
+        distance[16..].copy_from_slice(&low.to_be_bytes());
         distance
     }
+}
+
+/// The first 128 and the last 32 bits of a place.
+fn halves(place: &[u8; 20]) -> (u128, u32) {
+    let (Some((high, _)), Some((_, low))) = (place.split_first_chunk(), place.split_last_chunk())
+    else {
+        unreachable!("twenty bytes are sixteen and four")
+    };
+    (u128::from_be_bytes(*high), u32::from_be_bytes(*low))
 }
 
 /// A prepared user name.

@@ -26,6 +26,11 @@ impl Limit {
         Self { name, bound: Bound::AtLeast(least) }
     }
 
+    /// The check's name.
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Checks it; what was not measured fails.
     pub(super) fn check<W: Write>(&self, report: &mut Report<W>, got: Option<f64>) {
         let (held, wanted) = match self.bound {

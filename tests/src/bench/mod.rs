@@ -10,6 +10,7 @@ mod limit;
 mod line;
 pub mod options;
 mod proc;
+mod ring;
 mod sound;
 
 use std::io::Write;
@@ -58,6 +59,7 @@ pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
             Name::Sound => sound::run(&venv(), &out, report),
             Name::Idle => idle::run(&out, report),
             Name::App => app::run(&out, report),
+            Name::Ring => ring::run(report),
         };
         match ended {
             Ok(()) => {}
@@ -77,6 +79,7 @@ const fn limits(name: Name) -> &'static [Limit] {
         Name::Sound => &sound::LIMITS,
         Name::Idle => &idle::LIMITS,
         Name::App => &app::LIMITS,
+        Name::Ring => &ring::LIMITS,
     }
 }
 

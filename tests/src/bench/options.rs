@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Usage, for people.
-pub const USAGE: &str = "bench [sound|idle|app …] [--out DIR]";
+pub const USAGE: &str = "bench [sound|idle|app|ring …] [--out DIR]";
 
 /// One bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +14,13 @@ pub enum Name {
     Idle,
     /// What the window costs.
     App,
+    /// How well and how cheaply super-peers find anybody.
+    Ring,
 }
 
 impl Name {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 3] = [Self::Sound, Self::Idle, Self::App];
+    pub const ALL: [Self; 4] = [Self::Sound, Self::Idle, Self::App, Self::Ring];
 
     /// As on the command line, and before the first dot of its figures.
     #[must_use]
@@ -27,6 +29,7 @@ impl Name {
             Self::Sound => "sound",
             Self::Idle => "idle",
             Self::App => "app",
+            Self::Ring => "ring",
         }
     }
 }

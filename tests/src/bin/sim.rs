@@ -1,11 +1,13 @@
-//! Long runs of the simulator: crowds by seed (see [`earshot_tests::sim::swarm`]), and the rules of
-//! the ring (see [`earshot_tests::ring`]).
+//! Long runs of the simulator: crowds by seed (see [`earshot_tests::sim::swarm`]), the rules of the
+//! ring (see [`earshot_tests::ring`]), and the laboratory (see [`earshot_tests::lab`]).
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use earshot_proto::super_peer::ring::chord::Chord;
+use earshot_tests::lab::command;
+use earshot_tests::lab::rivals::table;
 use earshot_tests::report::{Outcome, Report};
 use earshot_tests::ring::explore::{Bounds, explore};
 use earshot_tests::ring::rules::Spot;
@@ -15,6 +17,7 @@ use earshot_tests::sim::swarm::{Swarm, run};
 const USAGE: &str = "\
 usage: sim [--seed FIRST] [--seeds COUNT] [--minutes VIRTUAL] [--peers COUNT] [--super-peers COUNT]
            [--sloppy]
+       sim --rivals [DIR]
        sim --ring-schedules COUNT [--seed FIRST]
        sim --ring-places COUNT [--ring-depth STEPS]";
 /// The command line says nothing that we know. INTERFACES 1.
@@ -57,14 +60,30 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
 }
 
 fn main() -> ExitCode {
-    let options = match options(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(why) => {
-            eprintln!("{why}\n{USAGE}");
-            return ExitCode::from(EXIT_USAGE);
-        }
-    };
+    let mut words = std::env::args().skip(1).peekable();
     let mut report = Report::to_stdout();
+    if words.next_if(|word| word == "--lab").is_some() {
+        let trial = match command::parse(words) {
+            Ok(trial) => trial,
+            Err(why) => return refuse(&why),
+        };
+        command::report(&trial, &mut report);
+        return ExitCode::from(u8::from(!report.failed().is_empty()));
+    }
+    if words.next_if(|word| word == "--rivals").is_some() {
+        let out = words.next().unwrap_or_else(|| "docs/lab".to_owned());
+        return match table::write_all(out.as_ref(), |what| eprintln!("{what}")) {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => refuse(&format!("{out}: {error}")),
+        };
+    }
+    let options = match options(words) {
+        Ok(options) => options,
+        Err(why) => return refuse(&why),
+    };
     if options.ring_schedules > 0 {
         run_schedules(&mut report, options.swarm.seed, options.ring_schedules);
     }
@@ -75,6 +94,11 @@ fn main() -> ExitCode {
         run_swarms(&mut report, &options);
     }
     ExitCode::from(u8::from(!report.failed().is_empty()))
+}
+
+fn refuse(why: &str) -> ExitCode {
+    eprintln!("{why}\n{USAGE}\n       {}", command::USAGE);
+    ExitCode::from(EXIT_USAGE)
 }
 
 /// The rules of the ring by random schedules.

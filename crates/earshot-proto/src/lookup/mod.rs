@@ -173,6 +173,12 @@ pub struct Lookup {
     routes: Routes,
     keepers: Vec<Keeper>,
     round: usize,
+    /// The densest list that was too sparse to be believed, and on which hop it was named.
+    refused: Option<(Vec<NodeEntry>, u8)>,
+    /// Such lists so far.
+    refusals: u8,
+    /// Whether our keepers are such.
+    is_doubtful: bool,
     /// Nodes placed to know that have named four keepers or more, and were believed.
     vouchers: u8,
     hops: Option<u8>,
@@ -252,6 +258,9 @@ impl Lookup {
             routes: Routes::new(key),
             keepers: Vec::new(),
             round: 0,
+            refused: None,
+            refusals: 0,
+            is_doubtful: false,
             vouchers: 0,
             hops: None,
             messages: 0,
@@ -284,8 +293,10 @@ impl Lookup {
         self.keepers.iter().map(|keeper| &keeper.entry)
     }
 
-    /// A node has said who is near, or was silent or refused (`None`). An answer that is too sparse
-    /// to be honest, or out of order, counts as none.
+    /// A node has said who is near, or was silent or refused (`None`). An answer that is out of order
+    /// counts as none. So does one that is too sparse to be honest; but when there are only such,
+    /// our own estimate may be wrong: then the densest of them is tried, and its denials are not
+    /// believed.
     pub fn handle_near(&mut self, now: Instant, from: &NodeId, near: Option<Near>) {
         let Some((depth, asked)) = self.routes.answered(from) else { return };
         if near.is_some() {
@@ -294,15 +305,33 @@ impl Lookup {
         match near {
             Some(Near::Keepers(nodes)) if self.admits(&nodes) => {
                 self.hops.get_or_insert(depth);
+                self.is_doubtful = false;
                 self.take_keepers(&nodes);
                 let is_whole = nodes.len() >= WIDTHS[0].min(self.ring_len());
                 let vouches = is_whole && self.is_placed_to_know(from);
                 self.vouchers = self.vouchers.saturating_add(u8::from(vouches));
             }
             Some(Near::Closer(nodes)) => self.routes.extend(from, &nodes),
-            Some(Near::Keepers(_)) | None => {}
+            Some(Near::Keepers(nodes)) => self.refuse(nodes, depth),
+            None => {}
         }
         self.go_on(now);
+    }
+
+    /// A list that was not believed; the densest is kept.
+    fn refuse(&mut self, nodes: Vec<NodeEntry>, depth: u8) {
+        let far = |n: &NodeEntry| self.key.distance_to(&n.node);
+        if !nodes.is_sorted_by(|a, b| far(a) < far(b)) {
+            return;
+        }
+        self.refusals = self.refusals.saturating_add(1);
+        let spacing = |nodes: &[NodeEntry]| {
+            let last = nodes.last().map_or(u128::MAX, |last| distance(&self.key, &last.node));
+            last / nodes.len().max(1) as u128
+        };
+        if self.refused.as_ref().is_none_or(|(kept, _)| spacing(&nodes) < spacing(kept)) {
+            self.refused = Some((nodes, depth));
+        }
     }
 
     /// A keeper was asked, and this came of it.
@@ -368,6 +397,14 @@ impl Lookup {
         if self.is_over {
             return;
         }
+        if self.keepers.is_empty()
+            && (self.refusals >= VOUCHERS || self.routes.has_none_left())
+            && let Some((nodes, depth)) = self.refused.take()
+        {
+            self.hops.get_or_insert(depth);
+            self.is_doubtful = true;
+            self.take_keepers(&nodes);
+        }
         let wants_routes = self.wants_routes(now);
         if wants_routes > 0 && self.routes.has_none_left() {
             let known =
@@ -420,7 +457,7 @@ impl Lookup {
             // A ring of one or two has fewer than three to believe.
             let all = if self.routes.has_none_left() { self.keepers.len() } else { BELIEVED };
             if answered.take(WIDTHS[0]).count() >= BELIEVED.min(self.ring_len()).min(all) {
-                return Some(End::NotFound);
+                return Some(if self.is_doubtful { End::Inconclusive } else { End::NotFound });
             }
             if self.round + 1 == WIDTHS.len() {
                 return None;

@@ -28,6 +28,8 @@ enum Kind {
 /// A ring of which each node knows sixteen successors and a node near each power of two.
 struct Still {
     nodes: Vec<(NodeEntry, Kind)>,
+    /// How many nodes those that look up believe the ring to have.
+    believed: u64,
     lots: Stream,
     places: BTreeMap<NodeId, usize>,
 }
@@ -44,7 +46,7 @@ impl Still {
             .collect();
         nodes.sort_by_key(|(n, _)| n.node);
         let places = nodes.iter().enumerate().map(|(at, (n, _))| (n.node, at)).collect();
-        Self { nodes, lots, places }
+        Self { nodes, believed: u64::from(len), lots, places }
     }
 
     fn owner(&self, key: &RingKey) -> usize {
@@ -92,7 +94,7 @@ impl Still {
         };
         let near = self.near(by, &key, 16).expect("it is honest");
         let owner = self.owner(&key);
-        let density = Density::of_ring(len as u64);
+        let density = Density::of_ring(self.believed);
         #[expect(clippy::disallowed_methods, reason = "a test begins at some moment")]
         let mut now = Instant::now();
         let mut lookup = Lookup::new(now, key, Some(density), near);
@@ -219,6 +221,17 @@ fn an_answer_that_is_too_sparse_is_refused() {
     shuffled.swap(1, 5);
     assert!(!density.admits(&key, &shuffled), "out of order");
     assert!(!density.admits(&key, &[]));
+}
+
+#[test]
+fn who_thinks_the_ring_much_larger_than_it_is_finds_what_is_held_all_the_same() {
+    let mut ring = Still { believed: 100_000, ..Still::new(10, 200, Kind::Honest, 0) };
+    assert_eq!(ring.found_of(200), 1.0, "every answer is too sparse, and yet the best there is");
+    let outcome = ring.look_up(|_| false);
+    assert!(
+        outcome.end != End::NotFound,
+        "such keepers are not believed when they deny: {outcome:?}"
+    );
 }
 
 proptest! {

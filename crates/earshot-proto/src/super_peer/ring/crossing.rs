@@ -18,7 +18,8 @@ use crate::wire::ring::Question;
 use super::asking::About;
 use super::chord::{Chord, between};
 use super::table::Table;
-use super::{Ring, Standing};
+use super::{Config, Ring, Standing};
+use crate::entropy::Stream;
 
 /// Stretches of a walk that may fail before it is given up.
 const MISSES_MAX: u8 = 4;
@@ -37,6 +38,57 @@ pub(super) struct Census {
 }
 
 impl Ring {
+    /// A member of a network at rest all of whose members are known, as after a crossing: for a
+    /// restart with a full list, and for simulations. `members` are sorted by place, ourselves
+    /// among them. Above the threshold each slot of the fingers gets one of its nodes by lot, not
+    /// measured yet. Nothing is announced; stabilising begins within one period.
+    #[must_use]
+    pub fn among(
+        now: Instant,
+        config: Config,
+        me: NodeEntry,
+        jitter: Stream,
+        members: &[NodeEntry],
+    ) -> Self {
+        let mut ring = Self::new(config, me, jitter);
+        if members.len() <= usize::from(config.up) {
+            let mut table = Table::new(me);
+            for member in members {
+                table.insert(*member);
+            }
+            ring.standing = Standing::Full(table);
+        } else {
+            let (before, after) = members.split_at(members.partition_point(|n| n.node < me.node));
+            let others = after.iter().chain(before).filter(|n| n.node != me.node);
+            let list = others.take(usize::from(config.successors)).copied();
+            let last = before.last().or_else(|| after.last()).copied();
+            let chord = Chord::ideal(me, config.successors, last, list);
+            ring.become_structured(now, chord);
+            ring.draw_fingers(members);
+        }
+        ring.set_timers(now);
+        ring.at_rest(now);
+        ring
+    }
+
+    /// Fills each slot with one of its members, by lot.
+    fn draw_fingers(&mut self, members: &[NodeEntry]) {
+        let Standing::Chord(structure) = &mut self.standing else { return };
+        let Some(last) = structure.last_slot() else { return };
+        loop {
+            let lot = structure.fingers.key(structure.slot, self.jitter.bytes());
+            let at = members.partition_point(|n| n.node.0 < lot.0) % members.len();
+            structure.hear(&members[at..=at]);
+            (structure.slot, structure.filled) = structure.fingers.next(structure.slot, last);
+            if structure.filled {
+                break;
+            }
+        }
+        for _ in 0..self.jitter.below(structure.fingers.len() as u64 + 1) {
+            structure.slot = structure.fingers.next(structure.slot, last).0;
+        }
+    }
+
     /// Begins a walk, if none is under way.
     pub(super) fn start_census(&mut self, now: Instant, from: NodeEntry, limit: u16) {
         if self.census.is_some() {

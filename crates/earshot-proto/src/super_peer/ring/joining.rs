@@ -12,14 +12,14 @@ use crate::wire::ring::{Question, Reply};
 
 use super::asking::{About, Joining};
 use super::chord::{Chord, between};
-use super::fingers::{Fingers, Slot};
+use super::fingers::Fingers;
 use super::seek::Purpose;
 use super::table::Table;
 use super::{Attempt, Ring, Standing, Structure};
 
 /// Doors tried at once. Our choice: two may be dead without costing a patience time.
 const DOORS_AT_ONCE: usize = 3;
-/// Attempts after which we no longer wait for a door that is joining too.
+/// Attempts after which we no longer wait for a door that is joining too, or for a way to our place.
 const ATTEMPTS_MAX: u8 = 8;
 /// Nodes before our place that are asked in one attempt, each nearer than the one before, at most.
 /// Our choice: so many may have joined there in the same second.
@@ -28,7 +28,7 @@ const BEFORE_MAX: u8 = 8;
 impl Ring {
     /// Looks for our place through the nodes we know.
     pub(super) fn join(&mut self, now: Instant, before: u8) {
-        self.standing = Standing::Joining(Attempt { before, is_behind: false });
+        self.standing = Standing::Joining(Attempt { before, is_behind: false, has_met: false });
         self.census = None;
         self.set_timers(now);
         self.shuffle_doors();
@@ -63,6 +63,13 @@ impl Ring {
         }
     }
 
+    /// A member has answered our seek for a place.
+    pub(super) fn member_met(&mut self) {
+        if let Standing::Joining(attempt) = &mut self.standing {
+            attempt.has_met = true;
+        }
+    }
+
     /// A seek for our place has ended, with the keepers of our own id and who named them.
     pub(super) fn place_found(
         &mut self,
@@ -74,7 +81,7 @@ impl Ring {
         if self.open(|about| matches!(about, About::Joining(_))) > 0 {
             return;
         }
-        let waits = attempt.is_behind && attempt.before < ATTEMPTS_MAX;
+        let waits = (attempt.is_behind || attempt.has_met) && attempt.before < ATTEMPTS_MAX;
         let keeper = keepers.iter().find(|n| n.node != self.me.node);
         match (keeper, named_by) {
             (Some(keeper), Some(named_by)) => {
@@ -157,8 +164,9 @@ impl Ring {
 
     /// Takes part in a Chord ring from now on; fingers are still to be had.
     pub(super) fn become_structured(&mut self, now: Instant, chord: Chord<NodeEntry>) {
-        let fingers = Fingers::new(self.me.node);
-        let structure = Structure { chord, fingers, slot: Slot::FIRST, filled: false };
+        let digits = self.config.digits;
+        let fingers = Fingers::new(self.me.node, digits);
+        let structure = Structure { chord, fingers, slot: digits.first(), filled: false };
         self.standing = Standing::Chord(Box::new(structure));
         self.fill_fingers(now);
     }

@@ -41,7 +41,7 @@ pub use asking::ASKS_MAX;
 use asking::Asked;
 use chord::Chord;
 use crossing::Census;
-use fingers::{Fingers, Slot};
+use fingers::{Digits, Fingers, Slot};
 use table::Table;
 
 /// Super-peers outside our view that are remembered for joining and merging, at most.
@@ -66,10 +66,12 @@ pub struct Config {
     /// begins with s + 1 members. (With `down` of 17 or more it keeps them until it ends. A tiny
     /// ring that shrinks below s + 1 has everybody in each list; that is outside of Zave's proof.)
     pub successors: u8,
+    /// How fingers cut the ring.
+    pub digits: Digits,
     /// How often, on average, a node stabilises while nothing changes.
     pub stabilise_every: Duration,
-    /// How often, on average, one finger is checked, or under full membership one arc of the ring
-    /// compared with another member.
+    /// How often, on average, one finger is checked while those that are checked live, or under full
+    /// membership one arc of the ring compared with another member.
     pub refresh_every: Duration,
     /// How often, on average, a node looks itself up through an outsider. DESIGN 2.5: each minute.
     pub merge_every: Duration,
@@ -98,7 +100,8 @@ impl Config {
             up,
             down,
             successors: longest as u8,
-            stabilise_every: Duration::from_secs(10),
+            digits: Digits::HEXADECIMAL,
+            stabilise_every: Duration::from_secs(5),
             refresh_every: Duration::from_secs(10),
             merge_every: Duration::from_secs(60),
         }
@@ -175,6 +178,8 @@ struct Attempt {
     before: u8,
     /// Whether a door that is joining too has a lower id: then it founds, and we wait for it.
     is_behind: bool,
+    /// Whether a member has answered: then there is a ring, and we try again rather than found one.
+    has_met: bool,
 }
 
 /// What a node of a Chord ring knows.
@@ -195,6 +200,8 @@ struct Timers {
     /// The pause after the next stabilisation: short after a change, then doubling.
     pace: Duration,
     refresh: Instant,
+    /// The pause between two checks of fingers.
+    pause: Duration,
     merge: Instant,
     /// Not before then is the next census.
     census: Instant,

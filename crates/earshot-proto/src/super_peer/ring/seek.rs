@@ -61,7 +61,11 @@ impl Ring {
         if seek.purpose == Purpose::Join && reply == Some(Reply::Outside) {
             self.door_is_outside(from);
         }
-        match reply.and_then(Near::of_reply) {
+        let near = reply.and_then(Near::of_reply);
+        if seek.purpose == Purpose::Join && near.is_some() {
+            self.member_met();
+        }
+        match near {
             Some(Near::Keepers(nodes)) => {
                 self.heard(&nodes);
                 self.seek_ended(now, seek.purpose, &nodes, Some(from));

@@ -1,6 +1,6 @@
 //! Upkeep of a Chord ring: when the rules of [`chord`](super::chord) are applied, and fingers.
 //!
-//! While nothing changes, a node asks its successor every ten seconds whether all is as it believes
+//! While nothing changes, a node asks its successor every five seconds whether all is as it believes
 //! ([`Reply::Same`], a few bytes), and checks one finger. After a change it stabilises at once and
 //! then ever more rarely, and tells its predecessor, so that news runs back through the s nodes
 //! that have the changed place in their lists within s round trips instead of s periods.
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::ids::{NodeId, RingKey};
 use crate::lookup::Near;
 use crate::wire::directory::NodeEntry;
-use crate::wire::ring::{Question, Reply, digest};
+use crate::wire::ring::{Question, Reply, SUCCESSORS_MAX, digest};
 
 use super::asking::{About, Finger};
 use super::chord::{Next, between};
@@ -23,8 +23,15 @@ use super::{Ring, Standing, Structure, Timers};
 const PACE_FIRST: Duration = Duration::from_millis(500);
 /// Pause before the stabilisation that a neighbour asks for: it cannot make us ask more often.
 const PACE_TOLD: Duration = Duration::from_millis(100);
+/// Successors that are asked at once whether they live when the first was silent, beside the next.
+/// Our choice: of a third that died, five in a row are one in 250.
+const PROBED: usize = 3;
 /// Fingers that a newcomer fills quickly, and how much faster than usual.
 const FILL_FASTER: u32 = 16;
+/// By how much the pause between two checks of fingers grows with each that lives; with each that
+/// does not it halves, down to the pause of a newcomer. Our choice: so one check in fifteen finds a
+/// dead one, as long as that takes no more than sixteen times the usual checks.
+const CALMER: (u32, u32) = (21, 20);
 /// How much sooner than usual a node that is alone looks for others.
 const ALONE_FASTER: u32 = 16;
 /// Nodes wanted in the answer of a finger: rivals for its place.
@@ -39,7 +46,20 @@ impl Ring {
         let refresh = now + self.part_of(self.config.refresh_every);
         let merge = now + self.part_of(self.config.merge_every);
         let stabilise = now + self.spread_about(PACE_FIRST);
-        self.timers = Some(Timers { stabilise, pace: PACE_FIRST, refresh, merge, census: now });
+        let pause = self.config.refresh_every;
+        let pace = PACE_FIRST;
+        self.timers = Some(Timers { stabilise, pace, refresh, pause, merge, census: now });
+    }
+
+    /// Nothing has changed for long: what is around us needs no announcement.
+    pub(super) fn at_rest(&mut self, now: Instant) {
+        self.announced = self.neighbourhood(SUCCESSORS_MAX, false);
+        self.told = self.list_digest();
+        let stabilise = now + self.part_of(self.config.stabilise_every);
+        if let Some(timers) = &mut self.timers {
+            timers.stabilise = stabilise;
+            timers.pace = self.config.stabilise_every;
+        }
     }
 
     /// A change: we stabilise soon, and then ever more rarely.
@@ -116,7 +136,20 @@ impl Ring {
                 self.dead(now, &to.node);
                 self.stabilise(now);
             }
-            None => self.stabilise(now),
+            None => {
+                self.stabilise(now);
+                self.probe_successors(now);
+            }
+        }
+    }
+
+    /// Our successor was silent: who fails rarely fails alone, so the patience time is spent on the
+    /// next ones together.
+    fn probe_successors(&mut self, now: Instant) {
+        let Standing::Chord(structure) = &self.standing else { return };
+        let next = structure.chord.successors().iter().skip(1).take(PROBED);
+        for node in next.copied().collect::<Vec<NodeEntry>>() {
+            self.ask_state(now, node, About::Nothing);
         }
     }
 
@@ -180,9 +213,7 @@ impl Ring {
     /// Our list has changed: the node before us will want it.
     pub(super) fn tell_predecessor(&mut self, now: Instant) {
         let Standing::Chord(structure) = &self.standing else { return };
-        let list = structure.chord.successors();
-        let inner = list.len().min(structure.chord.length() - 1);
-        let told = digest(None, list[..inner].iter().map(|n| n.node), false);
+        let told = self.list_digest();
         let predecessor = structure.chord.predecessor().copied();
         if told != self.told
             && let Some(predecessor) = predecessor
@@ -190,6 +221,14 @@ impl Ring {
             self.told = told;
             self.ask(now, predecessor, Question::Changed, About::Nothing);
         }
+    }
+
+    /// Digest of the successors that the node before us has in its list.
+    fn list_digest(&self) -> u64 {
+        let Standing::Chord(structure) = &self.standing else { return 0 };
+        let list = structure.chord.successors();
+        let inner = list.len().min(structure.chord.length() - 1);
+        digest(None, list[..inner].iter().map(|n| n.node), false)
     }
 
     /// A node is dead, by a closed link, a question unanswered, or its own word.
@@ -217,6 +256,8 @@ impl Ring {
             Standing::Chord(_) => {
                 if self.refresh_finger(now) {
                     pause /= FILL_FASTER;
+                } else {
+                    pause = self.timers.map_or(pause, |timers| timers.pause);
                 }
             }
         }
@@ -233,12 +274,11 @@ impl Ring {
         let Standing::Chord(structure) = &mut self.standing else { return false };
         let Some(last) = structure.last_slot() else { return false };
         let slot = structure.slot;
-        structure.slot = slot.next(last);
-        if structure.slot == Slot::FIRST {
-            structure.filled = true;
-        }
+        let (next, is_round) = structure.fingers.next(slot, last);
+        structure.slot = next;
+        structure.filled |= is_round;
         let filling = !structure.filled;
-        let key = slot.key(&self.me.node, random);
+        let key = structure.fingers.key(slot, random);
         match structure.fingers.get(slot) {
             Some(finger) => {
                 let question = Question::Nearest { key, width: RIVALS };
@@ -261,17 +301,30 @@ impl Ring {
         finger: Finger,
         near: Option<Near>,
     ) {
+        if finger == Finger::Present {
+            self.pace_fingers(near.is_some());
+        }
         let Some(near) = near else { return };
         self.heard(near.nodes());
-        let slot = Slot::of(&self.me.node, &to.node);
+        let Standing::Chord(structure) = &self.standing else { return };
+        let slot = structure.fingers.slot(&to.node);
         let is_rival =
-            |n: &&NodeEntry| n.node != to.node && Slot::of(&self.me.node, &n.node) == slot;
+            |n: &&NodeEntry| n.node != to.node && structure.fingers.slot(&n.node) == slot;
         let rivals: Vec<NodeEntry> = near.nodes().iter().filter(is_rival).copied().collect();
         if finger == Finger::Present && !rivals.is_empty() {
             let rival = rivals[self.jitter.below(rivals.len() as u64) as usize];
             let question = Question::Nearest { key: rival.node.as_key(), width: 1 };
             self.ask(now, rival, question, About::Finger(Finger::Rival));
         }
+    }
+
+    /// A finger that was checked lives, or does not: the more often they die, the more often they
+    /// are checked.
+    fn pace_fingers(&mut self, lives: bool) {
+        let every = self.config.refresh_every;
+        let Some(timers) = &mut self.timers else { return };
+        let pause = if lives { timers.pause * CALMER.0 / CALMER.1 } else { timers.pause / 2 };
+        timers.pause = pause.clamp(every / FILL_FASTER, every);
     }
 
     /// The next look for an outsider; soon, while we are alone.
@@ -360,10 +413,10 @@ impl Structure {
     }
 
     pub(super) fn last_slot(&self) -> Option<Slot> {
-        Slot::of(&self.chord.me().node, &self.chord.successors().last()?.node)
+        self.fingers.slot(&self.chord.successors().last()?.node)
     }
 
     fn slot_matters(&self, node: &NodeEntry, last: Slot) -> bool {
-        Slot::of(&self.chord.me().node, &node.node).is_some_and(|slot| !slot.is_nearer_than(last))
+        self.fingers.slot(&node.node).is_some_and(|slot| !slot.is_nearer_than(last))
     }
 }

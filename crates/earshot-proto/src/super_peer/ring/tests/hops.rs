@@ -28,15 +28,16 @@ impl Still {
         let list: Vec<NodeEntry> = (1..=16).map(|far| self.nodes[(at + far) % len]).collect();
         let before = self.nodes[(at + len - 1) % len];
         let chord = Chord::ideal(me, 16, Some(before), list);
-        let fingers = Fingers::new(me.node);
-        let mut structure = Structure { chord, fingers, slot: Slot::FIRST, filled: true };
+        let digits = Digits::HEXADECIMAL;
+        let fingers = Fingers::new(me.node, digits);
+        let mut structure = Structure { chord, fingers, slot: digits.first(), filled: true };
         let Some(last) = structure.last_slot() else { return structure };
-        let mut slot = Slot::FIRST;
+        let mut slot = digits.first();
         loop {
-            let lot = slot.key(&me.node, self.lots.bytes());
+            let lot = digits.key(slot, &me.node, self.lots.bytes());
             structure.hear(&[self.nodes[self.owner(&lot)]]);
-            slot = slot.next(last);
-            if slot == Slot::FIRST {
+            slot = digits.next(slot, last);
+            if slot == digits.first() {
                 return structure;
             }
         }

@@ -1,0 +1,41 @@
+//! What a lying super-peer says. All liars work together and are as clever as a stranger to the
+//! look-up can be: they keep their places on the ring by honest upkeep, name only each other as
+//! keepers of any key (as many as the look-up's density check lets through), hold nothing, and deny
+//! all records.
+
+use std::collections::BTreeMap;
+
+use earshot_proto::ids::{NodeId, RingKey};
+use earshot_proto::lookup::{Density, Near};
+use earshot_proto::wire::directory::{NODES_MAX, NodeEntry};
+
+/// All liars that live.
+#[derive(Debug, Default)]
+pub struct Liars {
+    nodes: BTreeMap<NodeId, NodeEntry>,
+}
+
+impl Liars {
+    /// One more.
+    pub fn join(&mut self, entry: NodeEntry) {
+        self.nodes.insert(entry.node, entry);
+    }
+
+    /// One less.
+    pub fn leave(&mut self, node: &NodeId) {
+        self.nodes.remove(node);
+    }
+
+    /// What they say of a key in a ring of that density.
+    #[must_use]
+    pub fn near(&self, key: &RingKey, density: Density, width: usize) -> Near {
+        let start = NodeId(key.0);
+        let after = self.nodes.range(start..).chain(self.nodes.range(..start));
+        let mut nodes: Vec<NodeEntry> =
+            after.take(width.min(NODES_MAX)).map(|(_, entry)| *entry).collect();
+        while nodes.len() > 1 && !density.admits(key, &nodes) {
+            nodes.pop();
+        }
+        Near::Keepers(nodes)
+    }
+}
