@@ -15,8 +15,10 @@
 //! | `reachability` | dialling back |
 //! | `enrolment` | getting and renewing the node certificate |
 //! | [`relay`] | STUN and TURN |
+//! | [`budgets`] | what others may use, and whom to hand over |
 //! | [`ring`] | who keeps a key, among two super-peers or a hundred thousand |
 
+pub mod budgets;
 pub mod clients;
 mod directory;
 pub mod enrolment;
