@@ -12,6 +12,7 @@ use earshot_tests::report::{Outcome, Report};
 use earshot_tests::ring::explore::{Bounds, explore};
 use earshot_tests::ring::rules::Spot;
 use earshot_tests::ring::schedules;
+use earshot_tests::ring::world::Rectify;
 use earshot_tests::sim::swarm::{Swarm, run};
 
 const USAGE: &str = "\
@@ -120,7 +121,8 @@ fn run_schedules(report: &mut Report<impl Write>, first: u64, count: u64) {
 /// The rules of the ring in every state of so many places, or of those so many steps away.
 fn explore_places(report: &mut Report<impl Write>, places: u8, depth: usize) {
     let started = Instant::now();
-    let bounds = Bounds { places, members: 3, depth, settle_every: 1 };
+    let rectify = Rectify::InTwoSteps;
+    let bounds = Bounds { places, members: 3, depth, settle_every: 20, rectify };
     let explored = explore::<Chord<Spot>>(bounds);
     let held = explored.counterexample.is_none() && explored.stuck.is_none();
     report.step("sim.ring", Outcome::of(held), started.elapsed());

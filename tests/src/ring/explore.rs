@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hasher;
 
 use super::rules::Rules;
-use super::world::{Broken, Step, World};
+use super::world::{Broken, Rectify, Step, World};
 
 /// What was found.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct Bounds {
     pub depth: usize,
     /// Of so many states one is tried for progress.
     pub settle_every: usize,
+    /// How nodes rectify.
+    pub rectify: Rectify,
 }
 
 /// Rounds of stabilisation that must be enough.
@@ -64,7 +66,7 @@ pub fn explore<R: Rules + std::fmt::Debug>(bounds: Bounds) -> Explored {
     for set in 0_u32..1 << bounds.places {
         if set.count_ones() == bounds.members {
             let members: Vec<u8> = (0..bounds.places).filter(|at| set >> at & 1 == 1).collect();
-            let world = World::ideal(bounds.places, &members);
+            let world = World::ideal(bounds.places, &members, bounds.rectify);
             let name = name(&world);
             if let Entry::Vacant(place) = known.entry(name) {
                 place.insert(Known { parent: None, step: None });

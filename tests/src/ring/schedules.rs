@@ -3,7 +3,7 @@
 use earshot_proto::entropy::Entropy;
 
 use super::rules::Rules;
-use super::world::{Broken, PLACES_MAX, Step, World};
+use super::world::{Broken, PLACES_MAX, Rectify, Step, World};
 
 /// Steps of one schedule.
 const STEPS: usize = 400;
@@ -35,7 +35,7 @@ pub fn run<R: Rules>(seed: u64) -> End {
         members.insert(lots.below(u64::from(places)) as u8);
     }
     let members: Vec<u8> = members.into_iter().collect();
-    let mut world: World<R> = World::ideal(places, &members);
+    let mut world: World<R> = World::ideal(places, &members, Rectify::InTwoSteps);
     for at in 0..STEPS {
         let (mut others, mut fails) = (Vec::new(), Vec::new());
         for step in world.likely_steps() {

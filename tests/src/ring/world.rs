@@ -9,6 +9,15 @@ pub const PLACES_MAX: usize = 64;
 /// Principals that her invariant asks for: s + 1.
 const PRINCIPALS: usize = LENGTH as usize + 1;
 
+/// How a node rectifies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rectify {
+    /// It learns in the same step whether its predecessor lives, as in Zave's model.
+    InOneStep,
+    /// It asks its predecessor in one step and takes the answer in another, as ours does.
+    InTwoSteps,
+}
+
 /// What a place is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
@@ -59,14 +68,15 @@ pub enum Broken {
 #[derive(Clone, Debug)]
 pub struct World<R> {
     sites: Vec<Site<R>>,
+    rectify: Rectify,
 }
 
 impl<R: Rules> World<R> {
     /// An ideal ring of these members among so many places.
     #[must_use]
-    pub fn ideal(places: u8, members: &[u8]) -> Self {
+    pub fn ideal(places: u8, members: &[u8], rectify: Rectify) -> Self {
         let empty = Site { member: None, doing: Doing::Nothing, checking: None };
-        let mut world = Self { sites: vec![empty; usize::from(places)] };
+        let mut world = Self { sites: vec![empty; usize::from(places)], rectify };
         let len = members.len();
         for (at, me) in members.iter().enumerate() {
             let after: Vec<Spot> = (1..len).map(|far| Spot(members[(at + far) % len])).collect();
@@ -163,6 +173,9 @@ impl<R: Rules> World<R> {
                 let Some(member) = &mut self.site(node).member else { return };
                 if let Some(asked) = member.handle_notify(me) {
                     self.site(node).checking = Some(asked);
+                    if self.rectify == Rectify::InOneStep {
+                        self.take(Step::Check(node));
+                    }
                 }
             }
             Step::Check(me) => {

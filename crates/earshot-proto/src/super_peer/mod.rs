@@ -20,8 +20,10 @@
 //! | `reachability` | dialling back |
 //! | `enrolment` | getting and renewing the node certificate |
 //! | [`relay`] | STUN and TURN |
+//! | [`budgets`] | what others may use, and whom to hand over |
 
 mod answers;
+pub mod budgets;
 pub mod clients;
 pub mod contacts;
 mod directory;

@@ -28,7 +28,7 @@ mod integrity;
 mod nonce;
 mod peer_rules;
 mod per_second;
-mod quota;
+pub(super) mod quota;
 mod slab;
 mod stun;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::slab::{Key, Slab};
 use crate::ids::UserName;
 
 /// A bucket that fills by a number of bytes a second and holds one second's worth.
-pub(super) struct Bucket {
+pub(in crate::super_peer) struct Bucket {
     per_second: u64,
     left: u64,
     /// Up to when it is filled: the start of the byte that is still flowing in.
@@ -21,12 +21,12 @@ pub(super) struct Bucket {
 const NANOS: u128 = 1_000_000_000;
 
 impl Bucket {
-    pub(super) const fn new(now: Instant, per_second: u64) -> Self {
+    pub(in crate::super_peer) const fn new(now: Instant, per_second: u64) -> Self {
         Self { per_second, left: per_second, filled: now }
     }
 
     /// Whether so many bytes are left.
-    pub(super) fn has(&mut self, now: Instant, bytes: usize) -> bool {
+    pub(in crate::super_peer) fn has(&mut self, now: Instant, bytes: usize) -> bool {
         let passed = now.saturating_duration_since(self.filled).as_nanos();
         let gained = u128::from(self.per_second) * passed / NANOS;
         if gained > 0 {
@@ -39,7 +39,7 @@ impl Bucket {
     }
 
     /// Takes them; to be called after [`Self::has`].
-    pub(super) const fn take(&mut self, bytes: usize) {
+    pub(in crate::super_peer) const fn take(&mut self, bytes: usize) {
         self.left = self.left.saturating_sub(bytes as u64);
     }
 }

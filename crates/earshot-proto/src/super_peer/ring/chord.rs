@@ -16,11 +16,12 @@
 //! - *Fail*: a successor found dead leaves the list; the next stabilisation fills it again.
 //!
 //! Her operating assumption: failures are detected perfectly (who is alive answers, who does not
-//! answer is dead), and no failure takes a member's last live successor. Ours is weaker. A node
-//! counts as dead when the link to it closes or when it leaves a question unanswered for the
-//! patience time, so a live one can be suspected falsely. It comes back by itself: its own
-//! stabilisation notifies its successor, which takes it as predecessor again, and the node before
-//! it finds it there at its next stabilisation.
+//! answer is dead), and no failure takes a member's last live successor or leaves fewer than s + 1
+//! principals (see below). Ours is weaker. A node counts as dead when the link to it closes or when
+//! it leaves a question unanswered for the patience time, so a live one can be suspected falsely.
+//! It comes back by itself: its own stabilisation notifies its successor, which takes it as
+//! predecessor again, and the node before it finds it there at its next stabilisation. A member
+//! that has lost all its successors joins anew.
 //!
 //! Her invariant: of the extended successor lists (a member followed by its list) all are ordered,
 //! without repetition and full; every member has a live successor; and at least s + 1 members are
@@ -29,7 +30,7 @@
 //! until the next stabilisation: she writes a made-up last entry there, which says the same.
 //!
 //! Nothing here asks or waits: every function is one atomic step of hers. [`super::Ring`] puts the
-//! questions; the explorer (`tests/sim/ring`) walks through all their interleavings.
+//! questions; the explorer (`tests/src/ring`) walks through all their interleavings.
 
 use crate::ids::NodeId;
 use crate::wire::directory::NodeEntry;
