@@ -69,7 +69,7 @@ impl Peer {
             (
                 About::SuperPeers,
                 Some(Message::Directory(Directory::SuperPeers { nodes, authority })),
-            ) => self.super_peers_told(&nodes, authority),
+            ) => self.super_peers_told(now, &nodes, authority),
             (About::Near(id, node), Some(Message::RingReply(reply))) => {
                 self.near_told(now, id, &node, Near::of_reply(reply));
             }

@@ -32,6 +32,8 @@ pub struct Card {
     pub reachability: Option<Reachability>,
     /// When this was last told.
     pub told: UnixTime,
+    /// The counter of the newest registration that was seen; 0: none was.
+    pub counter: u64,
 }
 
 /// All cards.
@@ -79,6 +81,7 @@ impl Cards {
             direct: None,
             reachability: None,
             told: now,
+            counter: 0,
         });
         card.identity = identity;
         card.keys = keys;

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use crate::port::{LinkId, RelayServer, Service};
 use crate::secure::link::Expect;
 use crate::secure::location::seal_location;
+use crate::secure::registration::REGISTRATION_LIFE;
 use crate::time::UnixTime;
 use crate::wire::directory::{Directory, Location, NodeEntry, Reachability, Registration};
 use crate::wire::epoch::EpochSecret;
 use crate::wire::invite::Door;
 use crate::wire::nat::Nat;
 
-use super::{About, OnSaved, Peer, Record};
+use super::{About, OnSaved, Peer, Record, super_peers};
 
 /// Pause before the next door is knocked at while the others still think. RFC 8305, section 5: 250
 /// ms.
@@ -32,8 +33,6 @@ const REFRESH: Duration = Duration::from_secs(12 * 60);
 /// Pause before a registration that failed is tried again. Our choice: a keeper that is being given
 /// up by its neighbours is gone by then.
 const ATTACH_RETRY: Duration = Duration::from_secs(5);
-/// Life of a registration. DESIGN 2.5.
-const REGISTRATION_LIFE: Duration = Duration::from_secs(30 * 60);
 /// Relay credentials are asked for anew when they end within this time.
 const CREDENTIALS_MARGIN: Duration = Duration::from_secs(3600);
 
@@ -302,8 +301,23 @@ impl Peer {
     }
 
     /// A super-peer tells of others, and of the authority.
-    pub(super) fn super_peers_told(&mut self, nodes: &[NodeEntry], authority: Option<Door>) {
-        self.super_peers.heard(nodes);
+    pub(super) fn super_peers_told(
+        &mut self,
+        now: Instant,
+        nodes: &[NodeEntry],
+        authority: Option<Door>,
+    ) {
+        let home = match &self.home {
+            Home::Linked(home) => Some(door_of(&home.node)),
+            Home::None | Home::Seeking(_) => None,
+        };
+        match home {
+            Some(teller) => {
+                let wall = self.wall(now);
+                self.super_peers.told(&teller, nodes, wall, &super_peers::ANY_PRIVATE);
+            }
+            None => self.super_peers.heard(nodes),
+        }
         self.authority_door = authority.or(self.authority_door);
         if let Some(record) = self.network_record() {
             self.save(Record::Network(record), OnSaved::Nothing);

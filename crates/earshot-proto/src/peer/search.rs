@@ -9,10 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::ids::{CallId, NodeId, UserName};
 use crate::lookup::{End, Fetched, Lookup, Near, Order, Outcome};
-use crate::secure::identity::{Use, open_signed, verify_chain};
 use crate::secure::location::open_location;
-use crate::wire::Wire;
-use crate::wire::certificate::Subject;
+use crate::secure::registration::Checked;
 use crate::wire::directory::{Directory, Entry, Reachability, Registration, Trail};
 use crate::wire::forward::Address;
 use crate::wire::ring::Question;
@@ -176,7 +174,7 @@ impl Peer {
         let mut found = Vec::new();
         for entry in entries {
             let (address, registration) = self.believe(now, entry)?;
-            if address.user != *user || address.device != entry.device {
+            if address.user != *user {
                 return None;
             }
             found.push((registration.counter, entry.clone()));
@@ -310,18 +308,18 @@ impl Peer {
         good
     }
 
+    /// Believes an entry and writes the card of its device. One that is older than what we know is
+    /// replayed, and not believed.
     fn believe(&mut self, now: Instant, entry: &Entry) -> Option<(Address, Registration)> {
         let wall = self.wall(now);
-        let claimed = Registration::from_bytes(&entry.registration.body).ok()?;
         let root = &self.session.as_ref()?.vault.root;
-        let verified = verify_chain(&claimed.chain, root, wall, Use::Addressing).ok()?;
-        let keys = verified.keys();
-        let registration = open_signed(&entry.registration, &keys.verify).ok()?;
-        let Subject::Device { user, device, identity, .. } = verified.statement.subject else {
+        let Checked { address, identity, keys, registration, .. } =
+            Checked::of_entry(entry, root, wall).ok()?;
+        let known = self.cards.get(&address).map_or(0, |card| card.counter);
+        if registration.counter < known {
             return None;
-        };
-        let address = Address { user, device };
-        self.cards.certified(&address, identity, keys, wall);
+        }
+        self.cards.certified(&address, identity, keys, wall).counter = registration.counter;
         Some((address, registration))
     }
 }

@@ -40,7 +40,7 @@ pub const MET_COUNTS_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Ranges that no address of the Internet lies in: private use, loopback and link-local (RFC 6890).
 /// Hearsay from before a policy is known counts each address there as a prefix.
-const ANY_PRIVATE: [Range; 8] = [
+pub(super) const ANY_PRIVATE: [Range; 8] = [
     range(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8),
     range(IpAddr::V4(Ipv4Addr::new(172, 16, 0, 0)), 12),
     range(IpAddr::V4(Ipv4Addr::new(192, 168, 0, 0)), 16),
@@ -153,27 +153,28 @@ impl SuperPeers {
 
     fn hear(&mut self, door: Door, now: Option<UnixTime>, teller: Option<u64>, apart: &[Range]) {
         let heard = Known { door, met: None, failures: 0, heard: now, teller };
+        let told_by_it =
+            |known: &&Known| known.met.is_none() && teller.is_some() && known.teller == teller;
+        let told_enough = self.0.iter().filter(told_by_it).count() >= TELLER_MAX;
+        let prefix = Prefix::of(door.address.ip(), apart);
+        let is_near = |known: &Known| Prefix::of(known.door.address.ip(), apart) == prefix;
+        let unmet = self.0.iter().filter(|known| known.met.is_none());
+        let near_enough = unmet.filter(|known| is_near(known)).count() >= PREFIX_MAX;
         if let Some(known) = self.find(&door) {
+            let is_lost = known.failures > 0 && !known.is_met(now.unwrap_or_default());
             if known.door == door {
                 known.heard = known.heard.max(now);
-            } else if known.failures > 0 && !known.is_met(now.unwrap_or_default()) {
+            } else if is_lost && !told_enough && (known.met.is_none() || !near_enough) {
                 // Whoever is not found there under its key may have another by now.
                 *known = heard;
             }
             return;
         }
-        let told_by_it =
-            |known: &&Known| known.met.is_none() && teller.is_some() && known.teller == teller;
-        let told = self.0.iter().filter(told_by_it).count();
-        let prefix = Prefix::of(door.address.ip(), apart);
-        let near = |known: &&Known| {
-            known.met.is_none() && Prefix::of(known.door.address.ip(), apart) == prefix
-        };
-        let neighbours = self.0.iter().filter(near).count();
-        let place = if told >= TELLER_MAX {
-            self.stalest(|known| known.teller == teller, now)
-        } else if neighbours >= PREFIX_MAX {
-            self.stalest(|known| Prefix::of(known.door.address.ip(), apart) == prefix, now)
+        let place = if told_enough || near_enough {
+            let makes_room = |known: &Known| {
+                (!told_enough || known.teller == teller) && (!near_enough || is_near(known))
+            };
+            self.stalest(makes_room, now)
         } else if self.0.len() >= SUPER_PEERS_MAX {
             self.room(now)
         } else {

@@ -18,11 +18,12 @@ pub mod password;
 pub mod questions;
 mod records;
 pub mod recovery_key;
+pub mod registration;
 mod replay;
 pub mod report_seal;
 pub mod seal;
 mod srtp;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod vault;
 pub mod voice_seal;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::identity::{Keys, SignKey};
+use super::identity::{Keys, SignKey, Signable};
 use crate::entropy::{Entropy, Stream};
 use crate::ids::{DeviceId, UserName};
 use crate::time::UnixTime;
@@ -51,6 +51,11 @@ impl Network {
     /// Its root key.
     pub(crate) fn root(&self) -> VerifyKey {
         self.root.public()
+    }
+
+    /// Something that only the root may say.
+    pub(crate) fn sign_by_root<T: Signable>(&self, what: &T) -> Signed<T> {
+        self.root.sign(what)
     }
 
     /// What the authority itself shows.

@@ -13,7 +13,7 @@ use crate::wire::bounded::Bytes;
 use crate::wire::directory::{LOCATION_MAX, NodeEntry};
 use crate::wire::forward::Address;
 
-use super::keeper::Checked;
+use crate::secure::registration::Checked;
 
 /// Watchers of one device at most. Our choice: more buddies than anybody has on line at once.
 pub const WATCHERS_MAX: usize = 1000;

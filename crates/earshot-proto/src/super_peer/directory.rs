@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::ids::UserName;
 use crate::port::LinkId;
 use crate::secure::links::Who;
+use crate::secure::registration::{Checked, NotBelieved};
 use crate::wire::bounded::{Bytes, List};
 use crate::wire::certificate::Signed;
 use crate::wire::directory::{
@@ -14,7 +15,6 @@ use crate::wire::forward::Address;
 use crate::wire::frame::Message;
 
 use super::clients::{Attaching, Client};
-use super::keeper;
 use super::{About, SuperPeer};
 
 impl SuperPeer {
@@ -80,10 +80,13 @@ impl SuperPeer {
         location: Bytes<LOCATION_MAX>,
     ) {
         let wall = self.wall(now);
-        let checked = match keeper::check(registration, &self.config.root, wall) {
+        let checked = match Checked::new(registration, &self.config.root, wall) {
             Ok(checked) if who.is_device(&checked.address) => checked,
-            Ok(_) => return self.answer(now, link, ask, refused(DirectoryRefusal::NotAllowed)),
-            Err(reason) => return self.answer(now, link, ask, refused(reason)),
+            Ok(_) => return self.not_yours(now, link, ask),
+            Err(NotBelieved) => {
+                let refusal = refused(DirectoryRefusal::RegistrationRefused);
+                return self.answer(now, link, ask, refusal);
+            }
         };
         let Some(observed) = self.links.remote_address(link) else { return };
         let address = checked.address.clone();
@@ -171,7 +174,7 @@ impl SuperPeer {
         }
     }
 
-    fn keep(
+    pub(super) fn keep(
         &mut self,
         now: Instant,
         from: &crate::ids::NodeId,
@@ -180,7 +183,8 @@ impl SuperPeer {
         home: Option<NodeEntry>,
     ) -> Result<(), DirectoryRefusal> {
         let wall = self.wall(now);
-        let checked = keeper::check(registration, &self.config.root, wall)?;
+        let checked = Checked::new(registration, &self.config.root, wall)
+            .map_err(|NotBelieved| DirectoryRefusal::RegistrationRefused)?;
         let address = checked.address.clone();
         self.keeper.put(checked, location, home, wall)?;
         self.lookups.forget(&address.user);

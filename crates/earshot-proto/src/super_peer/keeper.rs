@@ -5,21 +5,17 @@
 //! and its counter is the highest seen; so whoever sends it, a keeper can hold nothing false.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::ids::UserName;
-use crate::secure::identity::{Use, open_signed, verify_chain};
+use crate::secure::registration::{Checked, REGISTRATION_LIFE};
 use crate::time::UnixTime;
-use crate::wire::Wire;
 use crate::wire::bounded::{Bytes, List};
-use crate::wire::certificate::{DEVICES_MAX, Signed, Subject, VerifyKey};
+use crate::wire::certificate::DEVICES_MAX;
 use crate::wire::directory::{
-    Directory, DirectoryRefusal, Entry, LOCATION_MAX, NodeEntry, Offered, Registration,
+    Directory, DirectoryRefusal, Entry, LOCATION_MAX, NodeEntry, Offered,
 };
 use crate::wire::forward::Address;
 
-/// Longest life of a registration. DESIGN 2.5: 30 minutes, refreshed every 12.
-pub const REGISTRATION_LIFE: Duration = Duration::from_secs(30 * 60);
 /// Users held by one keeper at most: about 100 MB of entries. Beyond it the one that expires first
 /// makes room.
 pub const USERS_MAX: usize = 65_536;
@@ -39,58 +35,10 @@ struct Held {
     entry: Entry,
 }
 
-/// A registration whose signatures were checked.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    /// Whose it is.
-    pub address: Address,
-    /// What it says.
-    pub registration: Registration,
-    signed: Signed<Registration>,
-}
-
 /// The name under which a device's registration is offered.
 #[must_use]
 pub fn record_of(address: &Address) -> u64 {
     address.device.record_at(&address.user.ring_key())
-}
-
-/// Checks a registration from the root down.
-///
-/// # Errors
-/// [`DirectoryRefusal::RegistrationRefused`] when a signature, the certificate or the time does not
-/// hold.
-pub fn check(
-    signed: Signed<Registration>,
-    root: &VerifyKey,
-    now: UnixTime,
-) -> Result<Checked, DirectoryRefusal> {
-    let refused = DirectoryRefusal::RegistrationRefused;
-    let claimed = Registration::from_bytes(&signed.body).map_err(|_| refused)?;
-    let verified = verify_chain(&claimed.chain, root, now, Use::Present).map_err(|_| refused)?;
-    let registration = open_signed(&signed, &verified.keys().verify).map_err(|_| refused)?;
-    let Subject::Device { user, device, .. } = verified.statement.subject else {
-        return Err(refused);
-    };
-    if registration.expires <= now || registration.expires > now.plus(REGISTRATION_LIFE * 2) {
-        return Err(refused);
-    }
-    Ok(Checked { address: Address { user, device }, registration, signed })
-}
-
-impl Checked {
-    /// The registration as its device signed it.
-    #[must_use]
-    pub const fn signed(&self) -> &Signed<Registration> {
-        &self.signed
-    }
-
-    /// The counter that a registration claims; 0 when it cannot be read. For choosing among
-    /// several, not for belief.
-    #[must_use]
-    pub fn counter_of(signed: &Signed<Registration>) -> u64 {
-        Registration::from_bytes(&signed.body).map_or(0, |registration| registration.counter)
-    }
 }
 
 impl Keeper {
@@ -106,7 +54,8 @@ impl Keeper {
         home: Option<NodeEntry>,
         now: UnixTime,
     ) -> Result<(), DirectoryRefusal> {
-        let Checked { address, registration, signed } = checked;
+        let signed = checked.signed().clone();
+        let Checked { address, registration, .. } = checked;
         let expires = registration.expires.min(now.plus(REGISTRATION_LIFE));
         if !self.users.contains_key(&address.user) && self.users.len() >= USERS_MAX {
             self.make_room();
@@ -207,5 +156,56 @@ impl Keeper {
 impl Held {
     fn address(&self, user: &UserName) -> Address {
         Address { user: user.clone(), device: self.entry.device }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secure::testing::{Device, NOW, Network};
+    use crate::wire::directory::Registration;
+
+    fn checked(network: &Network, device: &Device, counter: u64, expires: UnixTime) -> Checked {
+        let chain = device.chain.clone();
+        let registration = Registration { chain, devices_version: 1, counter, expires };
+        let signed = device.keys.sign.sign(&registration);
+        Checked::new(signed, &network.root(), NOW).expect("it is right")
+    }
+
+    fn put(keeper: &mut Keeper, checked: Checked, now: UnixTime) -> Result<(), DirectoryRefusal> {
+        keeper.put(checked, Bytes::new(Vec::new()).expect("empty"), None, now)
+    }
+
+    #[test]
+    fn an_older_registration_is_refused_while_a_newer_one_is_held() {
+        let mut network = Network::new(1);
+        let alice = network.device("alice");
+        let later = NOW.plus(REGISTRATION_LIFE);
+        let mut keeper = Keeper::default();
+        let (old, new) = (checked(&network, &alice, 1, later), checked(&network, &alice, 2, later));
+        assert_eq!(put(&mut keeper, old.clone(), NOW), Ok(()));
+        assert_eq!(put(&mut keeper, new.clone(), NOW), Ok(()));
+        assert_eq!(put(&mut keeper, old, NOW), Err(DirectoryRefusal::Stale), "replayed");
+        assert_eq!(put(&mut keeper, new, NOW), Ok(()), "the same again changes its home");
+        let address = Address { user: alice.user.clone(), device: alice.id };
+        assert_eq!(keeper.counter(&address), Some(2));
+        let record = record_of(&address);
+        assert!(!keeper.lacks(&Offered { record, counter: 2 }));
+        assert!(keeper.lacks(&Offered { record, counter: 3 }));
+    }
+
+    #[test]
+    fn what_has_expired_is_neither_found_nor_offered() {
+        let mut network = Network::new(1);
+        let alice = network.device("alice");
+        let later = NOW.plus(REGISTRATION_LIFE);
+        let mut keeper = Keeper::default();
+        put(&mut keeper, checked(&network, &alice, 1, later), NOW).expect("room");
+        assert!(keeper.find(&alice.user, NOW).is_some());
+        assert!(keeper.find(&alice.user, later).is_none());
+        keeper.sweep(later);
+        assert_eq!((keeper.len(), keeper.addresses().count()), (0, 0));
+        let record = record_of(&Address { user: alice.user.clone(), device: alice.id });
+        assert!(keeper.lacks(&Offered { record, counter: 1 }));
     }
 }

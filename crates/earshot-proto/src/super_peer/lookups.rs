@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::ids::{NodeId, RingKey, UserName};
 use crate::lookup::{End, Fetched, Lookup, Near, Order, Outcome};
 use crate::port::LinkId;
+use crate::secure::registration::Checked;
 use crate::wire::bounded::List;
 use crate::wire::certificate::DEVICES_MAX;
 use crate::wire::directory::{Directory, DirectoryRefusal, Entry, NODES_MAX, NodeEntry, Trail};
@@ -18,7 +19,6 @@ use crate::wire::forward::Address;
 use crate::wire::ring::Question;
 
 use super::directory::refused;
-use super::keeper::{self, Checked};
 use super::{About, SuperPeer};
 
 /// Look-ups that run at once, at most.
@@ -44,7 +44,8 @@ pub(super) struct Lookups {
 struct Running {
     lookup: Lookup,
     wanted: Wanted,
-    found: Vec<Entry>,
+    /// What keepers have given, believed, and its counters.
+    found: Vec<(u64, Entry)>,
 }
 
 #[derive(Debug)]
@@ -202,18 +203,21 @@ impl SuperPeer {
         let root = self.config.root;
         let Some(running) = self.lookups.running.get_mut(&id) else { return };
         let Wanted::Person { user, .. } = &running.wanted else { return };
-        let is_true = |entry: &Entry| {
-            let checked = keeper::check(entry.registration.clone(), &root, wall);
-            checked.is_ok_and(|c| c.address.user == *user && c.address.device == entry.device)
+        let believed = |entry: &Entry| {
+            let checked = Checked::of_entry(entry, &root, wall).ok()?;
+            // One that we keep a newer one of is replayed.
+            let newer = self.keeper.counter(&checked.address);
+            let counter = checked.registration.counter;
+            let is_new = newer.is_none_or(|newer| newer <= counter);
+            (checked.address.user == *user && is_new).then(|| (counter, entry.clone()))
         };
         let fetched = match answer {
-            Some(Directory::Found { entries, .. })
-                if !entries.is_empty() && entries.iter().all(is_true) =>
-            {
-                let counters = entries.iter().map(|e| Checked::counter_of(&e.registration));
-                let counter = counters.max().unwrap_or(0);
-                running.found.extend(entries.into_vec());
-                Fetched::Held { counter }
+            Some(Directory::Found { entries, .. }) => {
+                let all: Option<Vec<_>> = entries.iter().map(believed).collect();
+                let found = all.unwrap_or_default();
+                let counter = found.iter().map(|(counter, _)| *counter).max();
+                running.found.extend(found);
+                counter.map_or(Fetched::Failed, |counter| Fetched::Held { counter })
             }
             Some(Directory::NotHere { .. }) => Fetched::NotHere,
             Some(_) | None => Fetched::Failed,
@@ -276,10 +280,10 @@ fn answer_of(entries: List<Entry, DEVICES_MAX>, trail: Trail) -> Directory {
 
 /// Of several keepers' answers, each device's entry with the highest counter; of two with the same,
 /// one that has a home: a keeper that lies can hide nobody by it.
-fn newest(entries: Vec<Entry>) -> List<Entry, DEVICES_MAX> {
+fn newest(entries: Vec<(u64, Entry)>) -> List<Entry, DEVICES_MAX> {
     let mut best: BTreeMap<crate::ids::DeviceId, ((u64, bool), Entry)> = BTreeMap::new();
-    for entry in entries {
-        let rank = (Checked::counter_of(&entry.registration), entry.home.is_some());
+    for (counter, entry) in entries {
+        let rank = (counter, entry.home.is_some());
         match best.get(&entry.device) {
             Some((known, _)) if *known >= rank => {}
             Some(_) | None => {
@@ -288,4 +292,109 @@ fn newest(entries: Vec<Entry>) -> List<Entry, DEVICES_MAX> {
         }
     }
     List::first_of(best.into_values().map(|(_, entry)| entry))
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test begins at some moment")]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::super::testing::serving;
+    use super::*;
+    use crate::secure::registration::REGISTRATION_LIFE;
+    use crate::secure::testing::{Device, NOW, Network};
+    use crate::time::UnixTime;
+    use crate::wire::bounded::Bytes;
+    use crate::wire::certificate::AgreeKey;
+    use crate::wire::directory::Registration;
+
+    fn entry_of(device: &Device, signer: &Device, counter: u64, expires: UnixTime) -> Entry {
+        let chain = device.chain.clone();
+        let registration = Registration { chain, devices_version: 1, counter, expires };
+        let registration = signer.keys.sign.sign(&registration);
+        let location = Bytes::new(Vec::new()).expect("empty");
+        Entry { device: device.id, registration, location, home: None }
+    }
+
+    fn keeper(number: u8) -> NodeEntry {
+        let address = SocketAddr::from(([192, 0, 2, number], 4433));
+        NodeEntry { node: NodeId([number; 20]), address, key: AgreeKey([number; 32]) }
+    }
+
+    /// What a look-up takes from a keeper that answers so.
+    fn taken(machine: &mut SuperPeer, user: &UserName, given: Vec<Entry>) -> usize {
+        let now = Instant::now();
+        let start = Near::Keepers(vec![keeper(10), keeper(20), keeper(30)]);
+        let lookup = Lookup::new(now, user.ring_key(), None, start);
+        let wanted = Wanted::Person { user: user.clone(), sharers: Vec::new() };
+        let id = machine.lookups.start(lookup, wanted);
+        machine.turn_lookup(now, id);
+        let entries = List::first_of(given);
+        let answer = Directory::Found { entries, trail: Trail::HERE };
+        let asked = machine.lookups.running[&id].lookup.keepers().next().expect("three").node;
+        machine.fetched(now, id, &asked, Some(answer));
+        machine.lookups.running[&id].found.len()
+    }
+
+    #[test]
+    fn a_keeper_that_gives_a_forged_expired_or_replayed_registration_gives_nothing() {
+        let mut network = Network::new(1);
+        let mut machine = serving(&mut network, Instant::now());
+        let (alice, mallory) = (network.device("alice"), network.device("mallory"));
+        let later = NOW.plus(REGISTRATION_LIFE);
+        let right = entry_of(&alice, &alice, 2, later);
+        assert_eq!(taken(&mut machine, &alice.user, vec![right.clone()]), 1);
+        let forged = entry_of(&alice, &mallory, 3, later);
+        let expired = entry_of(&alice, &alice, 3, NOW);
+        let another = entry_of(&mallory, &mallory, 3, later);
+        for bad in [forged, expired, another] {
+            assert_eq!(taken(&mut machine, &alice.user, vec![bad.clone()]), 0);
+            assert_eq!(
+                taken(&mut machine, &alice.user, vec![right.clone(), bad]),
+                0,
+                "not in part"
+            );
+        }
+        let (root, location) = (network.root(), right.location.clone());
+        let newer = entry_of(&alice, &alice, 4, later).registration;
+        let newer = Checked::new(newer, &root, NOW).expect("it is right");
+        machine.keeper.put(newer, location, None, NOW).expect("room");
+        assert_eq!(taken(&mut machine, &alice.user, vec![right]), 0, "replayed");
+    }
+
+    #[test]
+    fn a_keeper_takes_no_forged_expired_or_replayed_registration_from_another() {
+        let now = Instant::now();
+        let mut network = Network::new(1);
+        let mut machine = serving(&mut network, now);
+        let (alice, mallory) = (network.device("alice"), network.device("mallory"));
+        let later = NOW.plus(REGISTRATION_LIFE);
+        let mut keep = |entry: Entry| {
+            let Entry { registration, location, .. } = entry;
+            machine.keep(now, &keeper(10).node, registration, location, None)
+        };
+        let refused = Err(DirectoryRefusal::RegistrationRefused);
+        assert_eq!(keep(entry_of(&alice, &mallory, 1, later)), refused, "forged");
+        assert_eq!(keep(entry_of(&alice, &alice, 1, NOW)), refused, "expired");
+        assert_eq!(keep(entry_of(&alice, &alice, 2, later)), Ok(()));
+        let replayed = keep(entry_of(&alice, &alice, 1, later));
+        assert_eq!(replayed, Err(DirectoryRefusal::Stale));
+    }
+
+    #[test]
+    fn what_was_found_is_told_again_until_it_changes_or_is_old() {
+        let now = Instant::now();
+        let mut network = Network::new(1);
+        let mut machine = serving(&mut network, now);
+        let alice = network.device("alice");
+        let entry = entry_of(&alice, &alice, 2, NOW.plus(REGISTRATION_LIFE));
+        machine.find_for(now, LinkId::Accepted(1), 1, alice.user.clone());
+        assert_eq!(machine.lookups.remembered.len(), 1, "that nobody has the name");
+        let Entry { registration, location, .. } = entry;
+        machine.keep(now, &keeper(10).node, registration, location, None).expect("it is right");
+        assert_eq!(machine.lookups.remembered.len(), 0);
+        machine.find_for(now, LinkId::Accepted(1), 2, alice.user.clone());
+        let remembered = &machine.lookups.remembered[&alice.user];
+        assert_eq!((remembered.entries.len(), remembered.until), (1, now + FRESH));
+    }
 }

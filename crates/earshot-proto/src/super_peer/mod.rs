@@ -36,6 +36,8 @@ mod place;
 mod reachability;
 pub mod relay;
 pub mod ring;
+#[cfg(test)]
+mod testing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
