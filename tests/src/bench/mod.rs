@@ -8,6 +8,7 @@ mod idle;
 mod judge;
 mod limit;
 mod line;
+mod lookup;
 pub mod options;
 mod proc;
 mod ring;
@@ -60,6 +61,7 @@ pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
             Name::Idle => idle::run(&out, report),
             Name::App => app::run(&out, report),
             Name::Ring => ring::run(report),
+            Name::Lookup => lookup::run(&out, report),
         };
         match ended {
             Ok(()) => {}
@@ -80,6 +82,7 @@ const fn limits(name: Name) -> &'static [Limit] {
         Name::Idle => &idle::LIMITS,
         Name::App => &app::LIMITS,
         Name::Ring => &ring::LIMITS,
+        Name::Lookup => &lookup::LIMITS,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Usage, for people.
-pub const USAGE: &str = "bench [sound|idle|app|ring …] [--out DIR]";
+pub const USAGE: &str = "bench [sound|idle|app|ring|lookup …] [--out DIR]";
 
 /// One bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +16,13 @@ pub enum Name {
     App,
     /// How well and how cheaply super-peers find anybody.
     Ring,
+    /// How soon people find each other through real ones.
+    Lookup,
 }
 
 impl Name {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 4] = [Self::Sound, Self::Idle, Self::App, Self::Ring];
+    pub const ALL: [Self; 5] = [Self::Sound, Self::Idle, Self::App, Self::Ring, Self::Lookup];
 
     /// As on the command line, and before the first dot of its figures.
     #[must_use]
@@ -30,6 +32,7 @@ impl Name {
             Self::Idle => "idle",
             Self::App => "app",
             Self::Ring => "ring",
+            Self::Lookup => "lookup",
         }
     }
 }
