@@ -16,11 +16,13 @@
 //! | `enrolment` | getting and renewing the node certificate |
 //! | [`relay`] | STUN and TURN |
 //! | [`budgets`] | what others may use, and whom to hand over |
+//! | [`election`] | whether to serve, and whom to invite |
 //! | [`ring`] | who keeps a key, among two super-peers or a hundred thousand |
 
 pub mod budgets;
 pub mod clients;
 mod directory;
+pub mod election;
 pub mod enrolment;
 mod forwarding;
 pub mod keeper;
