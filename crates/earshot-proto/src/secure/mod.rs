@@ -15,6 +15,7 @@ pub mod local_vault;
 pub mod location;
 mod noise;
 pub mod password;
+pub mod postings;
 pub mod questions;
 mod records;
 pub mod recovery_key;
@@ -23,6 +24,6 @@ pub mod report_seal;
 pub mod seal;
 mod srtp;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod vault;
 pub mod voice_seal;

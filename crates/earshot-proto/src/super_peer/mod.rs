@@ -15,6 +15,7 @@
 //! | `reachability` | dialling back |
 //! | `enrolment` | getting and renewing the node certificate |
 //! | [`relay`] | STUN and TURN |
+//! | [`postings`] | the profiles of those who chose to be listed |
 //! | [`budgets`] | what others may use, and whom to hand over |
 //! | [`election`] | whether to serve, and whom to invite |
 //! | [`ring`] | who keeps a key, among two super-peers or a hundred thousand |
@@ -27,6 +28,7 @@ pub mod enrolment;
 mod forwarding;
 pub mod keeper;
 pub mod membership;
+pub mod postings;
 mod reachability;
 pub mod relay;
 pub mod ring;
