@@ -1,7 +1,7 @@
 //! What a directory search has brought: profiles as they come in, from many keepers of many keys.
 //! DESIGN 2.5 (directory search).
 //!
-//! Invariants: only what verifies is taken, and only who claims no words but those of the own names;
+//! Invariants: only what verifies is taken, and only from who claims no words but the own names';
 //! each user once, the highest counter; at most [`FOUND_MAX`], after which only news of those that
 //! are there are taken.
 
