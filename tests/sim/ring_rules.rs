@@ -40,7 +40,7 @@ fn the_invariant_holds_in_the_nearest_states_of_seven_places() {
 fn the_rules_of_2001_are_caught_after_four_steps() {
     let explored = explore::<Published>(bounds(5, 30, Rectify::InTwoSteps));
     let (steps, broken) = explored.counterexample.expect("they are not correct");
-    // Of 0, 1 and 2: 3 joins, takes 0's list and notifies 0; 2 puts 3 for 0 in its list, skipping 0.
+    // Of 0, 1 and 2: 3 joins, takes 0's list, notifies 0; 2 puts 3 for 0 in its list, skipping 0.
     let (joiner, before) = (Spot(3), Spot(2));
     let shortest = [
         Step::Join(joiner, before),

@@ -14,6 +14,7 @@
 //! | `asking` | questions to others, and where their answers go |
 //! | `home` | the link to the home super-peer |
 //! | [`search`] | finding users by name |
+//! | [`words`], [`listings`] | the words of names, and the profiles found by them |
 //! | [`cards`] | what is known of other people's devices |
 //! | `post` | sealing and opening what goes from device to device |
 //! | `buddies` | the buddy list |
@@ -33,6 +34,7 @@ pub mod chat;
 pub mod command;
 mod disk;
 mod home;
+pub mod listings;
 mod load;
 mod nat;
 mod post;
@@ -41,6 +43,7 @@ pub mod search;
 mod session;
 mod signing;
 pub mod super_peers;
+pub mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;

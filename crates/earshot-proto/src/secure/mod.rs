@@ -15,6 +15,7 @@ pub mod local_vault;
 pub mod location;
 mod noise;
 pub mod password;
+pub mod postings;
 pub mod questions;
 mod records;
 pub mod recovery_key;

@@ -20,19 +20,23 @@
 //! | `reachability` | dialling back |
 //! | `enrolment` | getting and renewing the node certificate |
 //! | [`relay`] | STUN and TURN |
+//! | [`postings`] | the profiles of those who chose to be listed |
 //! | [`budgets`] | what others may use, and whom to hand over |
+//! | [`election`] | whether to serve, and whom to invite |
 
 mod answers;
 pub mod budgets;
 pub mod clients;
 pub mod contacts;
 mod directory;
+pub mod election;
 pub mod enrolment;
 mod forwarding;
 mod handover;
 pub mod keeper;
 mod lookups;
 mod place;
+pub mod postings;
 mod reachability;
 pub mod relay;
 pub mod ring;

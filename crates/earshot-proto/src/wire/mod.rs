@@ -17,6 +17,7 @@ pub mod invite;
 pub mod login;
 pub mod nat;
 pub mod policy;
+pub mod posting;
 pub mod question;
 pub mod report;
 pub mod ring;
@@ -140,6 +141,8 @@ const STANDING: &[Family] = &[
     family::<directory::Location>(),
     family::<forward::WatchGrant>(),
     family::<envelope::Letter>(),
+    family::<posting::Postings>(),
+    family::<posting::Posting>(),
     voice::FAMILY,
     report::FAMILY,
     question::FAMILY,

@@ -1,0 +1,218 @@
+//! What a directory search has brought: profiles as they come in, from many keepers of many keys.
+//! DESIGN 2.5 (directory search).
+//!
+//! Invariants: only what verifies is taken, and only from who claims no words but the own names';
+//! each user once, the highest counter; at most [`FOUND_MAX`], after which only news of those that
+//! are there are taken.
+
+use std::collections::BTreeMap;
+
+use super::words::{keys, words, words_of};
+use crate::ids::{RingKey, UserName};
+use crate::secure::postings::{Checked, check};
+use crate::time::UnixTime;
+use crate::wire::certificate::{Signed, VerifyKey};
+use crate::wire::posting::Posting;
+
+/// Profiles found by one search at most. Our choice: more than anybody reads through.
+pub const FOUND_MAX: usize = 200;
+
+/// What is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    words: Vec<String>,
+}
+
+impl Query {
+    /// What somebody typed; none when there is no word in it.
+    #[must_use]
+    pub fn new(typed: &str) -> Option<Self> {
+        let words = words(typed);
+        (!words.is_empty()).then_some(Self { words })
+    }
+
+    /// The keys to ask for: of the longest word, as it finds least, and of its prefix, as it may be
+    /// the beginning of a longer one.
+    #[must_use]
+    pub fn keys(&self) -> Vec<RingKey> {
+        let longest = self.words.iter().max_by_key(|word| word.chars().count());
+        longest.map(|word| keys(std::slice::from_ref(word))).unwrap_or_default()
+    }
+
+    /// Whether each word that was typed begins one of these.
+    fn matches(&self, words: &[String]) -> bool {
+        self.words.iter().all(|typed| words.iter().any(|word| word.starts_with(typed.as_str())))
+    }
+}
+
+/// A profile that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The user.
+    pub user: UserName,
+    /// As the user wants to be called.
+    pub display_name: String,
+}
+
+/// The profiles found so far.
+#[derive(Debug)]
+pub struct Listings {
+    query: Query,
+    root: VerifyKey,
+    found: BTreeMap<UserName, (u64, Option<Profile>)>,
+    refused: u32,
+}
+
+impl Listings {
+    /// A search that has found nothing yet, in the network of that root.
+    #[must_use]
+    pub const fn new(query: Query, root: VerifyKey) -> Self {
+        Self { query, root, found: BTreeMap::new(), refused: 0 }
+    }
+
+    /// Takes what a keeper lists; answers what is new: profiles not seen yet, or seen older.
+    pub fn take(&mut self, postings: &[Signed<Posting>], now: UnixTime) -> Vec<Profile> {
+        postings.iter().filter_map(|signed| self.take_one(signed, now)).collect()
+    }
+
+    fn take_one(&mut self, signed: &Signed<Posting>, now: UnixTime) -> Option<Profile> {
+        let Ok(Checked { user, posting, .. }) = check(signed.clone(), &self.root, now) else {
+            self.refused = self.refused.saturating_add(1);
+            return None;
+        };
+        let name = posting.display_name.as_ref().map(|name| name.as_str());
+        let own = words_of(&user, name.unwrap_or_default());
+        if name.is_some()
+            && posting.words.iter().any(|word| !own.iter().any(|w| w == word.as_str()))
+        {
+            self.refused = self.refused.saturating_add(1);
+            return None;
+        }
+        let before = self.found.get(&user);
+        let is_full = self.found.len() >= FOUND_MAX && before.is_none();
+        if is_full || before.is_some_and(|(counter, _)| *counter >= posting.counter) {
+            return None;
+        }
+        let shown = name.filter(|_| self.query.matches(&own));
+        let profile =
+            shown.map(|name| Profile { user: user.clone(), display_name: name.to_owned() });
+        self.found.insert(user, (posting.counter, profile.clone()));
+        profile
+    }
+
+    /// All that are found, by user name.
+    pub fn profiles(&self) -> impl Iterator<Item = &Profile> {
+        self.found.values().filter_map(|(_, profile)| profile.as_ref())
+    }
+
+    /// Postings that were refused: forged, out of time, or under words that are not the user's own.
+    #[must_use]
+    pub const fn refused(&self) -> u32 {
+        self.refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secure::testing::{DAY, Device, NOW, Network};
+    use crate::wire::bounded::{List, Text};
+
+    fn post(device: &Device, name: Option<&str>, counter: u64) -> Signed<Posting> {
+        let words = words_of(&device.user, name.unwrap_or_default());
+        sign(device, name, &words, counter)
+    }
+
+    fn sign(
+        device: &Device,
+        name: Option<&str>,
+        words: &[String],
+        counter: u64,
+    ) -> Signed<Posting> {
+        device.keys.sign.sign(&Posting {
+            chain: device.chain.clone(),
+            display_name: name.map(|name| Text::new(name).expect("short")),
+            words: List::first_of(words.iter().map(|w| Text::new(w.as_str()).expect("short"))),
+            counter,
+            expires: NOW.plus(DAY),
+        })
+    }
+
+    fn search(network: &Network, typed: &str) -> Listings {
+        Listings::new(Query::new(typed).expect("a word"), network.root())
+    }
+
+    #[test]
+    fn a_profile_is_news_once_however_many_keepers_list_it() {
+        let mut network = Network::new(1);
+        let (alice, bob) = (network.device("asmith"), network.device("bob"));
+        let mut found = search(&network, "alice");
+        let page = [post(&alice, Some("Alice Smith"), 2), post(&bob, Some("Bob"), 1)];
+        let news = found.take(&page, NOW);
+        assert_eq!(
+            news.iter().map(|p| p.display_name.as_str()).collect::<Vec<_>>(),
+            ["Alice Smith"]
+        );
+        assert_eq!(found.take(&page, NOW), []);
+        assert_eq!(found.take(&[post(&alice, Some("Alice Old"), 1)], NOW), []);
+        assert_eq!(found.take(&[post(&alice, Some("Alice Jones"), 3)], NOW).len(), 1);
+        assert_eq!(found.profiles().count(), 1);
+        found.take(&[post(&alice, None, 4)], NOW);
+        assert_eq!((found.profiles().count(), found.refused()), (0, 0));
+    }
+
+    #[test]
+    fn every_word_that_was_typed_must_begin_one_of_the_names() {
+        let mut network = Network::new(1);
+        let alice = network.device("asmith");
+        for (typed, is_found) in [
+            ("alice", true),
+            ("ALI", true),
+            ("ali smi", true),
+            ("smith, alice", true),
+            ("asm", true),
+            ("alice jones", false),
+            ("lice", false),
+        ] {
+            let mut found = search(&network, typed);
+            let news = found.take(&[post(&alice, Some("Alice Smith"), 1)], NOW);
+            assert_eq!(news.len(), usize::from(is_found), "{typed}");
+        }
+    }
+
+    #[test]
+    fn the_keys_to_ask_for_are_among_those_that_are_posted_at() {
+        let mut network = Network::new(1);
+        let alice = network.device("asmith");
+        let posted = keys(&words_of(&alice.user, "Alice Smith"));
+        for typed in ["alice", "alic", "al smith", "asm"] {
+            let asked = Query::new(typed).expect("a word").keys();
+            assert!(asked.iter().any(|key| posted.contains(key)), "{typed}");
+            assert!(asked.len() <= 2);
+        }
+        assert_eq!(Query::new(" . "), None);
+    }
+
+    #[test]
+    fn whoever_posts_under_words_that_are_not_the_own_is_refused() {
+        let mut network = Network::new(1);
+        let (mut other, mallory) = (Network::new(2), network.device("mallory"));
+        let mut found = search(&network, "alice");
+        let lie = sign(&mallory, Some("Mallory"), &words("alice"), 1);
+        let stranger = other.device("alice");
+        assert_eq!(found.take(&[lie, post(&stranger, Some("Alice"), 1)], NOW), []);
+        assert_eq!(found.refused(), 2);
+    }
+
+    #[test]
+    fn what_is_found_is_bounded() {
+        let mut network = Network::new(1);
+        let mut found = search(&network, "maria");
+        let mut news = 0;
+        for number in 0..FOUND_MAX + 10 {
+            let device = network.device(&format!("maria{number}"));
+            news += found.take(&[post(&device, Some("Maria"), 1)], NOW).len();
+        }
+        assert_eq!((news, found.profiles().count()), (FOUND_MAX, FOUND_MAX));
+    }
+}
