@@ -11,7 +11,7 @@
 //! | [`liars`] | what a lying super-peer says |
 //! | [`keeping`] | records: refreshed, handed over, repaired |
 //! | [`trial`] | one experiment: churn, searches, and what came of them |
-//! | [`stoica`], [`stoica_churn`] | plain Chord, laid beside its paper |
+//! | [`stoica`], [`stoica_churn`], [`paper`] | plain Chord, laid beside its paper |
 //! | [`rivals`] | the other architectures |
 //! | [`svg`] | pictures |
 //! | [`command`] | `sim --lab` |
@@ -31,6 +31,7 @@ pub mod fare;
 pub mod keeping;
 pub mod liars;
 pub mod network;
+pub mod paper;
 pub mod queue;
 pub mod rivals;
 pub mod stoica;

@@ -313,7 +313,12 @@ impl<'a> Run<'a> {
 
     /// The records whose turn it is are refreshed by their homes. The home of user u sits at seat
     /// u modulo the number of seats; while the seat is empty another refreshes.
+    /// After deaths at once nobody refreshes until the copies are whole: what the keepers do is to
+    /// be seen.
     fn refresh_due(&mut self, tick: u64) {
+        if self.failed.is_some() && self.repaired.is_none() {
+            return;
+        }
         let period = (REFRESH_EVERY / TICK) as usize;
         let first = (tick % period as u64) as usize;
         for user in (first..self.trial.users).step_by(period) {

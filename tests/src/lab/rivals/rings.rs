@@ -72,7 +72,7 @@ pub fn row(kind: Kind, weather: &Weather) -> Row {
     };
     let trial = Trial {
         users: (weather.nodes * super::USERS_EACH) as usize,
-        warm_up: if weather.session.is_some() { 3 } else { 0 },
+        warm_up: if weather.session.is_some() { 2 } else { 0 },
         minutes: 2,
         searches: 2_000,
         session: weather.session,

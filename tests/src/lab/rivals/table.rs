@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::rings::{Kind, Weather, row};
 use super::{Row, USERS_EACH, overlay};
+use crate::lab::paper;
 use crate::lab::svg::{Axis, Chart, Line, Scale};
 
 /// Sizes that are compared, in super-peers.
-pub const SIZES: [u32; 3] = [300, 1_000, 3_000];
+pub const SIZES: [u32; 3] = [200, 600, 2_000];
 /// Super-peers while lives and deaths are compared.
-const NODES: u32 = 1_000;
+const NODES: u32 = 400;
 /// Median lives that are compared, in minutes. Skype's super-peers lived 5.5 h (Guha et al., IPTPS
 /// 2006); 1.4 min is the hardest that Rhea et al. (USENIX 2004) tried.
 const LIVES: [f64; 4] = [330.0, 60.0, 10.0, 1.4];
@@ -112,6 +113,7 @@ pub fn write_all(out: &Path, mut told: impl FnMut(&str)) -> std::io::Result<Stri
         std::fs::write(out.join(format!("{file}.svg")), chart.to_svg())?;
         writeln!(text, "![{title}]({file}.svg)").expect("a string takes everything");
     }
+    text.push_str(&paper::tables());
     std::fs::write(out.join("README.md"), &text)?;
     Ok(text)
 }
