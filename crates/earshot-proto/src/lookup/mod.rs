@@ -293,10 +293,10 @@ impl Lookup {
         self.keepers.iter().map(|keeper| &keeper.entry)
     }
 
-    /// A node has said who is near, or was silent or refused (`None`). An answer that is out of order
-    /// counts as none. So does one that is too sparse to be honest; but when there are only such,
-    /// our own estimate may be wrong: then the densest of them is tried, and its denials are not
-    /// believed.
+    /// A node has said who is near, or was silent or refused (`None`). An answer that is out of
+    /// order counts as none. So does one that is too sparse to be honest; but when there are only
+    /// such, our own estimate may be wrong: then the densest of them is tried, and its denials are
+    /// not believed.
     pub fn handle_near(&mut self, now: Instant, from: &NodeId, near: Option<Near>) {
         let Some((depth, asked)) = self.routes.answered(from) else { return };
         if near.is_some() {

@@ -19,7 +19,8 @@ use super::{Attempt, Ring, Standing, Structure};
 
 /// Doors tried at once. Our choice: two may be dead without costing a patience time.
 const DOORS_AT_ONCE: usize = 3;
-/// Attempts after which we no longer wait for a door that is joining too, or for a way to our place.
+/// Attempts after which we no longer wait for a door that is joining too, or for a way to our
+/// place.
 const ATTEMPTS_MAX: u8 = 8;
 /// Nodes before our place that are asked in one attempt, each nearer than the one before, at most.
 /// Our choice: so many may have joined there in the same second.
@@ -168,6 +169,7 @@ impl Ring {
         let fingers = Fingers::new(self.me.node, digits);
         let structure = Structure { chord, fingers, slot: digits.first(), filled: false };
         self.standing = Standing::Chord(Box::new(structure));
+        self.heard_before = Some(now);
         self.fill_fingers(now);
     }
 

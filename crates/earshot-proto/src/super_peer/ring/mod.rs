@@ -70,8 +70,8 @@ pub struct Config {
     pub digits: Digits,
     /// How often, on average, a node stabilises while nothing changes.
     pub stabilise_every: Duration,
-    /// How often, on average, one finger is checked while those that are checked live, or under full
-    /// membership one arc of the ring compared with another member.
+    /// How often, on average, one finger is checked while those that are checked live, or under
+    /// full membership one arc of the ring compared with another member.
     pub refresh_every: Duration,
     /// How often, on average, a node looks itself up through an outsider. DESIGN 2.5: each minute.
     pub merge_every: Duration,
@@ -160,6 +160,8 @@ pub struct Ring {
     announced: u64,
     /// Digest of the successors of which our predecessor was told last.
     told: u64,
+    /// When our predecessor has asked us last, or was asked whether it lives.
+    heard_before: Option<Instant>,
 }
 
 /// How we stand.
@@ -224,6 +226,7 @@ impl Ring {
             timers: None,
             announced: 0,
             told: 0,
+            heard_before: None,
         }
     }
 
@@ -255,7 +258,10 @@ impl Ring {
                     self.nearest(&key, usize::from(width).min(NODES_MAX)).into_reply()
                 }
             },
-            Question::State { known } => self.state(known),
+            Question::State { known } => {
+                self.predecessor_heard(now, &from);
+                self.state(known)
+            }
             Question::Rectify => self.handle_rectify(now, from),
             Question::Leaving { predecessor, successors } => {
                 self.handle_leaving(now, &from, predecessor, &successors)

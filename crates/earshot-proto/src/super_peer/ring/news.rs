@@ -22,9 +22,9 @@ const ARCS: usize = 4;
 /// of arcs mends what is lost.
 const OPEN_MAX: usize = 96;
 
-/// A Chord ring passes news on while it is no larger than so many times the upper threshold: members
-/// who have not crossed yet wait for it. In a larger one there are none, and news that a lost
-/// member of full membership sends would reach everybody.
+/// A Chord ring passes news on while it is no larger than so many times the upper threshold:
+/// members who have not crossed yet wait for it. In a larger one there are none, and news that a
+/// lost member of full membership sends would reach everybody.
 const CROSSING_MAX: u64 = 2;
 
 /// What is told.

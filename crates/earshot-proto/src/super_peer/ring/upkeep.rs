@@ -1,9 +1,9 @@
 //! Upkeep of a Chord ring: when the rules of [`chord`](super::chord) are applied, and fingers.
 //!
-//! While nothing changes, a node asks its successor every five seconds whether all is as it believes
-//! ([`Reply::Same`], a few bytes), and checks one finger. After a change it stabilises at once and
-//! then ever more rarely, and tells its predecessor, so that news runs back through the s nodes
-//! that have the changed place in their lists within s round trips instead of s periods.
+//! While nothing changes, a node asks its successor every five seconds whether all is as it
+//! believes ([`Reply::Same`], a few bytes), and checks one finger. After a change it stabilises at
+//! once and then ever more rarely, and tells its predecessor, so that news runs back through the s
+//! nodes that have the changed place in their lists within s round trips instead of s periods.
 
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,11 @@ const PACE_FIRST: Duration = Duration::from_millis(500);
 /// Pause before the stabilisation that a neighbour asks for: it cannot make us ask more often.
 const PACE_TOLD: Duration = Duration::from_millis(100);
 /// Successors that are asked at once whether they live when the first was silent, beside the next.
-/// Our choice: of a third that died, five in a row are one in 250.
-const PROBED: usize = 3;
+/// Our choice: when a third has died, nine dead ones in a row follow one node in 20,000.
+const PROBED: usize = 7;
+/// How much later than its period a predecessor may ask before it is asked whether it lives. Our
+/// choice: a slow round trip.
+const PERIOD_SLACK: Duration = Duration::from_millis(500);
 /// Fingers that a newcomer fills quickly, and how much faster than usual.
 const FILL_FASTER: u32 = 16;
 /// By how much the pause between two checks of fingers grows with each that lives; with each that
@@ -55,6 +58,7 @@ impl Ring {
     pub(super) fn at_rest(&mut self, now: Instant) {
         self.announced = self.neighbourhood(SUCCESSORS_MAX, false);
         self.told = self.list_digest();
+        self.heard_before = Some(now);
         let stabilise = now + self.part_of(self.config.stabilise_every);
         if let Some(timers) = &mut self.timers {
             timers.stabilise = stabilise;
@@ -92,6 +96,7 @@ impl Ring {
             Standing::Full(_) => self.stabilise_members(now),
             Standing::Chord(_) => {
                 self.census_if_small(now);
+                self.check_predecessor(now);
                 self.stabilise(now);
             }
         }
@@ -170,6 +175,29 @@ impl Ring {
         structure.list_changed();
         if let Some(node) = notify {
             self.ask(now, node, Question::Rectify, About::Nothing);
+        }
+    }
+
+    /// Our predecessor asks us every period, as long as it lives.
+    pub(super) fn predecessor_heard(&mut self, now: Instant, from: &NodeEntry) {
+        if let Standing::Chord(structure) = &self.standing
+            && structure.chord.predecessor().is_some_and(|p| p.node == from.node)
+        {
+            self.heard_before = Some(now);
+        }
+    }
+
+    /// Asks a predecessor that has missed its period whether it lives; so the next one, when it
+    /// comes, need not wait for that.
+    fn check_predecessor(&mut self, now: Instant) {
+        let Standing::Chord(structure) = &self.standing else { return };
+        let longest = self.config.stabilise_every * 5 / 4 + PERIOD_SLACK;
+        let is_late = self.heard_before.is_none_or(|at| at + longest <= now);
+        if let Some(predecessor) = structure.chord.predecessor().copied()
+            && is_late
+        {
+            self.heard_before = Some(now);
+            self.ask_state(now, predecessor, About::Nothing);
         }
     }
 
