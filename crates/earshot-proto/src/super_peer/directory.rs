@@ -89,6 +89,9 @@ impl SuperPeer {
             }
         };
         let Some(observed) = self.links.remote_address(link) else { return };
+        if self.lookups.is_full() {
+            return self.answer(now, link, ask, refused(DirectoryRefusal::Busy));
+        }
         let address = checked.address.clone();
         let client = Client::new(link, checked, location, observed);
         if let Some(old) = self.clients.attach(client) {

@@ -69,6 +69,11 @@ impl Lookups {
         self.running.len()
     }
 
+    /// Whether no further look-up may begin.
+    pub(super) fn is_full(&self) -> bool {
+        self.running.len() >= LOOKUPS_MAX
+    }
+
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.running.values().filter_map(|running| running.lookup.poll_timeout()).min()
     }
@@ -123,7 +128,7 @@ impl SuperPeer {
         if self.lookups.share(&user, (client, ask)) {
             return;
         }
-        if self.lookups.running.len() >= LOOKUPS_MAX {
+        if self.lookups.is_full() {
             return self.answer(now, client, ask, refused(DirectoryRefusal::Busy));
         }
         let key = user.ring_key();

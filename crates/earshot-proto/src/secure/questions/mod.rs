@@ -3,10 +3,10 @@
 //!
 //! Source: `Noise_NKpsk0_25519_AESGCM_SHA256` (Noise revision 34); proofs and cookies after
 //! WireGuard (Donenfeld, NDSS 2017, sections 5.3 and 5.4.7). The asker knows the answerer's link
-//! key, and both hold the secret of an epoch, as all members do
-//! ([`wire::epoch`](crate::wire::epoch) says from whom). The first exchange is one datagram each
-//! way and leaves a session of [`SESSION_LIFE`], in which a question is sealed by one AES-256-GCM and carries no padding. What
-//! is asked must be idempotent, for a question may arrive twice. `docs/protocol.md` has the bytes.
+//! key, and both hold the secret of an epoch, as all members do ([`crate::wire::epoch`] says from
+//! whom). The first exchange is one datagram each way and leaves a session of [`SESSION_LIFE`], in
+//! which a question is sealed by one AES-256-GCM and carries no padding. What is asked must be
+//! idempotent, for a question may arrive twice. `docs/protocol.md` has the bytes.
 //!
 //! | room | what it decides |
 //! |---|---|
