@@ -303,3 +303,34 @@ impl SuperPeer {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test begins at some moment")]
+mod tests {
+    use super::super::testing::serving;
+    use super::*;
+    use crate::secure::testing::Network;
+    use crate::wire::certificate::{Chain, Signed};
+
+    /// What was written down before there were epochs.
+    #[derive(minicbor::Encode)]
+    #[cbor(map)]
+    struct Before {
+        #[n(0)]
+        chain: Chain,
+        #[n(1)]
+        policy: Signed<Policy>,
+        #[n(2)]
+        nodes: Vec<NodeEntry>,
+    }
+
+    #[test]
+    fn an_enrolment_of_before_is_read_and_served_with() {
+        let mut network = Network::new(1);
+        let mut machine = serving(&mut network, Instant::now());
+        let enrolled = machine.config.enrolled.take().expect("it serves");
+        let EnrolmentRecord { chain, policy, nodes, .. } = enrolled.clone();
+        let bytes = minicbor::to_vec(Before { chain, policy, nodes }).expect("it encodes");
+        assert_eq!(minicbor::decode::<EnrolmentRecord>(&bytes).ok(), Some(enrolled));
+    }
+}

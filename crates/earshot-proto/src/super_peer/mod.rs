@@ -136,7 +136,7 @@ pub struct EnrolmentRecord {
     #[n(2)]
     pub nodes: Vec<NodeEntry>,
     /// The secrets of the present epoch and the next.
-    #[n(3)]
+    #[cbor(n(3), default)]
     pub epochs: Vec<EpochSecret>,
 }
 

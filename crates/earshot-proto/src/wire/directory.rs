@@ -46,7 +46,7 @@ pub enum Directory {
         #[n(1)]
         observed: SocketAddr,
         /// The secrets of the present epoch and the next.
-        #[n(2)]
+        #[cbor(n(2), default)]
         epochs: List<EpochSecret, EPOCHS_MAX>,
     },
     /// Home → keeper: hold this.

@@ -52,7 +52,7 @@ pub enum Enrolment {
         #[n(2)]
         nodes: List<NodeEntry, ENROLMENT_NODES_MAX>,
         /// The secrets of the present epoch and the next.
-        #[n(3)]
+        #[cbor(n(3), default)]
         epochs: List<EpochSecret, EPOCHS_MAX>,
     },
     /// Authority: no.

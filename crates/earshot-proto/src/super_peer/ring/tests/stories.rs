@@ -184,3 +184,20 @@ fn a_look_up_for_what_nobody_holds_ends_with_that_answer() {
     };
     assert_eq!((outcome.end, outcome.round), (End::NotFound, 1));
 }
+
+#[test]
+fn a_newcomer_of_whom_a_liar_tells_is_not_believed_in() {
+    let mut net = grown(12, Config::default(), 20);
+    assert!(soon(&mut net, 10, |net| net.rings.values().all(|ring| ring.len_estimate() == 20)));
+    let (now, liar, told) = (net.now, entry(0), entry(1).node);
+    let joined = List::first_of((9000..9008).map(entry));
+    let news = Question::News { joined, gone: List::default(), until: told };
+    let ring = net.rings.get_mut(&told).expect("it runs");
+    assert_eq!(ring.handle_question(now, liar, news), Reply::Done);
+    net.drain(told);
+    let is_right = |net: &Net| net.rings.values().all(|ring| ring.len_estimate() == 20);
+    for _ in 0..20 {
+        assert!(is_right(&net), "nobody knows any of them");
+        net.run(Duration::from_secs(1));
+    }
+}
