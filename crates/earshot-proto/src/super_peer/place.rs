@@ -17,7 +17,7 @@ use crate::wire::frame::Message;
 use crate::wire::ring::{Question, Reply};
 
 use super::contacts::Lost;
-use super::ring::{Order, Ring};
+use super::ring::{Mode, Order, Ring};
 use super::{About, Record, SETTLE, SuperPeer};
 
 /// How often, on average, a super-peer is asked whom it knows. Our choice: two halves of a network
@@ -58,7 +58,10 @@ impl SuperPeer {
     /// Takes our place: from now on we are a member, or will soon be one.
     pub(super) fn take_place(&mut self, now: Instant, ring: Ring, doors: &[NodeEntry]) {
         self.ring = ring;
-        self.ring.start(now, doors);
+        // Those with our key are ourselves, at addresses of before.
+        let me = self.ring.me().key;
+        let others: Vec<NodeEntry> = doors.iter().filter(|door| door.key != me).copied().collect();
+        self.ring.start(now, &others);
         self.gossip_later(now);
     }
 
@@ -81,9 +84,13 @@ impl SuperPeer {
         let (to, question) = (asked.to, asked.question.clone());
         let about = About::Ring(Box::new(asked));
         match question {
-            Question::Nearest { .. } => self.question(now, &to, about, question.into()),
-            // These are believed because of who says them.
-            Question::State { .. }
+            Question::Nearest { .. } if self.ring.mode() != Mode::Outside => {
+                self.question(now, &to, about, question.into());
+            }
+            // The others are believed because of who says them; and who joins is in a hurry: a
+            // connection is refused at once where a datagram is lost.
+            Question::Nearest { .. }
+            | Question::State { .. }
             | Question::Rectify
             | Question::Leaving { .. }
             | Question::News { .. }
