@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::limit::Limit;
 use super::proc::{self, Threads};
-use super::{Stop, step};
-use crate::harness::{Daemon, Launch, Role, Trouble, earshotd};
+use super::{Stop, launcher, step};
+use crate::harness::{Daemon, Launch, Role, Trouble};
 use crate::report::Report;
 
 /// From the login on, until memory is looked at and switches are counted.
@@ -36,17 +36,7 @@ pub(super) const LIMITS: [Limit; 2] = [MEMORY, SWITCHES];
 
 /// Measures it.
 pub(super) fn run<W: Write>(out: &Path, report: &mut Report<W>) -> Result<(), Stop> {
-    let missing =
-        || Stop::CannotBegin("There is no earshotd here. Type this:\n    ./x bench".into());
-    let program = earshotd().ok_or_else(missing)?;
-    let data = out.join("idle-data");
-    if data.exists() {
-        std::fs::remove_dir_all(&data).map_err(Stop::failed)?;
-    }
-    let launch = |name: &str, role| {
-        let launch = Launch::earshotd(name, &program, role).arg("--data-dir").arg(data.join(name));
-        launch.args(["--listen", "127.0.0.1:0"])
-    };
+    let launch = launcher(out, "idle-data")?;
     let network = step(report, "idle.start", || {
         let network = launch("idle-network", Role::Network).args(["--name", "idle"]);
         Ok(Daemon::spawn(&network, out)?)

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::limit::Limit;
-use super::{Stop, step};
-use crate::harness::{Daemon, Launch, Mark, Role, earshotd};
+use super::{Stop, launcher, step};
+use crate::harness::{Daemon, Mark, Role};
 use crate::report::Report;
 
 /// Super-peers, with a threshold below, so that they form a ring.
@@ -30,17 +30,7 @@ pub(super) const LIMITS: [Limit; 2] = [MEDIAN, SLOW];
 
 /// Measures it.
 pub(super) fn run<W: Write>(out: &Path, report: &mut Report<W>) -> Result<(), Stop> {
-    let missing =
-        || Stop::CannotBegin("There is no earshotd here. Type this:\n    ./x bench".into());
-    let program = earshotd().ok_or_else(missing)?;
-    let data = out.join("lookup-data");
-    if data.exists() {
-        std::fs::remove_dir_all(&data).map_err(Stop::failed)?;
-    }
-    let launch = |name: &str, role| {
-        let launch = Launch::earshotd(name, &program, role).arg("--data-dir").arg(data.join(name));
-        launch.args(["--listen", "127.0.0.1:0"])
-    };
+    let launch = launcher(out, "lookup-data")?;
     let authority = launch("authority", Role::Authority).args(["--name", "bench"]);
     let authority = authority.args(["--ring-threshold", THRESHOLD, "--enrol-uses", "100"]);
     let authority = Daemon::spawn(&authority, out)?;

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::demo::Ending;
-use crate::harness::Trouble;
+use crate::harness::{Launch, Role, Trouble, earshotd};
 use crate::report::{Outcome, Report};
 use limit::Limit;
 use options::{Name, Options};
@@ -84,6 +84,22 @@ const fn limits(name: Name) -> &'static [Limit] {
         Name::Ring => &ring::LIMITS,
         Name::Lookup => &lookup::LIMITS,
     }
+}
+
+/// How `earshotd` is started for a bench, each time by a name that is its data directory's too, in
+/// a fresh directory of this name.
+fn launcher(out: &Path, data: &str) -> Result<impl Fn(&str, Role) -> Launch, Stop> {
+    let missing =
+        || Stop::CannotBegin("There is no earshotd here. Type this:\n    ./x bench".into());
+    let program = earshotd().ok_or_else(missing)?;
+    let data = out.join(data);
+    if data.exists() {
+        std::fs::remove_dir_all(&data).map_err(Stop::failed)?;
+    }
+    Ok(move |name: &str, role| {
+        let launch = Launch::earshotd(name, &program, role).arg("--data-dir").arg(data.join(name));
+        launch.args(["--listen", "127.0.0.1:0"])
+    })
 }
 
 fn step<W: Write, T>(
