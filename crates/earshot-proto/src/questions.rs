@@ -98,6 +98,12 @@ impl<A> Questions<A> {
         }
     }
 
+    /// The secrets that were told last.
+    #[must_use]
+    pub fn epochs(&self) -> &[EpochSecret] {
+        &self.epochs
+    }
+
     /// Asks.
     ///
     /// # Errors

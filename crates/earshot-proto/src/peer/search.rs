@@ -190,8 +190,9 @@ impl Peer {
         let trail = Trail { asked: outcome.asked, round: outcome.round, cached: false };
         match outcome.end {
             End::Found { .. } => {
-                let entries = found.into_iter().map(|(_, entry)| entry).collect();
-                self.take_entries(now, &user, entries);
+                for (counter, entry) in &found {
+                    self.write_card(now, &user, *counter, entry);
+                }
                 self.hit(now, id, trail);
             }
             End::NotFound | End::Placed | End::Inconclusive if self.home_link().is_some() => {
@@ -286,7 +287,6 @@ impl Peer {
 
     /// Writes cards from registrations that verify; answers how many did.
     fn take_entries(&mut self, now: Instant, user: &UserName, entries: Vec<Entry>) -> usize {
-        let wall = self.wall(now);
         let mut good = 0;
         for entry in entries {
             let Some((address, registration)) = self.believe(now, &entry) else { continue };
@@ -294,18 +294,28 @@ impl Peer {
                 continue;
             }
             good += 1;
-            let location = self.buddies.contact_key(user).and_then(|key| {
-                open_location(key, &address.device, registration.counter, &entry.location).ok()
-            });
-            let Some(card) = self.cards.get(&address) else { continue };
-            let fresher = card.home.is_none() || entry.home.is_some();
-            if let (Some(location), Some(_)) = (&location, entry.home) {
-                self.cards.located(&address, Some(location), wall);
-            } else if fresher {
-                self.cards.home_told(&address, entry.home);
-            }
+            self.write_card(now, user, registration.counter, &entry);
         }
         good
+    }
+
+    /// Writes where a device is, from an entry that was believed; an older one changes nothing.
+    fn write_card(&mut self, now: Instant, user: &UserName, counter: u64, entry: &Entry) {
+        let address = Address { user: user.clone(), device: entry.device };
+        let card = self.cards.get(&address).filter(|card| card.counter <= counter);
+        let Some(fresher) = card.map(|card| card.home.is_none() || entry.home.is_some()) else {
+            return;
+        };
+        let location = self
+            .buddies
+            .contact_key(user)
+            .and_then(|key| open_location(key, &entry.device, counter, &entry.location).ok());
+        if let (Some(location), Some(_)) = (&location, entry.home) {
+            let wall = self.wall(now);
+            self.cards.located(&address, Some(location), wall);
+        } else if fresher {
+            self.cards.home_told(&address, entry.home);
+        }
     }
 
     /// Believes an entry and writes the card of its device. One that is older than what we know is

@@ -18,7 +18,7 @@ use crate::wire::certificate::{
     AgreeKey, Chain, DeviceList, HolderKeys, Signature, Signed, Statement, Subject, VerifyKey,
 };
 use crate::wire::directory::Registration;
-use crate::wire::forward::WatchGrant;
+use crate::wire::forward::{Address, WatchGrant};
 use crate::wire::invite::network_of;
 use crate::wire::policy::Policy;
 use crate::wire::{DecodeError, Wire};
@@ -275,6 +275,57 @@ pub fn verify_chain(
     }
     check_time(&statement, now, purpose)?;
     Ok(Verified { statement })
+}
+
+/// Something that a device signs and sends its own chain along with.
+pub trait SignedByDevice: Signable {
+    /// The device's chain.
+    fn chain(&self) -> &Chain;
+}
+
+impl SignedByDevice for Registration {
+    fn chain(&self) -> &Chain {
+        &self.chain
+    }
+}
+
+impl SignedByDevice for WatchGrant {
+    fn chain(&self) -> &Chain {
+        &self.chain
+    }
+}
+
+/// What a device has signed, and which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FromDevice<T> {
+    /// The device and its user.
+    pub address: Address,
+    /// The user's identity key K_u, as certified.
+    pub identity: VerifyKey,
+    /// The device's keys.
+    pub keys: HolderKeys,
+    /// What it says.
+    pub said: T,
+}
+
+/// Believes what a device signed, by the chain that it carries, from the root down.
+///
+/// # Errors
+/// [`Disbelief`]: as of [`verify_chain`] and [`open_signed`], or the chain is no device's.
+pub fn open_by_device<T: SignedByDevice>(
+    signed: &Signed<T>,
+    root: &VerifyKey,
+    now: UnixTime,
+    purpose: Use,
+) -> Result<FromDevice<T>, Disbelief> {
+    let claimed = T::from_bytes(&signed.body)?;
+    let verified = verify_chain(claimed.chain(), root, now, purpose)?;
+    let keys = verified.keys();
+    let said = open_signed(signed, &keys.verify)?;
+    let Subject::Device { user, device, identity, .. } = verified.statement.subject else {
+        return Err(Disbelief::WrongKind);
+    };
+    Ok(FromDevice { address: Address { user, device }, identity, keys, said })
 }
 
 fn check_time(statement: &Statement, now: UnixTime, purpose: Use) -> Result<(), Disbelief> {

@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
-use super::identity::{Signable, Use, open_signed, verify_chain};
+use super::identity::{FromDevice, Signable, SignedByDevice, Use, open_by_device};
 use crate::ids::UserName;
 use crate::time::UnixTime;
-use crate::wire::Wire;
-use crate::wire::certificate::{Signed, Subject, VerifyKey};
+use crate::wire::certificate::{Chain, Signed, VerifyKey};
 use crate::wire::posting::{Posting, PostingRefusal};
 
 /// Longest life of a posting. Our choice: profiles change seldom, and who was not on line for a day
@@ -20,6 +19,12 @@ const SLACK: Duration = Duration::from_secs(3600);
 
 impl Signable for Posting {
     const DOMAIN: &'static str = "posting";
+}
+
+impl SignedByDevice for Posting {
+    fn chain(&self) -> &Chain {
+        &self.chain
+    }
 }
 
 /// A posting whose signatures were checked.
@@ -52,16 +57,12 @@ pub fn check(
     now: UnixTime,
 ) -> Result<Checked, PostingRefusal> {
     let refused = PostingRefusal::PostingRefused;
-    let claimed = Posting::from_bytes(&signed.body).map_err(|_| refused)?;
-    let verified = verify_chain(&claimed.chain, root, now, Use::Present).map_err(|_| refused)?;
-    let posting = open_signed(&signed, &verified.keys().verify).map_err(|_| refused)?;
-    let Subject::Device { user, identity, .. } = verified.statement.subject else {
-        return Err(refused);
-    };
+    let FromDevice { address, identity, said: posting, .. } =
+        open_by_device(&signed, root, now, Use::Present).map_err(|_| refused)?;
     if posting.expires <= now || posting.expires > now.plus(POSTING_LIFE + SLACK) {
         return Err(refused);
     }
-    Ok(Checked { user, identity, posting, signed })
+    Ok(Checked { user: address.user, identity, posting, signed })
 }
 
 #[cfg(test)]
@@ -69,6 +70,7 @@ mod tests {
     use super::*;
     use crate::secure::testing::{DAY, Device, NOW, Network};
     use crate::wire::bounded::{List, Text};
+    use crate::wire::certificate::Subject;
 
     fn post(device: &Device, expires: UnixTime) -> Signed<Posting> {
         device.keys.sign.sign(&Posting {

@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use super::identity::{Use, open_signed, verify_chain};
+use super::identity::{FromDevice, Use, open_by_device};
 use crate::time::UnixTime;
-use crate::wire::Wire;
-use crate::wire::certificate::{HolderKeys, Signed, Subject, VerifyKey};
+use crate::wire::certificate::{HolderKeys, Signed, VerifyKey};
 use crate::wire::directory::{Entry, Registration};
 use crate::wire::forward::Address;
 
@@ -45,18 +44,12 @@ impl Checked {
         root: &VerifyKey,
         now: UnixTime,
     ) -> Result<Self, NotBelieved> {
-        let claimed = Registration::from_bytes(&signed.body).map_err(|_| NotBelieved)?;
-        let verified =
-            verify_chain(&claimed.chain, root, now, Use::Present).map_err(|_| NotBelieved)?;
-        let keys = verified.keys();
-        let registration = open_signed(&signed, &keys.verify).map_err(|_| NotBelieved)?;
-        let Subject::Device { user, device, identity, .. } = verified.statement.subject else {
-            return Err(NotBelieved);
-        };
+        let FromDevice { address, identity, keys, said: registration } =
+            open_by_device(&signed, root, now, Use::Present).map_err(|_| NotBelieved)?;
         if registration.expires <= now || registration.expires > now.plus(REGISTRATION_LIFE * 2) {
             return Err(NotBelieved);
         }
-        Ok(Self { address: Address { user, device }, identity, keys, registration, signed })
+        Ok(Self { address, identity, keys, registration, signed })
     }
 
     /// Checks the registration in a keeper's entry, and that the entry names its device.

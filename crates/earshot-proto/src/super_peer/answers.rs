@@ -31,7 +31,6 @@ pub(super) struct Answers {
     answerer: Option<Answerer>,
     /// The number of the epoch in use.
     epoch: u64,
-    epochs: Vec<EpochSecret>,
     meter: Meter,
 }
 
@@ -61,14 +60,9 @@ impl Answers {
         self.answerer.as_ref().map(|answerer| *answerer.counters()).unwrap_or_default()
     }
 
-    /// The secrets that devices at home here are told.
-    pub(super) fn epochs(&self) -> &[EpochSecret] {
-        &self.epochs
-    }
-
-    fn turn(&mut self, wall: UnixTime) {
+    fn turn(&mut self, wall: UnixTime, epochs: &[EpochSecret]) {
         let number = EpochSecret::number_at(wall.plus(EPOCH_MARGIN));
-        let next = self.epochs.iter().find(|epoch| epoch.number == number);
+        let next = epochs.iter().find(|epoch| epoch.number == number);
         if let (Some(next), Some(answerer)) = (next, &mut self.answerer)
             && number != self.epoch
         {
@@ -80,7 +74,7 @@ impl Answers {
 
 impl SuperPeer {
     /// The authority has told the secrets of the present epoch and the next.
-    pub(super) fn epochs_told(&mut self, now: Instant, epochs: Vec<EpochSecret>) {
+    pub(super) fn epochs_told(&mut self, now: Instant, epochs: &[EpochSecret]) {
         let wall = self.wall(now);
         let Some(first) = epochs.first() else { return };
         if self.answers.answerer.is_none() {
@@ -90,9 +84,8 @@ impl SuperPeer {
             (self.answers.answerer, self.answers.epoch) = (Some(answerer), first.number);
         }
         let (secrets, jitter) = (&mut self.entropy.secrets, &mut self.entropy.jitter);
-        self.questions.epochs_told(&self.config.root, wall, &epochs, secrets, jitter);
-        self.answers.epochs = epochs;
-        self.answers.turn(wall);
+        self.questions.epochs_told(&self.config.root, wall, epochs, secrets, jitter);
+        self.answers.turn(wall, epochs);
     }
 
     /// A datagram of the family of questions came.
@@ -106,7 +99,7 @@ impl SuperPeer {
             self.question_ended(now, told);
         }
         let wall = self.wall(now);
-        self.answers.turn(wall);
+        self.answers.turn(wall, self.questions.epochs());
         let load = self.answers.meter.load(now);
         let Some(answerer) = &mut self.answers.answerer else { return };
         match answerer.handle(now, from, bytes, load) {

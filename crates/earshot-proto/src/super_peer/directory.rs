@@ -12,7 +12,6 @@ use crate::wire::directory::{
     Directory, DirectoryRefusal, LOCATION_MAX, NodeEntry, Registration, Trail,
 };
 use crate::wire::forward::Address;
-use crate::wire::frame::Message;
 
 use super::clients::{Attaching, Client};
 use super::{About, SuperPeer};
@@ -171,7 +170,7 @@ impl SuperPeer {
             let (link, observed) = (client.link, client.observed);
             let Attaching { ask, kept, .. } = *attaching;
             client.attaching = None;
-            let epochs = List::first_of(self.answers.epochs().to_vec());
+            let epochs = List::first_of(self.questions.epochs().to_vec());
             let attached = Directory::Attached { keepers: kept, observed, epochs };
             self.answer(now, link, ask, attached);
         }
@@ -216,9 +215,7 @@ impl SuperPeer {
         {
             return self.door_answered(now, link, *authority);
         }
-        if let Some(about) = self.asks.answered(link, ask) {
-            self.ask_answered(now, about, Message::Directory(message));
-        }
+        self.link_answered(now, link, ask, message);
     }
 }
 

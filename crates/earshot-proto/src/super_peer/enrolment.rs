@@ -188,9 +188,7 @@ impl SuperPeer {
                 let record = EnrolmentRecord { chain, policy, nodes, epochs };
                 match self.believe(now, record) {
                     Ok((record, policy, entry, until)) => {
-                        self.saves += 1;
-                        let save = Record::Enrolment(record.clone());
-                        self.out.push_back(Output::Save(SaveId(self.saves), save));
+                        self.save_enrolment(record.clone());
                         self.serve(now, record, policy, entry, until);
                     }
                     Err(why) => self.not_enrolled(NotEnrolled::Disbelieved(why)),
@@ -242,7 +240,7 @@ impl SuperPeer {
         let renewal = Renewal { at: now + left / 2, link: None };
         self.links.certify(record.chain.clone());
         self.open_relay(now, &policy);
-        self.epochs_told(now, record.epochs.clone());
+        self.epochs_told(now, &record.epochs);
         let doors = record.nodes.clone();
         self.config.enrolled = Some(record);
         let invite = self.invite(&policy, &entry);
@@ -286,6 +284,12 @@ impl SuperPeer {
         if due {
             self.find_authority(now, 0);
         }
+    }
+
+    /// Has the enrolment written down.
+    pub(super) fn save_enrolment(&mut self, record: EnrolmentRecord) {
+        self.saves += 1;
+        self.out.push_back(Output::Save(SaveId(self.saves), Record::Enrolment(record)));
     }
 
     /// The enrolment could not be kept: it is asked for again at the next start, so nothing is

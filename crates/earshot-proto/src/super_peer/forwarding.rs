@@ -6,14 +6,12 @@
 use std::time::Instant;
 
 use crate::port::LinkId;
-use crate::secure::identity::{Use, open_signed, verify_chain};
+use crate::secure::identity::{FromDevice, Use, open_by_device};
 use crate::secure::links::Who;
-use crate::wire::Wire;
 use crate::wire::bounded::Bytes;
-use crate::wire::certificate::{Signed, Subject};
+use crate::wire::certificate::Signed;
 use crate::wire::directory::NodeEntry;
 use crate::wire::forward::{Address, ENVELOPE_MAX, Forward, Undelivered, WatchGrant};
-use crate::wire::frame::Message;
 
 use super::{About, SuperPeer};
 
@@ -75,9 +73,7 @@ impl SuperPeer {
                 }
             }
             Forward::Delivered | Forward::Undelivered { .. } | Forward::Watching => {
-                if let Some(about) = self.asks.answered(link, ask) {
-                    self.ask_answered(now, about, Message::Forward(message));
-                }
+                self.link_answered(now, link, ask, message);
             }
         }
     }
@@ -155,12 +151,10 @@ impl SuperPeer {
         watcher: &Address,
     ) -> Option<Address> {
         let wall = self.wall(now);
-        let peek = WatchGrant::from_bytes(&grant.body).ok()?;
-        let verified = verify_chain(&peek.chain, &self.config.root, wall, Use::Addressing).ok()?;
-        let grant = open_signed(grant, &verified.keys().verify).ok()?;
-        let Subject::Device { user, device, .. } = verified.statement.subject else { return None };
-        let holds = grant.watcher == watcher.user && wall < grant.expires;
-        holds.then_some(Address { user, device })
+        let FromDevice { address, said, .. } =
+            open_by_device(grant, &self.config.root, wall, Use::Addressing).ok()?;
+        let holds = said.watcher == watcher.user && wall < said.expires;
+        holds.then_some(address)
     }
 
     /// A client's link is down: its watchers are told.

@@ -395,7 +395,7 @@ impl SuperPeer {
             Message::RingQuestion(question) => {
                 self.handle_ring_question(now, link, &who, ask, question);
             }
-            Message::RingReply(reply) => self.handle_ring_reply(now, link, ask, reply),
+            Message::RingReply(reply) => self.link_answered(now, link, ask, reply),
             // Only an authority speaks of log-ins: whoever asks us is in the wrong place.
             Message::Login(_) => self.links.close(link),
         }
@@ -413,6 +413,13 @@ impl SuperPeer {
         match self.asks.open(now, link, about) {
             Ok(ask) => self.links.send(now, link, ask, message),
             Err(about) => self.ask_failed(now, about),
+        }
+    }
+
+    /// The answer to a question of ours, perhaps, came over a link.
+    fn link_answered(&mut self, now: Instant, link: LinkId, ask: u32, answer: impl Into<Message>) {
+        if let Some(about) = self.asks.answered(link, ask) {
+            self.ask_answered(now, about, answer.into());
         }
     }
 

@@ -9,16 +9,15 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::ids::NodeId;
-use crate::port::{LinkId, Output, SaveId, Service};
+use crate::port::{LinkId, Service};
 use crate::secure::link::Expect;
 use crate::secure::links::Who;
 use crate::wire::directory::{Directory, NodeEntry, SUPER_PEERS_MAX};
-use crate::wire::frame::Message;
 use crate::wire::ring::{Question, Reply};
 
 use super::contacts::Lost;
 use super::ring::{Mode, Order, Ring};
-use super::{About, Record, SETTLE, SuperPeer};
+use super::{About, SETTLE, SuperPeer};
 
 /// How often, on average, a super-peer is asked whom it knows. Our choice: two halves of a network
 /// that have one member in common are one again within minutes, for a few kB.
@@ -131,12 +130,6 @@ impl SuperPeer {
             (Who::Device { .. } | Who::Guest(_) | Who::Authority, _) => Reply::Outside,
         };
         self.answer(now, link, ask, reply);
-    }
-
-    pub(super) fn handle_ring_reply(&mut self, now: Instant, link: LinkId, ask: u32, reply: Reply) {
-        if let Some(about) = self.asks.answered(link, ask) {
-            self.ask_answered(now, about, Message::RingReply(reply));
-        }
     }
 
     /// Another super-peer is linked.
@@ -256,9 +249,8 @@ impl SuperPeer {
         let Some(record) = &mut self.config.enrolled else { return };
         if !nodes.is_empty() && record.nodes != nodes {
             record.nodes = nodes;
-            let save = Record::Enrolment(record.clone());
-            self.saves += 1;
-            self.out.push_back(Output::Save(SaveId(self.saves), save));
+            let record = record.clone();
+            self.save_enrolment(record);
         }
     }
 }
