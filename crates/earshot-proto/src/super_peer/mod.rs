@@ -27,6 +27,7 @@
 mod answers;
 pub mod budgets;
 pub mod clients;
+mod config;
 pub mod contacts;
 mod directory;
 pub mod election;
@@ -40,12 +41,15 @@ pub mod postings;
 mod reachability;
 pub mod relay;
 pub mod ring;
+mod status;
 #[cfg(test)]
 mod testing;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+pub use config::{Config, EnrolmentRecord, Record};
+pub use status::{Counters, Load, Status};
 
 use crate::asks::Asks;
 use crate::entropy::Entropy;
@@ -53,19 +57,14 @@ use crate::ids::{NodeId, UserName};
 use crate::lookup::Near;
 use crate::port::{Input, LinkId, Machine, Output, Service, WaitReason};
 use crate::questions::Questions;
-use crate::secure::identity::{Keys, LinkKey};
+use crate::secure::identity::LinkKey;
 use crate::secure::link::Welcome;
 use crate::secure::links::{LinkNews, Links, Who};
-use crate::secure::questions::AnswererCounters;
 use crate::time::{UnixTime, WallClock};
-use crate::wire::bounded::Bytes;
-use crate::wire::certificate::{Chain, Signed, VerifyKey};
 use crate::wire::directory::{Directory, NodeEntry};
-use crate::wire::epoch::EpochSecret;
 use crate::wire::forward::Address;
 use crate::wire::frame::{Frame, Message};
-use crate::wire::invite::{Door, Invite};
-use crate::wire::policy::{Policy, Range};
+use crate::wire::invite::Invite;
 use crate::wire::question::FIRST_BYTES;
 
 use answers::Answers;
@@ -77,7 +76,7 @@ use keeper::Keeper;
 use lookups::Lookups;
 use place::{Chores, RingAsk};
 use reachability::DialBacks;
-use relay::{Relay, RelayCounters, RelayOutput};
+use relay::{Relay, RelayOutput};
 use ring::Ring;
 
 /// How often expired registrations are dropped.
@@ -91,55 +90,6 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// [`asks::PATIENCE`]: crate::asks::PATIENCE
 const ONWARD_PATIENCE: Duration = Duration::from_millis(2500);
 
-/// What a super-peer is started with.
-pub struct Config {
-    /// The network's root key.
-    pub root: VerifyKey,
-    /// Our own keys.
-    pub keys: Keys,
-    /// Where others reach us (TCP and UDP).
-    pub address: SocketAddr,
-    /// Where the login authority is, and its link key; unknown to whoever comes by an invite.
-    pub authority: Option<Door>,
-    /// Super-peers that can tell where it is.
-    pub doors: Vec<Door>,
-    /// What was enrolled before, if anything.
-    pub enrolled: Option<EnrolmentRecord>,
-    /// The token to enrol with, if nothing was.
-    pub token: Option<Bytes<32>>,
-    /// Ranges that the owner lets the relay reach though they are private.
-    pub relay_allow: Vec<Range>,
-    /// Wall time at the start.
-    pub wall: UnixTime,
-    /// 32 bytes of true randomness.
-    pub seed: [u8; 32],
-}
-
-/// What a super-peer keeps on disk.
-#[derive(Clone, Debug)]
-pub enum Record {
-    /// The enrolment: replaces the one before.
-    Enrolment(EnrolmentRecord),
-}
-
-/// A successful enrolment.
-#[derive(Clone, Debug, PartialEq, minicbor::Encode, minicbor::Decode)]
-#[cbor(map)]
-pub struct EnrolmentRecord {
-    /// The node's chain.
-    #[n(0)]
-    pub chain: Chain,
-    /// The policy as the root signed it.
-    #[n(1)]
-    pub policy: Signed<Policy>,
-    /// Members known then.
-    #[n(2)]
-    pub nodes: Vec<NodeEntry>,
-    /// The secrets of the present epoch and the next.
-    #[cbor(n(3), default)]
-    pub epochs: Vec<EpochSecret>,
-}
-
 /// What a super-peer tells its owner.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
@@ -152,56 +102,6 @@ pub enum Notice {
     },
     /// The authority does not let it serve.
     NotEnrolled(enrolment::NotEnrolled),
-}
-
-/// Counters since the start, for status and tests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Envelopes that a client of ours sent through us.
-    pub through_us: u64,
-    /// Envelopes that devices brought over links of their own for clients of ours.
-    pub from_visitors: u64,
-    /// Envelopes that clients of ours sent back to such devices.
-    pub to_visitors: u64,
-    /// Envelopes delivered to clients of ours for other super-peers.
-    pub from_super_peers: u64,
-    /// Look-ups answered from registrations held here.
-    pub found: u64,
-    /// Look-ups for names not held here.
-    pub not_here: u64,
-}
-
-/// What a super-peer is doing now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Devices at home here.
-    pub clients: usize,
-    /// Users whose registrations are kept here.
-    pub kept: usize,
-    /// Super-peers in the network, ourselves included: exact below the ring threshold, an estimate
-    /// above.
-    pub members: usize,
-    /// Counters since the start.
-    pub counters: Counters,
-    /// Questions in datagrams.
-    pub answers: AnswererCounters,
-    /// What the relay does.
-    pub relay: RelayCounters,
-}
-
-/// How much a super-peer holds at the moment: what a healthy one gets rid of again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Links, open or opening.
-    pub links: usize,
-    /// Questions that wait for an answer.
-    pub asks: usize,
-    /// Look-ups for clients.
-    pub lookups: usize,
-    /// Dial-backs.
-    pub dial_backs: usize,
-    /// Super-peers that records are being handed to.
-    pub handings: usize,
 }
 
 /// What a question to another was about.

@@ -1,0 +1,61 @@
+//! What a super-peer is started with, and what it keeps on disk.
+
+use std::net::SocketAddr;
+
+use crate::secure::identity::Keys;
+use crate::time::UnixTime;
+use crate::wire::bounded::Bytes;
+use crate::wire::certificate::{Chain, Signed, VerifyKey};
+use crate::wire::directory::NodeEntry;
+use crate::wire::epoch::EpochSecret;
+use crate::wire::invite::Door;
+use crate::wire::policy::{Policy, Range};
+
+/// What a super-peer is started with.
+pub struct Config {
+    /// The network's root key.
+    pub root: VerifyKey,
+    /// Our own keys.
+    pub keys: Keys,
+    /// Where others reach us (TCP and UDP).
+    pub address: SocketAddr,
+    /// Where the login authority is, and its link key; unknown to whoever comes by an invite.
+    pub authority: Option<Door>,
+    /// Super-peers that can tell where it is.
+    pub doors: Vec<Door>,
+    /// What was enrolled before, if anything.
+    pub enrolled: Option<EnrolmentRecord>,
+    /// The token to enrol with, if nothing was.
+    pub token: Option<Bytes<32>>,
+    /// Ranges that the owner lets the relay reach though they are private.
+    pub relay_allow: Vec<Range>,
+    /// Wall time at the start.
+    pub wall: UnixTime,
+    /// 32 bytes of true randomness.
+    pub seed: [u8; 32],
+}
+
+/// What a super-peer keeps on disk.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// The enrolment: replaces the one before.
+    Enrolment(EnrolmentRecord),
+}
+
+/// A successful enrolment.
+#[derive(Clone, Debug, PartialEq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct EnrolmentRecord {
+    /// The node's chain.
+    #[n(0)]
+    pub chain: Chain,
+    /// The policy as the root signed it.
+    #[n(1)]
+    pub policy: Signed<Policy>,
+    /// Members known then.
+    #[n(2)]
+    pub nodes: Vec<NodeEntry>,
+    /// The secrets of the present epoch and the next.
+    #[cbor(n(3), default)]
+    pub epochs: Vec<EpochSecret>,
+}

@@ -1,0 +1,55 @@
+//! What a super-peer tells of itself when it is asked: what it does, has done and holds.
+
+use crate::secure::questions::AnswererCounters;
+
+use super::relay::RelayCounters;
+
+/// Counters since the start, for status and tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Envelopes that a client of ours sent through us.
+    pub through_us: u64,
+    /// Envelopes that devices brought over links of their own for clients of ours.
+    pub from_visitors: u64,
+    /// Envelopes that clients of ours sent back to such devices.
+    pub to_visitors: u64,
+    /// Envelopes delivered to clients of ours for other super-peers.
+    pub from_super_peers: u64,
+    /// Look-ups answered from registrations held here.
+    pub found: u64,
+    /// Look-ups for names not held here.
+    pub not_here: u64,
+}
+
+/// What a super-peer is doing now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Devices at home here.
+    pub clients: usize,
+    /// Users whose registrations are kept here.
+    pub kept: usize,
+    /// Super-peers in the network, ourselves included: exact below the ring threshold, an estimate
+    /// above.
+    pub members: usize,
+    /// Counters since the start.
+    pub counters: Counters,
+    /// Questions in datagrams.
+    pub answers: AnswererCounters,
+    /// What the relay does.
+    pub relay: RelayCounters,
+}
+
+/// How much a super-peer holds at the moment: what a healthy one gets rid of again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Links, open or opening.
+    pub links: usize,
+    /// Questions that wait for an answer.
+    pub asks: usize,
+    /// Look-ups for clients.
+    pub lookups: usize,
+    /// Dial-backs.
+    pub dial_backs: usize,
+    /// Super-peers that records are being handed to.
+    pub handings: usize,
+}
