@@ -52,8 +52,7 @@ fn carried(world: &mut World) -> (Counters, Counters) {
         from_visitors: a.from_visitors - b.from_visitors,
         to_visitors: a.to_visitors - b.to_visitors,
         from_super_peers: a.from_super_peers - b.from_super_peers,
-        found: 0,
-        not_here: 0,
+        ..Counters::default()
     };
     (minus(after.0, before.0), minus(after.1, before.1))
 }

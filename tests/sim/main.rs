@@ -8,6 +8,7 @@ mod devices;
 mod directory;
 mod lab;
 mod login;
+mod overload;
 mod presence;
 mod ring_rules;
 mod same_seed;

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use earshot_proto::super_peer::budgets::Limits;
 use earshot_proto::wire::bounded::Text;
 use earshot_proto::wire::invite::Invite;
 use earshot_proto::wire::policy::{NETWORK_NAME_MAX, Range};
@@ -87,6 +88,8 @@ pub struct SuperPeerOptions {
     pub relay_ports: Option<RangeInclusive<u16>>,
     /// Ranges that the relay may reach though they are banned.
     pub relay_allow: Vec<Range>,
+    /// What others may use.
+    pub limits: Limits,
 }
 
 /// Whom a super-peer learns its network from.
@@ -148,6 +151,8 @@ const fn flags(role: Role) -> &'static [(&'static str, &'static str)] {
             ("[--enrol", "TOKEN]"),
             ("[--listen", "IP:PORT]"),
             ("[--public", "IP:PORT]"),
+            ("[--clients", "COUNT]"),
+            ("[--questions", "COUNT-PER-SECOND]"),
             ("[--relay-ports", "A-B]"),
             ("[--relay-allow", "CIDR]…"),
         ],
@@ -286,8 +291,16 @@ impl Given {
                 return Err(wrong("either --authority or --invite is needed"));
             }
         };
+        let mut limits = Limits::default();
+        if let Some(clients) = self.parsed::<u16>("--clients", "a number of clients")? {
+            limits = limits.for_clients(clients.into());
+        }
+        if let Some(per_s) = self.parsed("--questions", "a number of questions per second")? {
+            limits = limits.for_questions(per_s);
+        }
         Ok(SuperPeerOptions {
             joins,
+            limits,
             enrol: self.text("--enrol")?,
             public: self.parsed("--public", "IP:PORT")?,
             relay_ports: self.ports()?,

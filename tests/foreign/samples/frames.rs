@@ -142,6 +142,7 @@ fn directory(d: &mut Draw) -> Vec<Directory> {
         Directory::FindForMe { user: d.user() },
         Directory::Found { entries: d.list(entry), trail: trail(d) },
         Directory::NotHere { trail: trail(d) },
+        Directory::MoveOn { homes: d.list(node), after_ms: d.number() as u32 },
         Directory::ListSuperPeers,
         Directory::SuperPeers { nodes: d.list(node), authority: d.maybe(door) },
     ];

@@ -8,6 +8,7 @@ use earshot_proto::authority::{self, Authority};
 use earshot_proto::peer::Peer;
 use earshot_proto::peer::command as peer;
 use earshot_proto::port::{Input, LinkId, Machine, Output, PathId, RelayPortId, Service};
+use earshot_proto::super_peer::budgets::Limits;
 use earshot_proto::super_peer::{self, SuperPeer};
 use earshot_proto::wire::bounded::Bytes;
 use earshot_proto::wire::directory::Reachability;
@@ -130,6 +131,7 @@ pub(super) enum Blueprint {
         root: earshot_proto::wire::certificate::VerifyKey,
         authority: Door,
         token: Option<Bytes<32>>,
+        limits: Limits,
     },
     Authority {
         keys: Vec<u8>,

@@ -11,6 +11,7 @@ use earshot_proto::peer::{self, Peer};
 use earshot_proto::port::{LinkDown, PathPolicy};
 use earshot_proto::secure::identity::{Keys, LinkKey, SignKey};
 use earshot_proto::secure::password::StretchCost;
+use earshot_proto::super_peer::budgets::Limits as SuperPeerLimits;
 use earshot_proto::super_peer::{self, Notice as SuperPeerNotice, SuperPeer};
 use earshot_proto::wire::bounded::{List, Text};
 use earshot_proto::wire::certificate::VerifyKey;
@@ -33,6 +34,13 @@ pub(super) struct Network {
 }
 
 impl World {
+    /// Super-peers added from now on let others use so much.
+    #[must_use]
+    pub const fn limits(mut self, limits: SuperPeerLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Founds a network with so many super-peers, on hosts of their own.
     #[must_use]
     pub fn network(mut self, super_peers: usize) -> Self {
@@ -97,6 +105,7 @@ impl World {
             root: network.root,
             authority: network.authority,
             token: Some(token),
+            limits: self.limits,
         };
         let address = SocketAddr::from(([11, 0, 1, number as u8], 4433));
         self.add(name, address, Nat::Open, blueprint);
@@ -251,7 +260,7 @@ impl World {
                 };
                 Role::Peer(Box::new(Peer::new(config, now)))
             }
-            Blueprint::SuperPeer { sign, link, root, authority, token } => {
+            Blueprint::SuperPeer { sign, link, root, authority, token, limits } => {
                 let keys =
                     Keys { sign: SignKey::from_secret(&sign), link: LinkKey::from_secret(&link) };
                 let config = super_peer::Config {
@@ -263,6 +272,7 @@ impl World {
                     enrolled: disk.enrolled.clone(),
                     token,
                     relay_allow: Vec::new(),
+                    limits,
                     wall,
                     seed,
                 };

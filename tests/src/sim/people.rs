@@ -360,6 +360,12 @@ impl World {
         self.command(at, Command::Register { user, password, display_name })
     }
 
+    /// Begins to log in on one's own machine; the answer comes later.
+    pub fn begin_log_in(&mut self, name: &str) -> u64 {
+        let (user, password) = (user(name), password(PASSWORD));
+        self.command(name, Command::Login { user, password })
+    }
+
     /// Opens the vault that lies on a person's disk, as a thief who knows the password would.
     #[must_use]
     pub fn open_vault(&self, name: &str) -> LocalVault {

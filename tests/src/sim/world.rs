@@ -13,6 +13,7 @@ use earshot_proto::port::{
     RelayPortOrder, SaveFailure, SaveId, Transmit, WorkId,
 };
 use earshot_proto::secure::password::Worked;
+use earshot_proto::super_peer::budgets::Limits;
 use earshot_proto::time::UnixTime;
 
 use super::disk::Kept;
@@ -77,6 +78,8 @@ pub struct World {
     pub(super) journal: Journal,
     pub(super) spy: Spy,
     pub(super) network: Option<Network>,
+    /// What each super-peer lets others use.
+    pub(super) limits: Limits,
     /// Envelope-carrying links that a peer dialled to another peer.
     pub(super) straight_dials: u64,
     events: u64,
@@ -106,6 +109,7 @@ impl World {
             ice: Ice::default(),
             journal: Journal::default(),
             spy: Spy::default(),
+            limits: Limits::default(),
             network: None,
             straight_dials: 0,
             events: 0,

@@ -44,6 +44,12 @@ pub struct Service {
     /// Envelopes that other super-peers brought for its clients.
     #[schemars(example = 40)]
     pub from_super_peers: u64,
+    /// Questions and newcomers that it refused because it had too much to do.
+    #[schemars(example = 0)]
+    pub refused: u64,
+    /// Clients that it handed over to others.
+    #[schemars(example = 0)]
+    pub handed_over: u64,
     /// Relay allocations open now.
     #[schemars(example = 2)]
     pub allocations: u32,

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use earshot_proto::super_peer::budgets::Limits;
 use earshot_proto::wire::bounded::Text;
 use earshot_proto::wire::invite::Invite;
 use earshot_proto::wire::policy::{NETWORK_NAME_MAX, Range};
@@ -91,6 +92,7 @@ impl OwnNetwork {
             token: Some(authority.token.clone()),
             address,
             relay_allow,
+            limits: Limits::default(),
         };
         let port = data.file(PORT);
         let served = async {

@@ -8,6 +8,7 @@ use data_encoding::BASE64URL_NOPAD;
 use earshot_proto::entropy::Entropy;
 use earshot_proto::port::Service;
 use earshot_proto::secure::identity::{Keys, LinkKey, SignKey};
+use earshot_proto::super_peer::budgets::Limits;
 use earshot_proto::super_peer::enrolment::NotEnrolled;
 use earshot_proto::super_peer::ring::{Mode, Ring};
 use earshot_proto::super_peer::{Config, EnrolmentRecord, Notice, Record, SuperPeer};
@@ -55,6 +56,8 @@ pub(super) struct Wanted {
     pub(super) address: SocketAddr,
     /// Ranges that its relay may reach.
     pub(super) relay_allow: Vec<Range>,
+    /// What others may use.
+    pub(super) limits: Limits,
 }
 
 /// A super-peer that serves.
@@ -89,7 +92,8 @@ pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), F
     let driver = open(&options, mine.public).await?;
     let address = told_address(&driver, mine.public);
     let relay_allow = mine.relay_allow.clone();
-    let wanted = Wanted { root, authority, doors, token, address, relay_allow };
+    let limits = mine.limits;
+    let wanted = Wanted { root, authority, doors, token, address, relay_allow, limits };
     let serving = house(&driver, &data, wanted).await?;
     let mut ready = Ready::new(Role::SuperPeer, driver.listening());
     ready.public = mine.public;
@@ -124,6 +128,7 @@ pub(super) async fn house(
         enrolled,
         token: wanted.token,
         relay_allow: wanted.relay_allow,
+        limits: wanted.limits,
         wall: clock::unix_now(),
         seed: *seed::draw().map_err(internal)?,
     };
@@ -186,6 +191,8 @@ impl Serving {
                     from_visitors: status.counters.from_visitors,
                     to_visitors: status.counters.to_visitors,
                     from_super_peers: status.counters.from_super_peers,
+                    refused: status.counters.refused,
+                    handed_over: status.counters.handed_over,
                     allocations: status.relay.allocations,
                     relayed_packets: status.relay.relayed_packets,
                     relayed_bytes: status.relay.relayed_bytes,

@@ -3,7 +3,7 @@
 //!
 //! One home at a time. Several doors are knocked at with staggered starts and the first that opens
 //! is the home; when it is lost, the next is sought at once, then with growing, fully jittered
-//! pauses.
+//! pauses. A home with too much to do names others, and serves us until we go there.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ pub(super) enum Home {
     /// Knocking at doors.
     Seeking(Seeking),
     /// Linked.
-    Linked(Linked),
+    Linked(Box<Linked>),
 }
 
 /// The search for a home.
@@ -75,6 +75,8 @@ pub(super) struct Linked {
     /// Where others reach us directly, when they can.
     direct: Option<SocketAddr>,
     refresh: Instant,
+    /// It has too much to do: when we leave it, and for whom.
+    moves: Option<(Instant, Vec<Door>)>,
     /// Rounds in which no home was found, and this one has not taken us in yet.
     rounds: u32,
     relay: Option<(RelayServer, UnixTime)>,
@@ -134,7 +136,7 @@ impl Peer {
         others.into_iter().for_each(|id| self.links.close(id));
         let rounds = seeking.rounds;
         let since = self.wall(now);
-        self.home = Home::Linked(Linked {
+        self.home = Home::Linked(Box::new(Linked {
             link,
             node,
             since,
@@ -142,9 +144,10 @@ impl Peer {
             reachability: self.config.pretend,
             direct: None,
             refresh: now + REFRESH,
+            moves: None,
             rounds,
             relay: None,
-        });
+        }));
         self.settle_in(now, link);
         true
     }
@@ -216,12 +219,14 @@ impl Peer {
     /// The STUN and TURN server of our home.
     pub(super) fn relay_servers(&self) -> Vec<RelayServer> {
         match &self.home {
-            Home::Linked(Linked { relay: Some((server, _)), .. }) => vec![server.clone()],
-            Home::Linked(Linked { node, .. }) => vec![RelayServer {
-                address: node.address,
-                username: String::new(),
-                password: String::new(),
-            }],
+            Home::Linked(home) => vec![home.relay.as_ref().map_or_else(
+                || RelayServer {
+                    address: home.node.address,
+                    username: String::new(),
+                    password: String::new(),
+                },
+                |(server, _)| server.clone(),
+            )],
             Home::None | Home::Seeking(_) => Vec::new(),
         }
     }
@@ -238,7 +243,17 @@ impl Peer {
                         home.rounds.saturating_add(1)
                     }
                 };
-                self.home = Home::Seeking(self.seeking(now, rounds));
+                let moves = home.moves.take();
+                let mut seeking = self.seeking(now, rounds);
+                if let Some((at, named)) = moves {
+                    seeking.next_knock = at;
+                    // Where the next one sends us on again, we choose ourselves, so that nobody
+                    // leads us about.
+                    if rounds <= 1 {
+                        seeking.doors.extend(named);
+                    }
+                }
+                self.home = Home::Seeking(seeking);
                 self.homeless(now);
                 self.surroundings_changed(now);
                 self.tell_network();
@@ -257,6 +272,30 @@ impl Peer {
             }
             Home::None | Home::Linked(_) => {}
         }
+    }
+
+    /// A home has too much to do, and names others. If it serves us, we leave when it wants us to;
+    /// if it has not taken us in, at once, and knock at that time.
+    pub(super) fn moved_on(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        homes: &[NodeEntry],
+        after: Duration,
+    ) {
+        let Home::Linked(home) = &mut self.home else { return };
+        if home.link == link {
+            let at = now + after.min(PAUSE_MAX);
+            home.moves = Some((at, homes.iter().map(door_of).collect()));
+            if home.keepers.is_none() {
+                self.leave_for_another(now, link);
+            }
+        }
+    }
+
+    fn leave_for_another(&mut self, now: Instant, home: LinkId) {
+        self.links.close(home);
+        self.link_closed(now, home);
     }
 
     /// Leaves the home: the session is over.
@@ -361,6 +400,9 @@ impl Peer {
         self.knock(now);
         let wall = self.wall(now);
         let Home::Linked(home) = &self.home else { return };
+        if home.moves.as_ref().is_some_and(|(at, _)| *at <= now) {
+            return self.leave_for_another(now, home.link);
+        }
         let (link, refresh) = (home.link, home.refresh);
         let ending =
             home.relay.as_ref().is_some_and(|(_, at)| *at <= wall.plus(CREDENTIALS_MARGIN));
@@ -379,7 +421,10 @@ impl Peer {
                 let more = !seeking.doors.is_empty() || seeking.knocking.is_empty();
                 (more && seeking.knocking.len() < KNOCKS_MAX).then_some(seeking.next_knock)
             }
-            Home::Linked(home) => Some(home.refresh),
+            Home::Linked(home) => {
+                let moves = home.moves.as_ref().map(|(at, _)| *at);
+                Some(moves.map_or(home.refresh, |at| at.min(home.refresh)))
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ pub mod super_peers;
 pub mod words;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::asks::Asks;
 use crate::entropy::Entropy;
@@ -62,7 +62,7 @@ use crate::secure::local_vault::LockedVault;
 use crate::secure::password::{StretchCost, Work};
 use crate::time::{UnixTime, WallClock};
 use crate::wire::certificate::VerifyKey;
-use crate::wire::directory::Reachability;
+use crate::wire::directory::{Directory, Reachability};
 use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::{Door, Invite};
 use crate::wire::question::FIRST_BYTES;
@@ -431,6 +431,10 @@ impl Peer {
         let Frame { ask, message } = frame;
         match message {
             Message::Login(message) => self.handle_login(now, link, message),
+            Message::Directory(Directory::MoveOn { homes, after_ms }) => {
+                self.asks.answered(link, ask);
+                self.moved_on(now, link, &homes, Duration::from_millis(after_ms.into()));
+            }
             Message::Directory(message) => {
                 if self.guest_answered(now, link, &message) {
                     return;

@@ -303,6 +303,13 @@ impl Links {
         open.map(|entry| (entry.service, entry.remote, entry.since))
     }
 
+    /// The links that others have opened, the oldest first: from where, and by whom as soon as that
+    /// is known.
+    pub fn accepted(&self) -> impl Iterator<Item = (LinkId, SocketAddr, Option<&Who>)> {
+        let accepted = self.table.iter().filter(|(id, _)| matches!(id, LinkId::Accepted(_)));
+        accepted.map(|(id, entry)| (*id, entry.remote, entry.who.as_ref()))
+    }
+
     /// Links that are open or opening.
     #[must_use]
     pub fn len(&self) -> usize {

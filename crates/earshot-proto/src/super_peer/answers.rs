@@ -14,6 +14,7 @@ use crate::time::UnixTime;
 use crate::wire::directory::{Directory, DirectoryRefusal, NodeEntry};
 use crate::wire::epoch::{EPOCH_MARGIN, EpochSecret};
 use crate::wire::frame::{Frame, Message};
+use crate::wire::question::QUESTION;
 use crate::wire::ring::{Question, Reply};
 
 use super::directory::refused;
@@ -42,7 +43,10 @@ struct Meter {
 }
 
 impl Meter {
-    fn load(&mut self, now: Instant) -> Load {
+    fn load(&mut self, now: Instant, bytes: &[u8]) -> Load {
+        if bytes.first() != Some(&QUESTION) {
+            return Load::Light;
+        }
         if self.since.is_none_or(|since| now >= since + Duration::from_secs(1)) {
             *self = Self { since: Some(now), count: 0 };
         }
@@ -100,9 +104,10 @@ impl SuperPeer {
         }
         let wall = self.wall(now);
         self.answers.turn(wall, self.questions.epochs());
-        let load = self.answers.meter.load(now);
+        let load = self.answers.meter.load(now, bytes);
         let Some(answerer) = &mut self.answers.answerer else { return };
         match answerer.handle(now, from, bytes, load) {
+            Heard::Question(_) if !self.admits_datagram(now, from) => {}
             Heard::Question(asked) => {
                 let message = self.answer_to(now, asked.question());
                 let answer = Frame { ask: 0, message }.to_bytes();

@@ -1,15 +1,16 @@
 //! What a super-peer lets others use, and what it does when that is too much: it refuses, and hands
 //! clients over. DESIGN 2.12 (overload never ends in a cascade).
 //!
-//! Links and registrations are counted; questions and bytes flow through token buckets that hold
-//! one second's worth; each for all together and for each asker. Whoever is refused is told after
-//! how long to come again, drawn from a range that doubles while it goes on (full jitter), so that
-//! those who were refused together do not return together. Invariants:
+//! Questions and bytes flow through token buckets, for all together and for each asker. Whoever is
+//! refused is told after how long to come again, drawn from a range that grows while it goes on
+//! (full jitter), so that those who were refused together do not return together. Invariants:
 //!
 //! - Nothing is ever admitted above a limit: what is refused takes nothing from any bucket.
-//! - At most [`Limits::askers`] askers are remembered. One is forgotten when it holds nothing and
-//!   its buckets are full again, that is, when it is as if it had never been there; when nobody can
-//!   be forgotten, a new one is refused.
+//! - At most [`Limits::askers`] askers are remembered. One is forgotten when its buckets are full
+//!   again, that is, when it is as if it had never been there; when nobody can be forgotten, a new
+//!   one is refused.
+//!
+//! Links and clients are counted where they are held (`admission`).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use crate::entropy::Stream;
 use crate::ids::NodeId;
-use crate::port::LinkId;
 use crate::wire::forward::Address;
 
 use super::relay::quota::Bucket;
@@ -25,56 +25,108 @@ use super::relay::quota::Bucket;
 /// The limits of one super-peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// For all together.
-    pub overall: Limit,
-    /// For each device, and each stranger's address (IPv6: /64).
-    pub each: Limit,
+    /// What flows for all together.
+    pub overall: Flow,
+    /// For each device.
+    pub each_device: Flow,
+    /// For each address of whoever shows no certificate (IPv6: /64): a household or an office.
+    pub each_stranger: Flow,
     /// For each other super-peer: it asks for all its clients.
-    pub each_node: Limit,
+    pub each_node: Flow,
     /// Askers remembered at most.
     pub askers: usize,
+    /// Links that others have opened, at most …
+    pub links: usize,
+    /// … of them to those who have not shown who they are, …
+    pub stranger_links: usize,
+    /// … of these from one address, …
+    pub links_each_stranger: usize,
+    /// … and to one device or super-peer.
+    pub links_each: usize,
+    /// Clients at most; who comes then is sent elsewhere.
+    pub clients: usize,
     /// With more clients than this, the newest are handed over …
     pub clients_high: usize,
     /// … until there are so many.
     pub clients_low: usize,
 }
 
-/// How much may be used.
+/// How much may flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// Links, open or opening.
-    pub links: u32,
-    /// Registrations kept.
-    pub registrations: u32,
+pub struct Flow {
     /// Questions per second.
     pub questions_per_s: u32,
-    /// Bytes per second, in and out.
+    /// Questions at once, after a pause.
+    pub questions_at_once: u32,
+    /// Bytes of envelopes per second.
     pub bytes_per_s: u32,
+    /// Bytes of envelopes at once, after a pause.
+    pub bytes_at_once: u32,
 }
 
 impl Default for Limits {
-    /// Our choice: a thousand clients and half as many again that visit; registrations of all that
-    /// ten million users at a hundred thousand super-peers leave at four keepers, thirty times
-    /// over; questions and bytes that a small machine at 10 Mb/s answers.
+    /// Our choice: a thousand clients and as many links again for those who visit them; questions
+    /// and bytes that a small machine at 10 Mb/s answers. A device that has just come home watches
+    /// all its buddies at once, and sends what it wrote meanwhile.
     fn default() -> Self {
+        let megabyte = 1 << 20;
         Self {
-            overall: Limit {
-                links: 2_048,
-                registrations: 16_384,
-                questions_per_s: 2_000,
+            overall: Flow {
+                questions_per_s: 4_000,
+                questions_at_once: 8_000,
                 bytes_per_s: 1_250_000,
+                bytes_at_once: 8 * megabyte,
             },
-            each: Limit { links: 4, registrations: 16, questions_per_s: 20, bytes_per_s: 65_536 },
-            each_node: Limit {
-                links: 4,
-                registrations: 16_384,
-                questions_per_s: 200,
+            each_device: Flow {
+                questions_per_s: 20,
+                questions_at_once: 1_200,
+                bytes_per_s: 65_536,
+                bytes_at_once: megabyte,
+            },
+            each_stranger: Flow {
+                questions_per_s: 400,
+                questions_at_once: 1_200,
+                bytes_per_s: 0,
+                bytes_at_once: 0,
+            },
+            each_node: Flow {
+                questions_per_s: 1_000,
+                questions_at_once: 4_000,
                 bytes_per_s: 262_144,
+                bytes_at_once: 4 * megabyte,
             },
             askers: 8_192,
+            links: 2_048,
+            stranger_links: 512,
+            links_each_stranger: 64,
+            links_each: 4,
+            clients: 1_200,
             clients_high: 1_000,
             clients_low: 900,
         }
+    }
+}
+
+impl Limits {
+    /// For so many clients.
+    #[must_use]
+    pub const fn for_clients(self, clients: usize) -> Self {
+        Self {
+            links: clients * 2 + 48,
+            stranger_links: clients / 2 + 12,
+            clients: clients + clients / 5,
+            clients_high: clients,
+            clients_low: clients - clients / 10,
+            ..self
+        }
+    }
+
+    /// For so many questions per second, all together.
+    #[must_use]
+    pub const fn for_questions(self, per_s: u32) -> Self {
+        let questions_at_once = per_s.saturating_mul(2);
+        let overall = Flow { questions_per_s: per_s, questions_at_once, ..self.overall };
+        Self { overall, ..self }
     }
 }
 
@@ -107,14 +159,22 @@ impl Asker {
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A link; [`Budgets::release`] when it is down.
-    Link,
-    /// A registration to keep; [`Budgets::release`] when it is dropped.
-    Registration,
     /// A question.
     Question,
-    /// So many bytes to take or to carry; never more than a second's worth at once.
-    Bytes(u32),
+    /// A question that the network lives on: it is not refused for what others ask, only when its
+    /// own asker puts too many.
+    Upkeep,
+    /// A question, and an envelope of so many bytes to carry.
+    Envelope(usize),
+}
+
+impl Kind {
+    const fn bytes(self) -> usize {
+        match self {
+            Self::Envelope(bytes) => bytes,
+            Self::Question | Self::Upkeep => 0,
+        }
+    }
 }
 
 /// It is too much.
@@ -136,10 +196,10 @@ pub enum Whose {
     Everybodys,
 }
 
-/// Shortest and longest range that the time to come again is drawn from. It doubles with each
-/// second of refusals.
+/// Shortest and longest range that the time to come again is drawn from. It is as long as there
+/// have been refusals: whoever is refused again and again waits about twice as long each time.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(60);
+const RETRY_MAX: Duration = Duration::from_secs(30);
 /// After so long without a refusal the range is the shortest again.
 const CALM_AFTER: Duration = Duration::from_secs(10);
 /// Clients handed over in one go at most. Our choice: each costs the next home a handshake.
@@ -150,66 +210,31 @@ pub const SHED_EVERY: Duration = Duration::from_secs(1);
 /// is handed over, and again after so long if it goes on.
 pub const STRAIN: Duration = Duration::from_secs(10);
 
-/// A client to be handed over to another super-peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shed {
-    /// Its link.
-    pub link: LinkId,
-    /// How long it is to wait before it knocks elsewhere, so that the next home is not overrun.
-    pub back_off: Duration,
-}
-
 struct Account {
-    limit: Limit,
-    links: u32,
-    registrations: u32,
     questions: Bucket,
     bytes: Bucket,
 }
 
 impl Account {
-    const fn new(now: Instant, limit: Limit) -> Self {
+    const fn new(now: Instant, flow: Flow) -> Self {
+        let Flow { questions_per_s, questions_at_once, bytes_per_s, bytes_at_once } = flow;
         Self {
-            limit,
-            links: 0,
-            registrations: 0,
-            questions: Bucket::new(now, limit.questions_per_s as u64),
-            bytes: Bucket::new(now, limit.bytes_per_s as u64),
+            questions: Bucket::new(now, questions_per_s as u64, questions_at_once as u64),
+            bytes: Bucket::new(now, bytes_per_s as u64, bytes_at_once as u64),
         }
     }
 
     fn has(&mut self, now: Instant, kind: Kind) -> bool {
-        match kind {
-            Kind::Link => self.links < self.limit.links,
-            Kind::Registration => self.registrations < self.limit.registrations,
-            Kind::Question => self.questions.has(now, 1),
-            Kind::Bytes(bytes) => self.bytes.has(now, bytes as usize),
-        }
+        self.questions.has(now, 1) && self.bytes.has(now, kind.bytes())
     }
 
     const fn take(&mut self, kind: Kind) {
-        match kind {
-            Kind::Link => self.links += 1,
-            Kind::Registration => self.registrations += 1,
-            Kind::Question => self.questions.take(1),
-            Kind::Bytes(bytes) => self.bytes.take(bytes as usize),
-        }
-    }
-
-    const fn give_back(&mut self, kind: Kind) {
-        match kind {
-            Kind::Link => self.links = self.links.saturating_sub(1),
-            Kind::Registration => self.registrations = self.registrations.saturating_sub(1),
-            Kind::Question | Kind::Bytes(_) => {}
-        }
+        self.questions.take(1);
+        self.bytes.take(kind.bytes());
     }
 
     fn is_as_new(&mut self, now: Instant) -> bool {
-        let (questions, bytes) = (self.limit.questions_per_s, self.limit.bytes_per_s);
-        self.links == 0
-            && self.registrations == 0
-            && self.questions.has(now, questions as usize)
-            && self.bytes.has(now, bytes as usize)
+        self.questions.is_full(now) && self.bytes.is_full(now)
     }
 }
 
@@ -229,9 +254,6 @@ pub struct Budgets {
     swept: Option<Instant>,
     /// Refusals on behalf of everybody.
     refusals: Option<Refusals>,
-    clients: BTreeMap<u64, LinkId>,
-    places: BTreeMap<LinkId, u64>,
-    arrivals: u64,
     /// How many clients are to be left, while some are handed over.
     shedding_to: Option<usize>,
     next_shed: Instant,
@@ -249,13 +271,16 @@ impl Budgets {
             askers: BTreeMap::new(),
             swept: None,
             refusals: None,
-            clients: BTreeMap::new(),
-            places: BTreeMap::new(),
-            arrivals: 0,
             shedding_to: None,
             next_shed: now,
             next_strain: now,
         }
+    }
+
+    /// The limits.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Lets somebody have something, and counts it.
@@ -270,47 +295,31 @@ impl Budgets {
         if !account.has(now, kind) {
             return Err(self.busy(now, Whose::Askers));
         }
-        if !self.overall.has(now, kind) {
-            return Err(self.busy(now, Whose::Everybodys));
+        if kind != Kind::Upkeep {
+            if !self.overall.has(now, kind) {
+                return Err(self.busy(now, Whose::Everybodys));
+            }
+            self.overall.take(kind);
         }
-        self.overall.take(kind);
         account.take(kind);
         Ok(())
     }
 
-    /// A link is down, or a registration was dropped.
-    pub fn release(&mut self, kind: Kind, who: &Asker) {
-        if let Some(account) = self.askers.get_mut(who) {
-            account.give_back(kind);
-            self.overall.give_back(kind);
-        }
+    /// Somebody is refused on behalf of everybody for another reason: after how long to come
+    /// again.
+    pub fn refuse(&mut self, now: Instant) -> Duration {
+        self.busy(now, Whose::Everybodys).retry_after
     }
 
-    /// A client has come.
-    pub fn client_came(&mut self, link: LinkId) {
-        if !self.places.contains_key(&link) {
-            self.arrivals += 1;
-            self.clients.insert(self.arrivals, link);
-            self.places.insert(link, self.arrivals);
-        }
-    }
-
-    /// A client has gone, of itself or because it was handed over.
-    pub fn client_gone(&mut self, link: LinkId) {
-        if let Some(place) = self.places.remove(&link) {
-            self.clients.remove(&place);
-        }
-    }
-
-    /// Who is to be handed over now: the newest first, for the old ones have proved that they stay.
-    /// Each is counted as gone.
-    pub fn poll_shed(&mut self, now: Instant) -> Vec<Shed> {
-        if self.clients.len() > self.limits.clients_high {
+    /// How many of so many `clients` are to be handed over now, and after how long each is to knock
+    /// elsewhere, so that the next home is not overrun.
+    pub fn poll_shed(&mut self, now: Instant, clients: usize) -> Vec<Duration> {
+        if clients > self.limits.clients_high {
             self.shedding_to.get_or_insert(self.limits.clients_low);
         }
         if self.is_strained(now) && self.next_strain <= now {
             self.next_strain = now + STRAIN;
-            let left = self.clients.len() - self.clients.len().div_ceil(10);
+            let left = clients - clients.div_ceil(10);
             self.shedding_to = Some(self.shedding_to.map_or(left, |to| to.min(left)));
         }
         let Some(to) = self.shedding_to else { return Vec::new() };
@@ -319,29 +328,18 @@ impl Budgets {
         }
         self.next_shed = now + SHED_EVERY;
         let range = self.retry_range(now).max(SHED_EVERY * 4);
-        let mut shed = Vec::new();
-        while shed.len() < SHED_MAX && self.clients.len() > to {
-            let Some((_, link)) = self.clients.pop_last() else { break };
-            self.places.remove(&link);
-            shed.push(Shed { link, back_off: draw(&mut self.jitter, range) });
-        }
-        if self.clients.len() <= to {
+        let count = clients.saturating_sub(to).min(SHED_MAX);
+        if clients - count <= to {
             self.shedding_to = None;
         }
-        shed
+        (0..count).map(|_| draw(&mut self.jitter, range)).collect()
     }
 
     /// When [`Budgets::poll_shed`] has something to say next, if time alone decides.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let is_over = self.clients.len() > self.limits.clients_high;
+    pub fn poll_timeout(&self, clients: usize) -> Option<Instant> {
+        let is_over = clients > self.limits.clients_high;
         (is_over || self.shedding_to.is_some()).then_some(self.next_shed)
-    }
-
-    /// Clients counted.
-    #[must_use]
-    pub fn clients(&self) -> usize {
-        self.clients.len()
     }
 
     /// Askers remembered.
@@ -370,11 +368,12 @@ impl Budgets {
                 return false;
             }
         }
-        let limit = match who {
-            Asker::Device(_) | Asker::Stranger(_) => self.limits.each,
+        let flow = match who {
+            Asker::Device(_) => self.limits.each_device,
+            Asker::Stranger(_) => self.limits.each_stranger,
             Asker::Node(_) => self.limits.each_node,
         };
-        self.askers.insert(who.clone(), Account::new(now, limit));
+        self.askers.insert(who.clone(), Account::new(now, flow));
         true
     }
 
@@ -392,8 +391,8 @@ impl Budgets {
     }
 
     fn retry_range(&self, now: Instant) -> Duration {
-        let lasted = self.refusals.map_or(0, |r| now.saturating_duration_since(r.since).as_secs());
-        RETRY_FIRST.saturating_mul(1 << lasted.min(6)).min(RETRY_MAX)
+        let since = self.refusals.map_or(now, |refusals| refusals.since);
+        (RETRY_FIRST + now.saturating_duration_since(since)).min(RETRY_MAX)
     }
 }
 

@@ -145,6 +145,11 @@ impl Clients {
         watchers.map(|home| home.node)
     }
 
+    /// Their links, the newest first.
+    pub fn newest(&self) -> impl Iterator<Item = LinkId> {
+        self.by_link.keys().rev().copied()
+    }
+
     /// How many are at home here.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -11,6 +11,8 @@ use crate::wire::epoch::EpochSecret;
 use crate::wire::invite::Door;
 use crate::wire::policy::{Policy, Range};
 
+use super::budgets::Limits;
+
 /// What a super-peer is started with.
 pub struct Config {
     /// The network's root key.
@@ -29,6 +31,8 @@ pub struct Config {
     pub token: Option<Bytes<32>>,
     /// Ranges that the owner lets the relay reach though they are private.
     pub relay_allow: Vec<Range>,
+    /// What others may use.
+    pub limits: Limits,
     /// Wall time at the start.
     pub wall: UnixTime,
     /// 32 bytes of true randomness.

@@ -55,7 +55,8 @@ impl SuperPeer {
             Directory::Offer { .. }
             | Directory::Find { .. }
             | Directory::FindForMe { .. }
-            | Directory::Attached { .. } => self.not_yours(now, link, ask),
+            | Directory::Attached { .. }
+            | Directory::MoveOn { .. } => self.not_yours(now, link, ask),
         }
     }
 
@@ -88,12 +89,13 @@ impl SuperPeer {
             }
         };
         let Some(observed) = self.links.remote_address(link) else { return };
-        if self.lookups.is_full() {
-            return self.answer(now, link, ask, refused(DirectoryRefusal::Busy));
-        }
         let address = checked.address.clone();
+        if self.clients.get(&address).is_none() && !self.has_room_for_a_client() {
+            return self.send_elsewhere(now, link, ask);
+        }
         let client = Client::new(link, checked, location, observed);
         if let Some(old) = self.clients.attach(client) {
+            self.moving.gone(old);
             self.links.close(old);
         }
         self.lookups.forget(&address.user);

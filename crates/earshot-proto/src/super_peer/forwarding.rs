@@ -160,6 +160,7 @@ impl SuperPeer {
     /// A client's link is down: its watchers are told.
     pub(super) fn client_gone(&mut self, now: Instant, link: LinkId) {
         let Some((client, watchers)) = self.clients.detach(link) else { return };
+        self.moving.gone(link);
         let gone = client.registration.address.clone();
         self.put_away(now, &client);
         let me = self.ring.me().node;

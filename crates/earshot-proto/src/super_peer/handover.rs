@@ -10,7 +10,7 @@
 //! Invariants: to one node one offer is under way; nothing is sent unasked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::ids::NodeId;
 use crate::port::LinkId;
@@ -19,6 +19,10 @@ use crate::wire::directory::{Directory, NodeEntry, OFFERED_MAX, Offered};
 use crate::wire::forward::Address;
 
 use super::{About, SuperPeer, keeper};
+
+/// Who has too much to do is offered again after such a pause at most, full jitter. Our choice:
+/// budgets fill by the second.
+const RESUME: Duration = Duration::from_secs(2);
 
 /// What is being handed over, by the node that it goes to.
 #[derive(Debug, Default)]
@@ -34,11 +38,18 @@ struct Handing {
     /// Offered, or sent and not acknowledged.
     offered: Vec<Address>,
     unanswered: usize,
+    /// The other has too much to do: when it is offered again.
+    resumes: Option<Instant>,
 }
 
 impl Handings {
     pub(super) fn len(&self) -> usize {
         self.running.len()
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let waiting = self.running.values().filter(|handing| handing.unanswered == 0);
+        waiting.filter_map(|handing| handing.resumes).min()
     }
 }
 
@@ -80,8 +91,9 @@ impl SuperPeer {
             left: BTreeSet::new(),
             offered: Vec::new(),
             unanswered: 0,
+            resumes: None,
         });
-        let is_idle = handing.left.is_empty() && handing.unanswered == 0;
+        let is_idle = handing.unanswered == 0 && handing.resumes.is_none();
         handing.left.extend(addresses.iter().cloned());
         if is_idle {
             self.offer(now, &to.node);
@@ -143,6 +155,7 @@ impl SuperPeer {
             .collect();
         if let Some(handing) = self.handings.running.get_mut(to) {
             handing.unanswered = puts.len();
+            handing.offered = offered;
         }
         let link = self.link_to(now, &entry);
         for put in &puts {
@@ -157,8 +170,33 @@ impl SuperPeer {
     pub(super) fn handed(&mut self, now: Instant, to: &NodeId) {
         let Some(handing) = self.handings.running.get_mut(to) else { return };
         handing.unanswered = handing.unanswered.saturating_sub(1);
-        if handing.unanswered == 0 {
+        if handing.unanswered == 0 && handing.resumes.is_none() {
             self.offer(now, to);
+        }
+    }
+
+    /// The other has too much to do: what it was offered last is offered again later.
+    pub(super) fn handing_busy(&mut self, now: Instant, to: &NodeId) {
+        let Some(handing) = self.handings.running.get_mut(to) else { return };
+        handing.unanswered = handing.unanswered.saturating_sub(1);
+        handing.left.extend(handing.offered.drain(..));
+        let pause = self.entropy.jitter.below(RESUME.as_millis() as u64 + 1);
+        handing.resumes.get_or_insert(now + Duration::from_millis(pause));
+    }
+
+    pub(super) fn handings_due(&mut self, now: Instant) {
+        let is_due = |handing: &Handing| {
+            handing.unanswered == 0 && handing.resumes.is_some_and(|at| at <= now)
+        };
+        let due = self.handings.running.iter_mut().filter(|(_, handing)| is_due(handing));
+        let due: Vec<NodeId> = due
+            .map(|(node, handing)| {
+                handing.resumes = None;
+                *node
+            })
+            .collect();
+        for node in due {
+            self.offer(now, &node);
         }
     }
 

@@ -21,9 +21,11 @@
 //! | `enrolment` | getting and renewing the node certificate |
 //! | [`relay`] | STUN and TURN |
 //! | [`postings`] | the profiles of those who chose to be listed |
-//! | [`budgets`] | what others may use, and whom to hand over |
+//! | [`budgets`] | what others may use |
+//! | `admission` | whom to let in, and whom to hand over |
 //! | [`election`] | whether to serve, and whom to invite |
 
+mod admission;
 mod answers;
 pub mod budgets;
 pub mod clients;
@@ -55,19 +57,21 @@ use crate::asks::Asks;
 use crate::entropy::Entropy;
 use crate::ids::{NodeId, UserName};
 use crate::lookup::Near;
-use crate::port::{Input, LinkId, Machine, Output, Service, WaitReason};
+use crate::port::{Input, LinkEvent, LinkId, Machine, Output, Service, WaitReason};
 use crate::questions::Questions;
 use crate::secure::identity::LinkKey;
 use crate::secure::link::Welcome;
 use crate::secure::links::{LinkNews, Links, Who};
 use crate::time::{UnixTime, WallClock};
-use crate::wire::directory::{Directory, NodeEntry};
+use crate::wire::directory::{Directory, DirectoryRefusal, NodeEntry};
 use crate::wire::forward::Address;
 use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::Invite;
 use crate::wire::question::FIRST_BYTES;
 
+use admission::Moving;
 use answers::Answers;
+use budgets::Budgets;
 use clients::Clients;
 use contacts::Contacts;
 use enrolment::Standing;
@@ -137,6 +141,8 @@ pub struct SuperPeer {
     chores: Chores,
     keeper: Keeper,
     clients: Clients,
+    budgets: Budgets,
+    moving: Moving,
     asks: Asks<About>,
     questions: Questions<About>,
     answers: Answers,
@@ -170,7 +176,6 @@ impl SuperPeer {
         let ring = Ring::new(ring::Config::default(), me, entropy.jitter.split());
         let mut machine = Self {
             clock: WallClock::new(now, config.wall),
-            entropy,
             links,
             standing: Standing::default(),
             ring,
@@ -178,6 +183,8 @@ impl SuperPeer {
             chores: Chores::default(),
             keeper: Keeper::default(),
             clients: Clients::default(),
+            budgets: Budgets::new(now, config.limits, entropy.jitter.split()),
+            moving: Moving::default(),
             asks: Asks::with_patience(ONWARD_PATIENCE),
             questions: Questions::default(),
             answers: Answers::default(),
@@ -191,6 +198,7 @@ impl SuperPeer {
             next_sweep: now + SWEEP_EVERY,
             saves: 0,
             out: VecDeque::new(),
+            entropy,
             config,
         };
         machine.start(now);
@@ -215,6 +223,7 @@ impl SuperPeer {
     pub fn load(&self) -> Load {
         Load {
             links: self.links.len(),
+            accepted: self.links.accepted().count(),
             asks: self.asks.len() + self.questions.len(),
             lookups: self.lookups.len(),
             dial_backs: self.dial_backs.len(),
@@ -255,6 +264,7 @@ impl SuperPeer {
     }
 
     fn link_opened(&mut self, now: Instant, link: LinkId, who: &Who) {
+        self.named(now, who);
         match who {
             Who::Node(_) if self.is_asking_door(link) => {}
             Who::Node(entry) => self.node_linked(now, *entry, link),
@@ -287,6 +297,9 @@ impl SuperPeer {
     fn handle_frame(&mut self, now: Instant, link: LinkId, frame: Frame) {
         let Some(who) = self.links.who(link).cloned() else { return };
         let Frame { ask, message } = frame;
+        if !self.admits(now, link, &who, ask, &message) {
+            return;
+        }
         match message {
             Message::Directory(message) => self.handle_directory(now, link, &who, ask, message),
             Message::Forward(message) => self.handle_forward(now, link, &who, ask, message),
@@ -341,6 +354,10 @@ impl SuperPeer {
             (About::Offer(node), Message::Directory(Directory::Wanted { places })) => {
                 self.offer_answered(now, &node, Some(&places));
             }
+            (
+                About::Offer(node) | About::Handed(node),
+                Message::Directory(Directory::Refused { reason: DirectoryRefusal::Busy }),
+            ) => self.handing_busy(now, &node),
             (About::Handed(node), Message::Directory(_)) => self.handed(now, &node),
             (About::Members, Message::Directory(Directory::SuperPeers { nodes, .. })) => {
                 self.members_told(&nodes);
@@ -380,6 +397,8 @@ impl SuperPeer {
         self.ring.handle_timeout(now);
         self.lookups_due(now);
         self.chores_due(now);
+        self.handings_due(now);
+        self.shed_due(now);
         self.renew_due(now);
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_EVERY;
@@ -400,6 +419,8 @@ impl SuperPeer {
             self.contacts.next_due(),
             self.chores.next_due(),
             self.lookups.next_due(),
+            self.next_shed(),
+            self.handings.next_due(),
             (!self.keeper.is_empty()).then_some(self.next_sweep),
         ]
         .into_iter()
@@ -459,6 +480,11 @@ impl SuperPeer {
             }
             Input::Link(link, event) => {
                 if self.handle_dial_back(now, link, &event) {
+                    return;
+                }
+                if let LinkEvent::Accepted { from, .. } = event
+                    && !self.admits_link(link, from)
+                {
                     return;
                 }
                 let wall = self.wall(now);

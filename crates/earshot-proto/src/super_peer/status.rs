@@ -19,6 +19,12 @@ pub struct Counters {
     pub found: u64,
     /// Look-ups for names not held here.
     pub not_here: u64,
+    /// Questions and newcomers refused because there was too much to do.
+    pub refused: u64,
+    /// Links closed because they were too many.
+    pub turned_away: u64,
+    /// Clients handed over to others.
+    pub handed_over: u64,
 }
 
 /// What a super-peer is doing now.
@@ -44,6 +50,8 @@ pub struct Status {
 pub struct Load {
     /// Links, open or opening.
     pub links: usize,
+    /// Those of them that others have opened.
+    pub accepted: usize,
     /// Questions that wait for an answer.
     pub asks: usize,
     /// Look-ups for clients.

@@ -37,6 +37,7 @@ pub(super) fn serving(network: &mut Network, now: Instant) -> SuperPeer {
         enrolled: Some(enrolled),
         token: None,
         relay_allow: Vec::new(),
+        limits: super::budgets::Limits::default(),
         wall: NOW,
         seed: [3; 32],
     };

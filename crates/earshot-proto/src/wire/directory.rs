@@ -20,6 +20,8 @@ pub const SUPER_PEERS_MAX: usize = 200;
 /// Records in one offer at most. Our choice: what is wanted of it (1.2 kB each) stays far below
 /// what a link may hold unwritten.
 pub const OFFERED_MAX: usize = 256;
+/// Homes that one is sent to at most.
+pub const HOMES_MAX: usize = 4;
 /// Longest sealed location, in bytes.
 pub const LOCATION_MAX: usize = 512;
 
@@ -130,6 +132,17 @@ pub enum Directory {
         /// Why.
         #[n(0)]
         reason: DirectoryRefusal,
+    },
+    /// Home → peer, unasked or in answer to *Attach*: I have too much to do; make one of these your
+    /// home.
+    #[n(13)]
+    MoveOn {
+        /// At most [`HOMES_MAX`], none where none is known.
+        #[n(0)]
+        homes: List<NodeEntry, HOMES_MAX>,
+        /// Not before so many milliseconds have passed: each is told another time.
+        #[n(1)]
+        after_ms: u32,
     },
 }
 

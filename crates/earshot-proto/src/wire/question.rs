@@ -23,7 +23,8 @@ pub const SESSION_ANSWER_HEADER: usize = 26;
 pub const MAC: usize = 16;
 
 const NAME: &str = "question";
-const QUESTION: u8 = 0xE0;
+/// The first byte of a question with a handshake: the dearest to answer.
+pub const QUESTION: u8 = 0xE0;
 const ANSWER: u8 = 0xE1;
 const SESSION: u8 = 0xE2;
 const COOKIE: u8 = 0xE3;

@@ -123,7 +123,7 @@ impl Relay {
             random,
             answers: PerSecond::new(now, STRANGERS_MAX),
             checks: PerSecond::new(now, CHECKED_MAX),
-            total: Bucket::new(now, limits.total_bytes_per_second),
+            total: Bucket::new(now, limits.total_bytes_per_second, limits.total_bytes_per_second),
             allocations: Slab::new(),
             by_client: BTreeMap::new(),
             by_relayed: BTreeMap::new(),

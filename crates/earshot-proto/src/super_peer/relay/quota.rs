@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use super::slab::{Key, Slab};
 use crate::ids::UserName;
 
-/// A bucket that fills by a number of bytes a second and holds one second's worth.
+/// A bucket that fills by a number of pieces (bytes, questions) a second, up to what it holds.
 pub(in crate::super_peer) struct Bucket {
     per_second: u64,
+    holds: u64,
     left: u64,
-    /// Up to when it is filled: the start of the byte that is still flowing in.
+    /// Up to when it is filled: the start of the piece that is still flowing in.
     filled: Instant,
 }
 
@@ -21,26 +22,36 @@ pub(in crate::super_peer) struct Bucket {
 const NANOS: u128 = 1_000_000_000;
 
 impl Bucket {
-    pub(in crate::super_peer) const fn new(now: Instant, per_second: u64) -> Self {
-        Self { per_second, left: per_second, filled: now }
+    pub(in crate::super_peer) const fn new(now: Instant, per_second: u64, holds: u64) -> Self {
+        Self { per_second, holds, left: holds, filled: now }
     }
 
-    /// Whether so many bytes are left.
-    pub(in crate::super_peer) fn has(&mut self, now: Instant, bytes: usize) -> bool {
+    /// Whether so many pieces are left.
+    pub(in crate::super_peer) fn has(&mut self, now: Instant, pieces: usize) -> bool {
+        self.fill(now);
+        self.left >= pieces as u64
+    }
+
+    /// Whether it is full.
+    pub(in crate::super_peer) fn is_full(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.left == self.holds
+    }
+
+    fn fill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.filled).as_nanos();
         let gained = u128::from(self.per_second) * passed / NANOS;
         if gained > 0 {
             let left = u128::from(self.left) + gained;
-            self.left = left.min(u128::from(self.per_second)) as u64;
+            self.left = left.min(u128::from(self.holds)) as u64;
             let took = (gained * NANOS).div_ceil(u128::from(self.per_second));
             self.filled += Duration::from_nanos(took.min(u128::from(u64::MAX)) as u64);
         }
-        self.left >= bytes as u64
     }
 
     /// Takes them; to be called after [`Self::has`].
-    pub(in crate::super_peer) const fn take(&mut self, bytes: usize) {
-        self.left = self.left.saturating_sub(bytes as u64);
+    pub(in crate::super_peer) const fn take(&mut self, pieces: usize) {
+        self.left = self.left.saturating_sub(pieces as u64);
     }
 }
 
@@ -71,7 +82,7 @@ impl Users {
         if let Some(key) = self.find(name) {
             return Some(key);
         }
-        let bucket = Bucket::new(now, self.bytes_per_second);
+        let bucket = Bucket::new(now, self.bytes_per_second, self.bytes_per_second);
         let user = User { name: name.clone(), sessions: 0, allocations: 0, bucket };
         let key = self.kept.insert(user)?;
         self.by_name.insert(name.clone(), key);
@@ -105,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_bucket_gives_a_second_at_once_and_then_its_rate() {
-        let mut bucket = Bucket::new(start(), 1000);
+        let mut bucket = Bucket::new(start(), 1000, 1000);
         assert!(bucket.has(start(), 1000));
         bucket.take(1000);
         assert!(!bucket.has(start(), 1));
@@ -122,7 +133,7 @@ mod tests {
 
     #[test]
     fn steps_of_time_too_small_for_a_byte_are_not_lost() {
-        let mut bucket = Bucket::new(start(), 10);
+        let mut bucket = Bucket::new(start(), 10, 10);
         assert!(bucket.has(start(), 10));
         bucket.take(10);
         let filled = (1..=1000).any(|ms| bucket.has(start() + Duration::from_millis(ms), 9));
