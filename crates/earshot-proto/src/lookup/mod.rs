@@ -293,6 +293,13 @@ impl Lookup {
         self.keepers.iter().map(|keeper| &keeper.entry)
     }
 
+    /// The keepers that said they lack what is looked for, nearest first.
+    pub fn lacking(&self) -> impl Iterator<Item = &NodeEntry> {
+        let said = KeeperState::Said(Fetched::NotHere);
+        let lacking = self.keepers.iter().filter(move |keeper| keeper.state == said);
+        lacking.map(|keeper| &keeper.entry)
+    }
+
     /// A node has said who is near, or was silent or refused (`None`). An answer that is out of
     /// order counts as none. So does one that is too sparse to be honest; but when there are only
     /// such, our own estimate may be wrong: then the densest of them is tried, and its denials are

@@ -16,10 +16,10 @@ use crate::wire::frame::Message;
 use crate::wire::nat::Nat;
 
 use super::Peer;
-use super::post::Letter;
+use super::post::Sent;
 
 /// What a question to another was about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum About {
     Attach,
     DialBack,
@@ -31,8 +31,7 @@ pub(super) enum About {
     Find(u64, NodeId),
     SearchByHome(u64),
     LookUp(UserName),
-    /// A letter, to whom, and how many of its bytes count as unanswered.
-    Letter(Address, Letter, usize),
+    Letter(Box<Sent>),
     Watch(Address),
 }
 
@@ -86,10 +85,10 @@ impl Peer {
                 self.looked_up(now, &user, Some(answer));
             }
             (About::LookUp(user), _) => self.looked_up(now, &user, None),
-            (about @ About::Letter(..), Some(Message::Forward(answer))) => {
-                self.letter_answered(now, about, Some(answer));
+            (About::Letter(sent), Some(Message::Forward(answer))) => {
+                self.letter_answered(now, *sent, Some(answer));
             }
-            (about @ About::Letter(..), _) => self.letter_answered(now, about, None),
+            (About::Letter(sent), _) => self.letter_answered(now, *sent, None),
             (About::Attach, _) => self.not_attached(now),
             (About::Watch(_) | About::DialBack, _) => {}
             (About::RelayCredentials | About::SuperPeers, _) => {}

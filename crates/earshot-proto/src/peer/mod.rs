@@ -465,6 +465,7 @@ impl Peer {
         self.home_due(now);
         self.lease_due(now);
         self.lost_due(now);
+        self.post_waiting(now);
         self.repeat_due(now);
         self.nat_due(now);
         self.requests_due(now);
@@ -491,6 +492,7 @@ impl Peer {
             self.account_timeout(),
             self.home_timeout(),
             self.presences.next_due(),
+            self.post.next_due(),
             self.chats.next_due(),
             self.nat_test.next_due(),
             self.searches.next_due(),

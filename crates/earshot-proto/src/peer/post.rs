@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::ids::{CallId, NodeId, UserName};
 use crate::port::{LinkId, Service};
@@ -37,6 +37,8 @@ const VISITS_MAX: usize = 32;
 /// eighth of what may wait on a link (`secure/records.rs`), so that greeting a thousand buddies
 /// leaves room for a call.
 const UNANSWERED_MAX: usize = 128 * 1024;
+/// Pause after a super-peer has said that we send too much. Our choice: budgets fill by the second.
+const REST: Duration = Duration::from_secs(1);
 /// Letters that wait at most. Our choice: a thousand buddies with four devices each.
 const QUEUED_MAX: usize = 4096;
 
@@ -48,10 +50,22 @@ pub(super) struct Post {
     unanswered: usize,
     /// Letters that wait until others are answered.
     queue: VecDeque<(Address, Content, Letter)>,
+    /// We sent too much: nothing that waits is sent before.
+    rests_until: Option<Instant>,
     /// Links to super-peers that are not our home.
     visits: Vec<(NodeId, LinkId)>,
     /// Links to devices, dialled or accepted.
     straight: Vec<(Address, LinkId)>,
+}
+
+/// A letter on its way, kept until it is known what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sent {
+    to: Address,
+    content: Content,
+    letter: Letter,
+    /// How many of its bytes count as unanswered.
+    counted: usize,
 }
 
 /// What a letter was about, so that its fate finds its way.
@@ -95,6 +109,31 @@ impl Post {
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
     }
+
+    pub(super) const fn next_due(&self) -> Option<Instant> {
+        self.rests_until
+    }
+
+    /// Puts a letter at the end of the queue; one that tells a device how we are takes the place of
+    /// another that does. False when the queue is full.
+    fn wait(&mut self, to: &Address, content: &Content, letter: &Letter) -> bool {
+        if let Content::Presence(said) = content
+            && let Some(before) = self.queue.iter_mut().find_map(|(other, content, _)| {
+                let Content::Presence(before) = content else { return None };
+                (other == to).then_some(before)
+            })
+        {
+            let ask_back = before.ask_back || said.ask_back;
+            *before = said.clone();
+            before.ask_back = ask_back;
+            return true;
+        }
+        let has_room = self.queue.len() < QUEUED_MAX;
+        if has_room {
+            self.queue.push_back((to.clone(), content.clone(), letter.clone()));
+        }
+        has_room
+    }
 }
 
 impl Peer {
@@ -120,14 +159,14 @@ impl Peer {
 
     /// Seals something for a device and sends it over our home and theirs, when its turn comes.
     pub(super) fn post(&mut self, now: Instant, to: &Address, content: &Content, letter: Letter) {
-        let must_wait = self.post.unanswered >= UNANSWERED_MAX || !self.post.queue.is_empty();
+        let must_wait = self.post.unanswered >= UNANSWERED_MAX
+            || !self.post.queue.is_empty()
+            || self.post.rests_until.is_some();
         if !must_wait || matches!(letter, Letter::Call(..)) {
-            return self.post_now(now, to, content, letter);
+            self.post_now(now, to, content, letter);
+        } else if !self.post.wait(to, content, &letter) {
+            self.letter_fate(now, to, letter, Fate::NoConnection);
         }
-        if self.post.queue.len() < QUEUED_MAX {
-            return self.post.queue.push_back((to.clone(), content.clone(), letter));
-        }
-        self.letter_fate(now, to, letter, Fate::NoConnection);
     }
 
     /// Seals something for a device and sends it over our home and theirs at once.
@@ -162,7 +201,9 @@ impl Peer {
             return self.letter_fate(now, to, letter, Fate::Failed(Undelivered::NotHere));
         };
         let counted = if matches!(letter, Letter::Call(..)) { 0 } else { sealed.len() };
-        let about = About::Letter(to.clone(), letter.clone(), counted);
+        let sent =
+            Sent { to: to.clone(), content: content.clone(), letter: letter.clone(), counted };
+        let about = About::Letter(Box::new(sent));
         let (own, to) = (self.home_link(), to.clone());
         let (link, message) = match (route, own) {
             (Route::Straight { at }, _) => match self.straight_link(now, &to, *at, *agree) {
@@ -268,22 +309,36 @@ impl Peer {
     /// Closes the links that were opened only to bring something, and drops what waits.
     pub(super) fn close_roads(&mut self) {
         self.post.queue.clear();
+        self.post.rests_until = None;
         let visits = std::mem::take(&mut self.post.visits).into_iter().map(|(_, link)| link);
         let straight = std::mem::take(&mut self.post.straight).into_iter().map(|(_, link)| link);
         visits.chain(straight).for_each(|link| self.links.close(link));
     }
 
-    /// What became of a letter, as told by whoever was to bring it (none: nobody told in time).
-    pub(super) fn letter_answered(&mut self, now: Instant, about: About, answer: Option<Forward>) {
-        let About::Letter(to, letter, counted) = about else { return };
+    /// What became of a letter, as told by whoever was to bring it (none: nobody told in time). If
+    /// we sent too much, it is the first to be sent again.
+    pub(super) fn letter_answered(&mut self, now: Instant, sent: Sent, answer: Option<Forward>) {
+        let Sent { to, content, letter, counted } = sent;
         self.post.unanswered -= counted;
         let fate = match answer {
             Some(Forward::Delivered) => Fate::Delivered,
             Some(Forward::Undelivered { reason }) => Fate::Failed(reason),
             Some(_) | None => Fate::NoConnection,
         };
-        self.letter_fate(now, &to, letter, fate);
+        if fate == Fate::Failed(Undelivered::TooMuch) && !matches!(letter, Letter::Call(..)) {
+            self.post.queue.push_front((to, content, letter));
+            self.post.rests_until.get_or_insert(now + REST);
+        } else {
+            self.letter_fate(now, &to, letter, fate);
+        }
+        self.post_waiting(now);
+    }
+
+    /// Sends what waits, as far as it may go.
+    pub(super) fn post_waiting(&mut self, now: Instant) {
+        self.post.rests_until.take_if(|until| *until <= now);
         while self.post.unanswered < UNANSWERED_MAX
+            && self.post.rests_until.is_none()
             && let Some((to, content, letter)) = self.post.queue.pop_front()
         {
             self.post_now(now, &to, &content, letter);
@@ -327,7 +382,8 @@ impl Peer {
                 match self.asks.answered(link, ask) {
                     Some(About::Watch(_)) if message == Forward::Watching => {}
                     Some(About::Watch(watched)) => self.device_gone(now, &watched),
-                    Some(about) => self.letter_answered(now, about, Some(message)),
+                    Some(About::Letter(sent)) => self.letter_answered(now, *sent, Some(message)),
+                    Some(about) => self.answered(now, about, None),
                     None => {}
                 }
             }

@@ -56,6 +56,8 @@ struct Search {
     lookup: Option<Lookup>,
     /// What keepers have given, verified, and its counters.
     found: Vec<(u64, Entry)>,
+    /// Whether any of them had it from an earlier look-up.
+    is_cached: bool,
 }
 
 impl Peer {
@@ -77,7 +79,13 @@ impl Peer {
         let lookup = (!self.is_restricted())
             .then(|| Lookup::new(now, user.ring_key(), None, Near::Closer(vec![home])));
         let is_ours = lookup.is_some();
-        let search = Search { user: user.clone(), started: now, lookup, found: Vec::new() };
+        let search = Search {
+            user: user.clone(),
+            started: now,
+            lookup,
+            found: Vec::new(),
+            is_cached: false,
+        };
         self.searches.running.insert(id, search);
         if is_ours {
             self.turn_search(now, id);
@@ -145,19 +153,24 @@ impl Peer {
     ) {
         let Some(search) = self.searches.running.get(&id) else { return };
         let user = search.user.clone();
+        let mut is_cached = false;
         let (fetched, found) = match answer {
-            Some(Directory::Found { entries, .. }) => match self.verified(now, &user, &entries) {
-                Some(found) => {
-                    let counter = found.iter().map(|(counter, _)| *counter).max().unwrap_or(0);
-                    (Fetched::Held { counter }, found)
+            Some(Directory::Found { entries, trail }) => {
+                match self.verified(now, &user, &entries) {
+                    Some(found) => {
+                        let counter = found.iter().map(|(counter, _)| *counter).max().unwrap_or(0);
+                        is_cached = trail.cached;
+                        (Fetched::Held { counter }, found)
+                    }
+                    None => (Fetched::Failed, Vec::new()),
                 }
-                None => (Fetched::Failed, Vec::new()),
-            },
+            }
             Some(Directory::NotHere { .. }) => (Fetched::NotHere, Vec::new()),
             Some(_) | None => (Fetched::Failed, Vec::new()),
         };
         let Some(search) = self.searches.running.get_mut(&id) else { return };
         search.found.extend(found);
+        search.is_cached |= is_cached;
         if let Some(lookup) = &mut search.lookup {
             lookup.handle_fetched(now, from, fetched);
             self.turn_search(now, id);
@@ -187,7 +200,8 @@ impl Peer {
         let (user, mut found) = (search.user.clone(), std::mem::take(&mut search.found));
         // The newest last: it has the last word.
         found.sort_by_key(|(counter, entry)| (*counter, entry.home.is_some()));
-        let trail = Trail { asked: outcome.asked, round: outcome.round, cached: false };
+        let Outcome { asked, round, .. } = outcome;
+        let trail = Trail { asked, round, cached: search.is_cached };
         match outcome.end {
             End::Found { .. } => {
                 for (counter, entry) in &found {

@@ -196,18 +196,17 @@ impl SuperPeer {
         Ok(())
     }
 
-    /// What is kept here of a user.
+    /// What is kept here of a user, or was found not long ago.
     pub(super) fn find(&mut self, now: Instant, user: &UserName) -> Directory {
-        match self.keeper.find(user, self.wall(now)) {
-            Some(entries) => {
-                self.counters.found += 1;
-                Directory::Found { entries, trail: Trail::HERE }
-            }
-            None => {
-                self.counters.not_here += 1;
-                Directory::NotHere { trail: Trail::HERE }
-            }
-        }
+        let kept = self.keeper.find(user, self.wall(now));
+        let kept = kept.map(|entries| Directory::Found { entries, trail: Trail::HERE });
+        let found = kept.or_else(|| {
+            let answer = self.remembered(now, user);
+            answer.filter(|answer| matches!(answer, Directory::Found { .. }))
+        });
+        self.counters.found += u64::from(found.is_some());
+        self.counters.not_here += u64::from(found.is_none());
+        found.unwrap_or(Directory::NotHere { trail: Trail::HERE })
     }
 
     /// The answer to a question of ours came over a link.

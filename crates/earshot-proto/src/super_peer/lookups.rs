@@ -2,7 +2,8 @@
 //! registrations. Lecture, slide 31; DESIGN 2.5.
 //!
 //! Clients that want the same person at the same time share one look-up, and for [`FRESH`] its
-//! answer. Invariant: an entry is taken, kept and passed on only after its signatures were checked
+//! answer; so does whoever asks us as one near the key. What was found is left with the nearest that
+//! lacked it, so that the next search ends there. Invariant: an entry is taken, kept and passed on only after its signatures were checked
 //! here; a keeper that gave any other counts as silent.
 
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ const SHARERS_MAX: usize = 256;
 const FRESH: Duration = Duration::from_secs(60);
 /// How long it is given again that nobody has a name. Our choice: who has just registered is found.
 const FRESH_DENIAL: Duration = Duration::from_secs(5);
+/// Nodes that lacked what was found, and are given it. DESIGN 2.5.
+const LEFT_WITH: usize = 2;
 /// Answers remembered at most: some 10 MB.
 const REMEMBERED_MAX: usize = 4096;
 
@@ -117,12 +120,16 @@ impl SuperPeer {
         self.ring.nearest(key, usize::from(width).min(NODES_MAX))
     }
 
+    /// What came of the last look-up for a user, if that is fresh.
+    pub(super) fn remembered(&self, now: Instant, user: &UserName) -> Option<Directory> {
+        let remembered = self.lookups.remembered.get(user).filter(|old| old.until > now);
+        let Remembered { entries, trail, .. } = remembered?;
+        Some(answer_of(entries.clone(), Trail { cached: true, ..*trail }))
+    }
+
     /// Finds somebody for a client.
     pub(super) fn find_for(&mut self, now: Instant, client: LinkId, ask: u32, user: UserName) {
-        let remembered = self.lookups.remembered.get(&user).filter(|old| old.until > now);
-        if let Some(Remembered { entries, trail, .. }) = remembered {
-            let trail = Trail { cached: true, ..*trail };
-            let answer = answer_of(entries.clone(), trail);
+        if let Some(answer) = self.remembered(now, &user) {
             return self.answer(now, client, ask, answer);
         }
         if self.lookups.share(&user, (client, ask)) {
@@ -245,6 +252,7 @@ impl SuperPeer {
                 let Outcome { asked, round, end, .. } = outcome;
                 let trail = Trail { asked, round, cached: false };
                 let entries = newest(found);
+                self.leave_with(now, &lookup, &entries);
                 let is_sure = match end {
                     End::Found { .. } | End::NotFound => true,
                     End::Placed | End::Inconclusive => false,
@@ -258,6 +266,20 @@ impl SuperPeer {
                 for (link, ask) in sharers {
                     self.answer(now, link, ask, answer_of(entries.clone(), trail));
                 }
+            }
+        }
+    }
+
+    /// Gives what was found to the nearest keepers that lacked it. A device without a home is not
+    /// worth it.
+    fn leave_with(&mut self, now: Instant, lookup: &Lookup, entries: &[Entry]) {
+        let me = self.ring.me().node;
+        let lacking = lookup.lacking().filter(|node| node.node != me).take(LEFT_WITH);
+        for node in lacking.copied().collect::<Vec<_>>() {
+            for entry in entries.iter().filter(|entry| entry.home.is_some()) {
+                let Entry { registration, location, home, .. } = entry.clone();
+                let link = self.link_to(now, &node);
+                self.links.send(now, link, 0, Directory::Put { registration, location, home });
             }
         }
     }
@@ -384,6 +406,39 @@ mod tests {
         assert_eq!(keep(entry_of(&alice, &alice, 2, later)), Ok(()));
         let replayed = keep(entry_of(&alice, &alice, 1, later));
         assert_eq!(replayed, Err(DirectoryRefusal::Stale));
+    }
+
+    #[test]
+    fn what_was_found_is_left_with_who_lacked_it_and_told_to_whoever_asks() {
+        let now = Instant::now();
+        let mut network = Network::new(1);
+        let mut machine = serving(&mut network, now);
+        let alice = network.device("alice");
+        let mut entry = entry_of(&alice, &alice, 2, NOW.plus(REGISTRATION_LIFE));
+        entry.home = Some(keeper(40));
+        let start = Near::Keepers(vec![keeper(10), keeper(20), keeper(30)]);
+        let lookup = Lookup::new(now, alice.user.ring_key(), None, start);
+        let wanted = Wanted::Person { user: alice.user.clone(), sharers: Vec::new() };
+        let id = machine.lookups.start(lookup, wanted);
+        machine.turn_lookup(now, id);
+        let known = machine.lookups.running[&id].lookup.keepers();
+        let [first, others @ ..] = &known.map(|keeper| keeper.node).collect::<Vec<_>>()[..] else {
+            panic!("three are known")
+        };
+        let lacks = Directory::NotHere { trail: Trail::HERE };
+        machine.fetched(now, id, first, Some(lacks));
+        for holder in others {
+            let entries = List::first_of([entry.clone()]);
+            let holds = Directory::Found { entries, trail: Trail::HERE };
+            machine.fetched(now, id, holder, Some(holds));
+        }
+        assert!(machine.lookups.running.is_empty(), "it is over");
+        assert!(machine.contacts.road(first, now).is_some(), "it is given it");
+        let told = machine.find(now, &alice.user);
+        let Directory::Found { trail, .. } = told else { panic!("found: {told:?}") };
+        assert!(trail.cached);
+        let told = machine.find(now + FRESH, &alice.user);
+        assert_eq!(told, Directory::NotHere { trail: Trail::HERE });
     }
 
     #[test]
