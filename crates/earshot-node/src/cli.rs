@@ -73,6 +73,9 @@ pub struct AuthorityOptions {
     pub ring_threshold: Option<u16>,
     /// How many super-peers may enrol by the token; absent, one. Never given to `network`.
     pub enrol_uses: Option<u32>,
+    /// How many people and super-peers may join from one address at once; absent, as limits have
+    /// it.
+    pub joins: Option<u32>,
 }
 
 /// How a super-peer runs.
@@ -143,6 +146,7 @@ const fn flags(role: Role) -> &'static [(&'static str, &'static str)] {
             ("[--database", "URL]"),
             ("[--ring-threshold", "COUNT]"),
             ("[--enrol-uses", "COUNT]"),
+            ("[--joins", "COUNT]"),
         ],
         Role::SuperPeer => &[
             ("--data-dir", "D"),
@@ -280,6 +284,7 @@ impl Given {
             database: self.text("--database")?,
             ring_threshold: self.parsed("--ring-threshold", "a number of super-peers")?,
             enrol_uses: self.parsed("--enrol-uses", "a number of super-peers")?,
+            joins: self.parsed("--joins", "a number of people")?,
         })
     }
 

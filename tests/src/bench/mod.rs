@@ -4,12 +4,16 @@
 //! each figure means is said in `docs/figures.md`.
 
 mod app;
+mod crowd;
+mod day;
 mod idle;
 mod judge;
 mod limit;
 mod line;
+mod load;
 mod lookup;
 pub mod options;
+pub mod people;
 mod proc;
 mod ring;
 mod sound;
@@ -60,15 +64,19 @@ pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
             Name::Sound => sound::run(&venv(), &out, report),
             Name::Idle => idle::run(&out, report),
             Name::App => app::run(&out, report),
-            Name::Ring => ring::run(report),
+            Name::Ring => ring::run(report)
+                .and_then(|()| day::run(report))
+                .and_then(|()| load::run(&out, report))
+                .and_then(|()| lookup::run(&out, report)),
             Name::Lookup => lookup::run(&out, report),
+            Name::Crowd => crowd::run(&out, report),
         };
         match ended {
             Ok(()) => {}
             Err(Stop::CannotBegin(why)) => return Ending::CannotBegin(why),
             Err(Stop::Failed(why)) => {
                 eprintln!("{} broke off: {why}", name.text());
-                limits(*name).iter().for_each(|limit| limit.check(report, None));
+                limits(*name).iter().copied().flatten().for_each(|limit| limit.check(report, None));
             }
         }
     }
@@ -76,13 +84,14 @@ pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
 }
 
 /// What a bench checks, all of it once everything is measured.
-const fn limits(name: Name) -> &'static [Limit] {
+const fn limits(name: Name) -> &'static [&'static [Limit]] {
     match name {
-        Name::Sound => &sound::LIMITS,
-        Name::Idle => &idle::LIMITS,
-        Name::App => &app::LIMITS,
-        Name::Ring => &ring::LIMITS,
-        Name::Lookup => &lookup::LIMITS,
+        Name::Sound => &[&sound::LIMITS],
+        Name::Idle => &[&idle::LIMITS],
+        Name::App => &[&app::LIMITS],
+        Name::Ring => &[&ring::LIMITS, &day::LIMITS, &load::LIMITS, &lookup::LIMITS],
+        Name::Lookup => &[&lookup::LIMITS],
+        Name::Crowd => &[&crowd::LIMITS],
     }
 }
 

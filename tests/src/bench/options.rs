@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Usage, for people.
-pub const USAGE: &str = "bench [sound|idle|app|ring|lookup …] [--out DIR]";
+pub const USAGE: &str = "bench [sound|idle|app|ring|lookup|crowd …] [--out DIR]";
 
 /// One bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +18,14 @@ pub enum Name {
     Ring,
     /// How soon people find each other through real ones.
     Lookup,
+    /// Whether many real processes find each other, also when a third of the super-peers dies.
+    Crowd,
 }
 
 impl Name {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 5] = [Self::Sound, Self::Idle, Self::App, Self::Ring, Self::Lookup];
+    pub const ALL: [Self; 6] =
+        [Self::Sound, Self::Idle, Self::App, Self::Ring, Self::Lookup, Self::Crowd];
 
     /// As on the command line, and before the first dot of its figures.
     #[must_use]
@@ -33,6 +36,7 @@ impl Name {
             Self::App => "app",
             Self::Ring => "ring",
             Self::Lookup => "lookup",
+            Self::Crowd => "crowd",
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use earshot_tests::bench::options::{Options, USAGE};
-use earshot_tests::bench::run;
+use earshot_tests::bench::{people, run};
 use earshot_tests::demo::Ending;
 use earshot_tests::report::Report;
 
@@ -12,7 +12,17 @@ use earshot_tests::report::Report;
 const EXIT_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("people", arguments)) = arguments.split_first().map(|(a, rest)| (&**a, rest)) {
+        return match people::run(arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("{why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let options = match Options::parse(arguments) {
         Ok(options) => options,
         Err(why) => {
             eprintln!("{why}\n{USAGE}");

@@ -190,6 +190,8 @@ pub(super) struct Resident {
     pub(super) accepted: u32,
     /// Bytes that came over links.
     pub(super) heard: u64,
+    /// Bytes of links and datagrams that came and went.
+    pub(super) traffic: u64,
     /// Connections dialled.
     pub(super) dials: u64,
     pub(super) links: BTreeMap<LinkId, (ConnId, Side)>,

@@ -26,6 +26,7 @@ impl World {
             }
             LinkOrder::Bytes(bytes) => {
                 self.note(id, &format!("{link:?} out {}", bytes.len()));
+                self.machines[id.0].traffic += bytes.len() as u64;
                 self.spy.looks_at(&bytes, blind, &self.machines[id.0].name, "a link");
                 self.write(id, link, bytes);
             }
@@ -242,6 +243,7 @@ impl World {
         to: SocketAddr,
         bytes: Vec<u8>,
     ) {
+        self.machines[id.0].traffic += bytes.len() as u64;
         let lost = self.lot.below(100) < self.datagram_loss;
         if lost || !self.nat_of(id).lets_udp_out() {
             return;
@@ -265,6 +267,7 @@ impl World {
         let machines = (0..self.machines.len()).map(MachineId);
         let at: Vec<MachineId> = machines.filter(|id| self.address_of(*id) == to).collect();
         for id in at {
+            self.machines[id.0].traffic += bytes.len() as u64;
             self.give(id, &word, Input::Datagram { from, bytes });
         }
         let ports = self.machines.iter().enumerate().flat_map(|(id, resident)| {

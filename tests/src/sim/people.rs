@@ -326,6 +326,13 @@ impl World {
         self.machine(self.id(name)).heard
     }
 
+    /// Bytes of Earshot's that a machine sent and got, over links and in datagrams; without what
+    /// TCP, UDP and IP put around them.
+    #[must_use]
+    pub fn traffic(&self, name: &str) -> u64 {
+        self.machine(self.id(name)).traffic
+    }
+
     /// Connections that a machine dialled.
     #[must_use]
     pub fn dials(&self, name: &str) -> u64 {

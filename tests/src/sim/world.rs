@@ -481,6 +481,7 @@ impl World {
             LinkEvent::Connected { .. } => "connected".to_owned(),
             LinkEvent::Bytes(bytes) => {
                 self.machines[id.0].heard += bytes.len() as u64;
+                self.machines[id.0].traffic += bytes.len() as u64;
                 format!("{link:?} in {}", bytes.len())
             }
             LinkEvent::Down(why) => format!("{link:?} {why:?}"),
@@ -512,6 +513,7 @@ impl World {
             spins: (Duration::ZERO, 0),
             accepted: 0,
             heard: 0,
+            traffic: 0,
             dials: 0,
             links: BTreeMap::new(),
             paths: BTreeMap::new(),

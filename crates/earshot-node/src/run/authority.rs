@@ -62,7 +62,8 @@ pub(super) async fn alone(options: Options, setting: &mut Setting) -> Result<(),
     let driver = open(&options, mine.public).await?;
     let address = told_address(&driver, mine.public);
     let uses = mine.enrol_uses.unwrap_or(1);
-    let serving = house(&driver, &data, Some(founding(mine, address)), address, uses).await?;
+    let (founding, limits) = (Some(founding(mine, address)), limits(mine));
+    let serving = house(&driver, &data, founding, address, limits, uses).await?;
     let mut ready = Ready::new(Role::Authority, driver.listening());
     ready.public = mine.public;
     tell(&mut ready, mine, &serving);
@@ -82,7 +83,8 @@ pub(super) async fn network(options: Options, setting: &mut Setting) -> Result<(
     let data = DataDir::open(&options.data_dir)?;
     let driver = open(&options, mine.public).await?;
     let address = told_address(&driver, mine.public);
-    let authority = house(&driver, &data, Some(founding(mine, address)), address, 1).await?;
+    let (founding, limits) = (Some(founding(mine, address)), limits(mine));
+    let authority = house(&driver, &data, founding, address, limits, 1).await?;
     let wanted = super_peer::Wanted {
         root: authority.place.root,
         authority: Some(authority.place.door),
@@ -125,6 +127,14 @@ fn founding(mine: &AuthorityOptions, address: SocketAddr) -> Founding {
     }
 }
 
+fn limits(mine: &AuthorityOptions) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(joins) = mine.joins {
+        limits.joins_per_address.burst = joins;
+    }
+    limits
+}
+
 fn tell(ready: &mut Ready, mine: &AuthorityOptions, serving: &Serving) {
     ready.network = Some(mine.name.as_str().to_owned());
     ready.root_key = Some(serving.place.root.into());
@@ -139,6 +149,7 @@ pub(super) async fn house(
     data: &DataDir,
     founding: Option<Founding>,
     address: SocketAddr,
+    limits: Limits,
     enrol_uses: u32,
 ) -> Result<Serving, Failure> {
     let mut entropy = Entropy::new(*seed::draw().map_err(internal)?);
@@ -146,7 +157,7 @@ pub(super) async fn house(
     let place =
         AuthorityPlace { root: keys.root(), door: Door { address, key: keys.public().agree } };
     let (now, wall) = (Instant::now(), clock::unix_now());
-    let machine = Authority::new(keys, state, Limits::default(), now, wall, entropy);
+    let machine = Authority::new(keys, state, limits, now, wall, entropy);
     let keeper = store.into_keeper().map_err(|e| refused(&e))?;
     let (told, token) = oneshot::channel();
     let mut told = Some(told);

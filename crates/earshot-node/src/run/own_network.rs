@@ -84,7 +84,8 @@ impl OwnNetwork {
         let Ground { address, relay_allow, .. } = ground.clone();
         let ranges = ranges(address.ip());
         let founding = name.map(|name| authority::Founding { name, ranges, ring_threshold: None });
-        let authority = authority::house(driver, &data, founding, address, 1).await?;
+        let limits = earshot_proto::authority::Limits::default();
+        let authority = authority::house(driver, &data, founding, address, limits, 1).await?;
         let wanted = super_peer::Wanted {
             root: authority.place.root,
             authority: Some(authority.place.door),
