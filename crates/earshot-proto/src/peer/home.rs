@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::port::{LinkId, RelayServer, Service};
 use crate::secure::link::Expect;
+use crate::secure::links::Closed;
 use crate::secure::location::seal_location;
 use crate::secure::registration::REGISTRATION_LIFE;
 use crate::time::UnixTime;
@@ -227,7 +228,7 @@ impl Peer {
     }
 
     /// A link is gone: perhaps the home's, or a door that stayed shut.
-    pub(super) fn home_closed(&mut self, now: Instant, link: LinkId) {
+    pub(super) fn home_closed(&mut self, now: Instant, link: LinkId, why: &Closed) {
         match &mut self.home {
             Home::Linked(home) if home.link == link => {
                 // A super-peer that lets us go before it took us in is as good as a shut door.
@@ -239,7 +240,7 @@ impl Peer {
                     }
                 };
                 self.home = Home::Seeking(self.seeking(now, rounds));
-                self.homeless(now);
+                self.homeless(now, why);
                 self.surroundings_changed(now);
                 self.tell_network();
                 self.knock(now);
