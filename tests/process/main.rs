@@ -9,6 +9,7 @@ mod inside;
 mod killing;
 mod leaving;
 mod people;
+mod presence;
 mod ring;
 mod ringing;
 mod rpc;

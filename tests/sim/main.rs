@@ -15,3 +15,4 @@ mod same_seed;
 mod secrecy;
 mod stoica;
 mod swarm;
+mod watching;

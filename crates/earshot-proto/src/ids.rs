@@ -82,6 +82,11 @@ fixed_id!(
     /// A message, drawn by the sending device.
     MessageId, 16
 );
+fixed_id!(
+    /// That a super-peer's clients watch devices at another: a pseudonym of the two, drawn at
+    /// random by the watchers' home.
+    SubscriptionId, 16
+);
 
 /// The text is not an id: wrong alphabet or length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,10 +1,10 @@
 //! What travels on links.
 
-use earshot_proto::ids::{NodeId, RingKey};
+use earshot_proto::ids::{NodeId, RingKey, SubscriptionId};
 use earshot_proto::wire::directory::{Directory, DirectoryRefusal, Entry, Offered, Trail};
 use earshot_proto::wire::enrolment::{Enrolment, EnrolmentRefusal};
 use earshot_proto::wire::epoch::EpochSecret;
-use earshot_proto::wire::forward::{Address, Forward, Undelivered};
+use earshot_proto::wire::forward::{Address, Forward, Subscriber, Undelivered};
 use earshot_proto::wire::login::{Login, Refusal, SealedVault};
 use earshot_proto::wire::nat::{Nat, NatRefusal};
 use earshot_proto::wire::ring::{Question, Reply};
@@ -164,6 +164,10 @@ fn address(d: &mut Draw) -> Address {
     Address { user: d.user(), device: device(d) }
 }
 
+fn subscription(d: &mut Draw) -> SubscriptionId {
+    SubscriptionId(d.bytes())
+}
+
 fn forward(d: &mut Draw) -> Vec<Forward> {
     let long = d.chance(8);
     let len = if long { 71_680 } else { 1_200 };
@@ -176,9 +180,23 @@ fn forward(d: &mut Draw) -> Vec<Forward> {
             grant: signed(d, 1024),
             watcher: address(d),
             watcher_home: d.maybe(node),
+            subscription: d.maybe(subscription),
         },
-        Forward::Gone { who: address(d), watcher: address(d) },
+        Forward::Gone {
+            who: address(d),
+            watcher: address(d),
+            home: d.maybe(|d| NodeId(d.bytes())),
+        },
         Forward::Watching,
+        Forward::Lost { who: address(d), watcher: address(d), home: NodeId(d.bytes()) },
+        Forward::Subscribers {
+            anew: d.chance(2),
+            come: d.list(|d| Subscriber { home: node(d), subscription: subscription(d) }),
+            gone: d.list(|d| NodeId(d.bytes())),
+        },
+        Forward::Copied,
+        Forward::HomeDead { home: NodeId(d.bytes()), subscription: subscription(d) },
+        Forward::Subscribed { subscription: subscription(d) },
     ];
     let reasons = [
         Undelivered::NotHere,

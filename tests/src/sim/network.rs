@@ -8,7 +8,7 @@ use earshot_proto::authority::{
 };
 use earshot_proto::entropy::Entropy;
 use earshot_proto::peer::{self, Peer};
-use earshot_proto::port::{LinkDown, PathPolicy};
+use earshot_proto::port::{LinkDown, LinkEvent, PathPolicy};
 use earshot_proto::secure::identity::{Keys, LinkKey, SignKey};
 use earshot_proto::secure::password::StretchCost;
 use earshot_proto::super_peer::budgets::Limits as SuperPeerLimits;
@@ -20,6 +20,7 @@ use earshot_proto::wire::policy::{Admission, Policy};
 
 use super::disk::UserDisk;
 use super::host::{Blueprint, Nat, Role, Script, Skew};
+use super::net::{Conn, End};
 use super::world::{Event, HostId, MachineId, World};
 
 /// How long founding may take.
@@ -184,6 +185,19 @@ impl World {
         self.end_paths(id);
     }
 
+    /// The process is told to stop: it says goodbye, and is gone.
+    pub fn leave(&mut self, name: &str) {
+        let (id, now) = (self.id(name), self.instant());
+        self.note(id, "leaves");
+        match &mut self.machine_mut(id).role {
+            Some(Role::SuperPeer(node)) => node.leave(now),
+            Some(Role::Peer(peer)) => peer.leave(now),
+            Some(Role::Authority(_) | Role::Script(_)) | None => panic!("{name} says no goodbye"),
+        }
+        self.drain(id);
+        self.crash(name);
+    }
+
     /// The machine is cut off without a word: power, cable. Nobody is told.
     pub fn vanish(&mut self, name: &str) {
         let id = self.id(name);
@@ -293,6 +307,23 @@ impl World {
     pub fn cut(&mut self, a: &str, b: &str) {
         let (a, b) = (self.machine(self.id(a)).host, self.machine(self.id(b)).host);
         self.cuts.insert((a.min(b), a.max(b)));
+    }
+
+    /// The connections between two machines break; new ones can be made.
+    pub fn break_links(&mut self, a: &str, b: &str) {
+        let (a, b) = (self.id(a), self.id(b));
+        let between = |conn: &Conn| {
+            let ends = [Some(conn.dialler), conn.listener].map(|end| end.map(|e| e.machine));
+            ends.contains(&Some(a)) && ends.contains(&Some(b))
+        };
+        let broken: Vec<End> =
+            self.conns.values().filter(|conn| between(conn)).map(|conn| conn.dialler).collect();
+        for End { machine, life, link, .. } in broken {
+            if self.is_alive(machine, life) {
+                self.close(machine, link, LinkDown::Broken);
+                self.deliver_link(machine, link, LinkEvent::Down(LinkDown::Broken));
+            }
+        }
     }
 
     /// All hosts hear each other again.

@@ -13,7 +13,7 @@ use earshot_proto::peer::command::{
 use earshot_proto::port::{Input, PathPolicy, VoiceEvent};
 use earshot_proto::secure::local_vault::{LocalVault, LockedVault};
 use earshot_proto::secure::password::{Password, Worked};
-use earshot_proto::super_peer::Load;
+use earshot_proto::super_peer::{Load, Watches};
 use earshot_proto::wire::bounded::Text;
 use earshot_proto::wire::directory::Reachability;
 use earshot_proto::wire::sealed::presence::PresenceState;
@@ -417,6 +417,17 @@ impl World {
     pub fn super_peer_load(&self, node: &str) -> Load {
         match &self.machine(self.id(node)).role {
             Some(Role::SuperPeer(node)) => node.load(),
+            Some(Role::Peer(_) | Role::Authority(_) | Role::Script(_)) | None => {
+                panic!("{node} is no living super-peer")
+            }
+        }
+    }
+
+    /// How many watches a super-peer knows of.
+    #[must_use]
+    pub fn watches(&self, node: &str) -> Watches {
+        match &self.machine(self.id(node)).role {
+            Some(Role::SuperPeer(node)) => node.watches(),
             Some(Role::Peer(_) | Role::Authority(_) | Role::Script(_)) | None => {
                 panic!("{node} is no living super-peer")
             }

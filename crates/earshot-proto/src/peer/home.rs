@@ -8,8 +8,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::port::{LinkId, RelayServer, Service};
+use crate::port::{LinkDown, LinkId, RelayServer, Service};
 use crate::secure::link::Expect;
+use crate::secure::links::Closed;
 use crate::secure::location::seal_location;
 use crate::secure::registration::REGISTRATION_LIFE;
 use crate::time::UnixTime;
@@ -232,7 +233,7 @@ impl Peer {
     }
 
     /// A link is gone: perhaps the home's, or a door that stayed shut.
-    pub(super) fn home_closed(&mut self, now: Instant, link: LinkId) {
+    pub(super) fn home_closed(&mut self, now: Instant, link: LinkId, why: &Closed) {
         match &mut self.home {
             Home::Linked(home) if home.link == link => {
                 // A super-peer that lets us go before it took us in is as good as a shut door.
@@ -254,7 +255,7 @@ impl Peer {
                     }
                 }
                 self.home = Home::Seeking(seeking);
-                self.homeless(now);
+                self.homeless(now, why);
                 self.surroundings_changed(now);
                 self.tell_network();
                 self.knock(now);
@@ -295,7 +296,7 @@ impl Peer {
 
     fn leave_for_another(&mut self, now: Instant, home: LinkId) {
         self.links.close(home);
-        self.link_closed(now, home);
+        self.link_closed(now, home, &Closed::Down(LinkDown::Closed));
     }
 
     /// Leaves the home: the session is over.

@@ -19,10 +19,12 @@
 //! | `post` | sealing and opening what goes from device to device |
 //! | `buddies` | the buddy list |
 //! | `presence` | how we and they are |
+//! | `absence` | who is gone, and who only seems to be |
 //! | [`chat`] | messages |
 //! | [`call`], `calling` | calls, and their place in the peer |
 //! | `nat` | whether UDP gets through |
 
+mod absence;
 mod account;
 mod asking;
 mod authority_door;
@@ -52,7 +54,7 @@ use crate::asks::Asks;
 use crate::entropy::Entropy;
 use crate::ids::{NetworkId, UserName};
 use crate::port::{
-    Input, LinkId, Machine, Output, PathPolicy, SaveId, Service, WaitReason, WorkId,
+    Input, LinkDown, LinkId, Machine, Output, PathPolicy, SaveId, Service, WaitReason, WorkId,
 };
 use crate::questions::Questions;
 use crate::secure::identity::{LinkKey, network};
@@ -394,7 +396,7 @@ impl Peer {
                 if let Closed::Error(LinkError::ClocksDisagree(_, theirs)) = why {
                     self.clocks_disagree(now, link, theirs);
                 }
-                self.link_closed(now, link);
+                self.link_closed(now, link, &why);
             }
         }
     }
@@ -412,19 +414,19 @@ impl Peer {
             }
             (Some(Service::SuperPeer), Who::Device { .. } | Who::Authority | Who::Guest(_)) => {
                 self.links.close(link);
-                self.link_closed(now, link);
+                self.link_closed(now, link, &Closed::Down(LinkDown::Refused));
             }
             (None, _) => {}
         }
     }
 
-    fn link_closed(&mut self, now: Instant, link: LinkId) {
+    fn link_closed(&mut self, now: Instant, link: LinkId, why: &Closed) {
         for about in self.asks.link_down(link) {
             self.answered(now, about, None);
         }
         self.road_closed(link);
         self.sign_in_link_closed(now, link);
-        self.home_closed(now, link);
+        self.home_closed(now, link, why);
     }
 
     fn handle_frame(&mut self, now: Instant, link: LinkId, frame: Frame) {
@@ -464,6 +466,7 @@ impl Peer {
         self.account_due(now);
         self.home_due(now);
         self.lease_due(now);
+        self.held_due(now);
         self.lost_due(now);
         self.post_waiting(now);
         self.repeat_due(now);
@@ -491,7 +494,7 @@ impl Peer {
             self.asks.next_deadline(),
             self.account_timeout(),
             self.home_timeout(),
-            self.presences.next_due(),
+            self.presences.absences.next_due(),
             self.post.next_due(),
             self.chats.next_due(),
             self.nat_test.next_due(),

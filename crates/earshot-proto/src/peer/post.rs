@@ -346,8 +346,13 @@ impl Peer {
     }
 
     fn letter_fate(&mut self, now: Instant, to: &Address, letter: Letter, fate: Fate) {
-        if fate == Fate::Failed(Undelivered::NotHere) {
-            self.device_gone(now, to);
+        match fate {
+            Fate::Failed(Undelivered::NotHere) => self.device_gone(now, to),
+            Fate::Failed(Undelivered::HomeUnreachable) => self.home_unreachable(now, to),
+            Fate::Failed(Undelivered::TooMuch | Undelivered::NotAllowed)
+            | Fate::Delivered
+            | Fate::NoConnection
+            | Fate::Unlinked => {}
         }
         match letter {
             Letter::Call(call, case) => self.call_letter_fate(now, call, to, case, fate),
@@ -377,17 +382,22 @@ impl Peer {
                     self.links.send(now, link, ask, answer);
                 }
             }
-            Forward::Gone { who, watcher: _ } => self.device_gone(now, &who),
+            Forward::Gone { who, watcher: _, home } => self.gone_from(now, &who, home.as_ref()),
+            Forward::Lost { who, watcher: _, home } => self.watch_lost(now, &who, &home),
             Forward::Delivered | Forward::Undelivered { .. } | Forward::Watching => {
                 match self.asks.answered(link, ask) {
-                    Some(About::Watch(_)) if message == Forward::Watching => {}
-                    Some(About::Watch(watched)) => self.device_gone(now, &watched),
+                    Some(About::Watch(watched)) => self.watch_answered(now, &watched, &message),
                     Some(About::Letter(sent)) => self.letter_answered(now, *sent, Some(message)),
                     Some(about) => self.answered(now, about, None),
                     None => {}
                 }
             }
-            Forward::ThroughYou { .. } | Forward::Watch { .. } => self.links.close(link),
+            Forward::ThroughYou { .. }
+            | Forward::Watch { .. }
+            | Forward::Subscribers { .. }
+            | Forward::Copied
+            | Forward::HomeDead { .. }
+            | Forward::Subscribed { .. } => self.links.close(link),
         }
     }
 

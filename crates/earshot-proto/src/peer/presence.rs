@@ -2,12 +2,13 @@
 //!
 //! A device that comes on line looks every buddy up and greets those it finds; each greeting asks
 //! for one in return, so whoever comes second tells both. A buddy's home is asked to say when the
-//! buddy's device is gone. What is told is sealed from device to device: no super-peer reads it.
+//! buddy's device is gone (`absence`). What is told is sealed from device to device: no super-peer
+//! reads it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::ids::UserName;
+use crate::ids::{NodeId, UserName};
 use crate::time::UnixTime;
 use crate::wire::bounded::Text;
 use crate::wire::certificate::Signed;
@@ -15,6 +16,7 @@ use crate::wire::directory::Location;
 use crate::wire::forward::{Address, Forward, WatchGrant};
 use crate::wire::sealed::presence::{MOOD_MAX, Presence, PresenceState};
 
+use super::absence::Absences;
 use super::buddies::Trust;
 use super::command::{Notice, PresenceView, Shown};
 use super::post::{Letter, Sender};
@@ -23,14 +25,6 @@ use super::{About, Peer};
 /// How long a leave to watch lasts. Our choice: longer than a session; it is renewed with every
 /// greeting.
 const GRANT_LIFE: Duration = Duration::from_secs(24 * 3600);
-/// How long buddies are still shown as they were when our home is lost. DESIGN 2.6: the lease of 15
-/// s.
-const LEASE: Duration = Duration::from_secs(15);
-/// First pause before somebody who went without a goodbye is looked for; it doubles. Our choice: a
-/// home that crashed is replaced and forgotten by its neighbours within it.
-const LOST_FIRST: Duration = Duration::from_secs(3);
-/// How often they are looked for: for about an hour, all told. Whoever comes back later tells us.
-const LOST_TRIES: u32 = 10;
 
 /// What we show, and what others show us.
 #[derive(Debug, Default)]
@@ -39,18 +33,7 @@ pub(super) struct Presences {
     mood: Text<MOOD_MAX>,
     /// Last told by each device.
     devices: BTreeMap<Address, Told>,
-    /// We lost our home: since when, and until when buddies of whom nothing is heard since are
-    /// still shown as they were.
-    lease: Option<(Instant, Instant)>,
-    /// Buddies that went without a goodbye: they are looked for, in case only the way to them
-    /// broke.
-    lost: BTreeMap<UserName, Lost>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Lost {
-    due: Instant,
-    tries: u32,
+    pub(super) absences: Absences,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +43,8 @@ struct Told {
     at: UnixTime,
     state: PresenceState,
     mood: Text<MOOD_MAX>,
+    /// Its home then, by its own word.
+    home: Option<NodeId>,
 }
 
 impl Presences {
@@ -85,9 +70,31 @@ impl Presences {
         self.of(user).state != PresenceState::Offline
     }
 
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        let lease = self.lease.map(|(_, ends)| ends);
-        self.lost.values().map(|lost| lost.due).chain(lease).min()
+    /// Whether a device has ever told us how it is.
+    pub(super) fn knows(&self, address: &Address) -> bool {
+        self.devices.contains_key(address)
+    }
+
+    /// Whether a device is shown as more than gone.
+    pub(super) fn is_shown(&self, address: &Address) -> bool {
+        self.devices.get(address).is_some_and(|told| told.state != PresenceState::Offline)
+    }
+
+    /// Devices of a user that are shown as more than gone.
+    pub(super) fn shown_of(&self, user: &UserName) -> impl Iterator<Item = &Address> {
+        let theirs = self.devices.keys().filter(|address| address.user == *user);
+        theirs.filter(|address| self.is_shown(address))
+    }
+
+    /// Where a device has said that it is at home.
+    pub(super) fn home_of(&self, address: &Address) -> Option<NodeId> {
+        self.devices.get(address)?.home
+    }
+
+    /// Devices of which nothing is heard since.
+    pub(super) fn silent(&self, since: Instant) -> Vec<Address> {
+        let silent = self.devices.iter().filter(|(_, told)| told.heard < since);
+        silent.map(|(address, _)| address.clone()).collect()
     }
 }
 
@@ -119,6 +126,7 @@ impl Peer {
 
     /// We have a home: everybody is looked up.
     pub(super) fn at_home(&mut self, now: Instant) {
+        self.hold_silent(now);
         let mut users: Vec<UserName> = self.buddies.buddies().cloned().collect();
         users.extend(self.buddies.undelivered().cloned());
         users.extend(self.session.as_ref().map(|s| s.address.user.clone()));
@@ -127,55 +135,12 @@ impl Peer {
         }
     }
 
-    /// We have lost our home: buddies are shown as they were until the lease ends.
-    pub(super) fn homeless(&mut self, now: Instant) {
-        self.presences.lease.get_or_insert((now, now + LEASE));
-    }
-
-    pub(super) fn lease_due(&mut self, now: Instant) {
-        let Some((since, ends)) = self.presences.lease else { return };
-        if now < ends {
-            return;
-        }
-        self.presences.lease = None;
-        let silent = self.presences.devices.iter().filter(|(_, told)| told.heard < since);
-        let silent: Vec<Address> = silent.map(|(address, _)| address.clone()).collect();
-        for address in silent {
-            self.device_gone(now, &address);
-        }
-    }
-
-    /// Looks again for buddies that went without a goodbye.
-    pub(super) fn lost_due(&mut self, now: Instant) {
-        let mut due = Vec::new();
-        self.presences.lost.retain(|user, lost| {
-            if lost.due <= now {
-                due.push(user.clone());
-                lost.tries += 1;
-                lost.due = now + LOST_FIRST * (1 << lost.tries.min(16));
-            }
-            lost.tries < LOST_TRIES
-        });
-        due.iter().for_each(|user| self.look_up(now, user));
-    }
-
-    /// A look-up of a user has ended: devices that are at home nowhere are gone.
-    pub(super) fn homeless_devices_gone(&mut self, now: Instant, user: &UserName) {
-        let shown = self.presences.devices.iter().filter(|(address, told)| {
-            address.user == *user && told.state != PresenceState::Offline
-        });
-        let homeless = shown
-            .filter(|(address, _)| self.cards.get(address).is_none_or(|card| card.home.is_none()));
-        let homeless: Vec<Address> = homeless.map(|(address, _)| address.clone()).collect();
-        homeless.iter().for_each(|address| self.device_gone(now, address));
-    }
-
     /// Nothing of that user is shown any more.
     pub(super) fn hide(&mut self, now: Instant, user: &UserName) {
         let theirs = self.presences.devices.keys().filter(|address| address.user == *user);
         let theirs: Vec<Address> = theirs.cloned().collect();
         theirs.iter().for_each(|address| self.device_gone(now, address));
-        self.presences.lost.remove(user);
+        self.presences.absences.forget(user);
     }
 
     /// A user was looked up: whoever concerns us is greeted.
@@ -209,7 +174,7 @@ impl Peer {
         }
     }
 
-    fn tell_presence(&mut self, now: Instant, to: &Address, ask_back: bool) {
+    pub(super) fn tell_presence(&mut self, now: Instant, to: &Address, ask_back: bool) {
         let state = match self.presences.shown {
             Shown::Online => PresenceState::Online,
             Shown::Away => PresenceState::Away,
@@ -274,8 +239,9 @@ impl Peer {
         let Presence { state, mood, at, location, grant, ask_back, contact_key } = presence;
         self.contact_key_told(&address.user, contact_key);
         self.cards.located(address, location.as_ref(), at);
-        self.presences.lost.remove(&address.user);
-        self.device_told(address, Told { heard: now, at, state, mood });
+        self.presences.absences.heard_of(address);
+        let home = location.as_ref().map(|location| location.home.node);
+        self.device_told(address, Told { heard: now, at, state, mood, home });
         if ask_back {
             self.tell_presence(now, address, false);
         }
@@ -283,6 +249,15 @@ impl Peer {
             self.watch(now, address, location, grant);
             self.flush_outbox(now, &address.user);
         }
+    }
+
+    /// A device is shown as gone from now on. Answers whether that ends what is seen of a buddy.
+    pub(super) fn show_gone(&mut self, address: &Address) -> bool {
+        let Some(told) = self.presences.devices.get(address).cloned() else { return false };
+        let was_shown = told.state != PresenceState::Offline;
+        self.device_told(address, Told { state: PresenceState::Offline, ..told });
+        let user = &address.user;
+        was_shown && self.buddies.is_buddy(user) && !self.presences.is_online(user)
     }
 
     fn device_told(&mut self, address: &Address, told: Told) {
@@ -304,24 +279,8 @@ impl Peer {
         let Some((link, _)) = self.home_link() else { return };
         let Some(watcher) = self.session.as_ref().map(|s| s.address.clone()) else { return };
         let home = location.home;
-        let watch = Forward::Watch { home, grant, watcher, watcher_home: None };
+        let (watcher_home, subscription) = (None, None);
+        let watch = Forward::Watch { home, grant, watcher, watcher_home, subscription };
         self.ask(now, link, About::Watch(device.clone()), watch);
-    }
-
-    /// A device is gone: its home says so, or it cannot be reached.
-    pub(super) fn device_gone(&mut self, now: Instant, address: &Address) {
-        self.cards.not_home(address);
-        let Some(told) = self.presences.devices.get(address).cloned() else { return };
-        self.device_told(address, Told { state: PresenceState::Offline, ..told });
-        let user = &address.user;
-        if told.state != PresenceState::Offline
-            && self.buddies.is_buddy(user)
-            && !self.presences.is_online(user)
-        {
-            let jitter = self.entropy.jitter.below(LOST_FIRST.as_millis() as u64);
-            let due = now + LOST_FIRST + Duration::from_millis(jitter);
-            self.presences.lost.insert(user.clone(), Lost { due, tries: 0 });
-        }
-        self.call_partner_gone(now, address);
     }
 }

@@ -80,6 +80,15 @@ pub enum Closed {
     Error(#[from] LinkError),
 }
 
+impl Closed {
+    /// Whether the other side was silent for so long that it counts as dead, rather than that the
+    /// connection broke or ended.
+    #[must_use]
+    pub const fn is_silence(&self) -> bool {
+        matches!(self, Self::Error(LinkError::Silent))
+    }
+}
+
 /// All links of one machine.
 pub struct Links {
     key: LinkKey,

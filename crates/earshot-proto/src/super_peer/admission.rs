@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::port::{LinkId, LinkOrder, Output};
-use crate::secure::links::Who;
+use crate::port::{LinkDown, LinkId, LinkOrder, Output};
+use crate::secure::links::{Closed, Who};
 use crate::wire::bounded::List;
 use crate::wire::directory::{Directory, DirectoryRefusal, HOMES_MAX, NodeEntry};
 use crate::wire::forward::{Forward, Undelivered};
@@ -30,8 +30,9 @@ const LINGER: Duration = Duration::from_secs(10);
 pub(super) struct Moving(BTreeMap<LinkId, Instant>);
 
 impl Moving {
-    pub(super) fn gone(&mut self, link: LinkId) {
-        self.0.remove(&link);
+    /// Its link is down. Answers whether it was sent elsewhere.
+    pub(super) fn gone(&mut self, link: LinkId) -> bool {
+        self.0.remove(&link).is_some()
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
@@ -72,7 +73,7 @@ impl SuperPeer {
         for link in links.into_iter().take(excess) {
             self.counters.turned_away += 1;
             self.links.close(link);
-            self.link_down(now, link);
+            self.link_down(now, link, &Closed::Down(LinkDown::Closed));
         }
     }
 
@@ -152,7 +153,7 @@ impl SuperPeer {
             self.moving.0.iter().filter(|(_, until)| **until <= now).map(|(l, _)| *l).collect();
         for link in late {
             self.links.close(link);
-            self.link_down(now, link);
+            self.link_down(now, link, &Closed::Down(LinkDown::Closed));
         }
         let waits = self.budgets.poll_shed(now, self.staying());
         if self.ring.known().is_empty() {
@@ -209,8 +210,15 @@ fn cost_of(message: &Message) -> Option<Kind> {
                 Some(Kind::Envelope(sealed.len()))
             }
             Forward::Watch { .. } => Some(Kind::Question),
-            Forward::Gone { .. } => Some(Kind::Upkeep),
-            Forward::Delivered | Forward::Undelivered { .. } | Forward::Watching => None,
+            Forward::Gone { .. }
+            | Forward::Lost { .. }
+            | Forward::Subscribers { .. }
+            | Forward::HomeDead { .. }
+            | Forward::Subscribed { .. } => Some(Kind::Upkeep),
+            Forward::Delivered
+            | Forward::Undelivered { .. }
+            | Forward::Watching
+            | Forward::Copied => None,
         },
         Message::Nat(message) => match message {
             Nat::DialBack { .. } | Nat::RelayCredentials => Some(Kind::Question),

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::ids::NodeId;
+use crate::ids::{NodeId, SubscriptionId};
 use crate::port::LinkId;
 use crate::wire::bounded::Bytes;
 use crate::wire::directory::{LOCATION_MAX, NodeEntry};
-use crate::wire::forward::Address;
+use crate::wire::forward::{Address, Subscriber};
 
 use crate::secure::registration::Checked;
 
@@ -23,6 +23,17 @@ pub const WATCHERS_MAX: usize = 1000;
 pub struct Clients {
     by_address: BTreeMap<Address, Client>,
     by_link: BTreeMap<LinkId, Address>,
+    watching: BTreeMap<NodeId, Watchers>,
+}
+
+/// Watchers that have one home.
+#[derive(Debug)]
+struct Watchers {
+    home: NodeEntry,
+    /// The home's subscription here; none at our own.
+    subscription: Option<SubscriptionId>,
+    /// How often they are noted.
+    watches: usize,
 }
 
 /// A device at home here.
@@ -43,7 +54,8 @@ pub struct Client {
     pub attaching: Option<Attaching>,
     /// When it last asked to be dialled back.
     pub dialled_back: Option<Instant>,
-    watchers: BTreeMap<Address, NodeEntry>,
+    /// Who wants to know when it is gone, and the home of each.
+    watchers: BTreeMap<Address, NodeId>,
 }
 
 impl Client {
@@ -102,7 +114,11 @@ impl Clients {
     pub fn detach(&mut self, link: LinkId) -> Option<(Client, Vec<(Address, NodeEntry)>)> {
         let address = self.by_link.remove(&link)?;
         let mut client = self.by_address.remove(&address)?;
-        let watchers = std::mem::take(&mut client.watchers).into_iter().collect();
+        let mut watchers = Vec::with_capacity(client.watchers.len());
+        for (watcher, home) in std::mem::take(&mut client.watchers) {
+            watchers.extend(self.watching.get(&home).map(|known| (watcher, known.home)));
+            self.watches_less(&home);
+        }
         Some((client, watchers))
     }
 
@@ -128,21 +144,54 @@ impl Clients {
         self.by_link.contains_key(&link)
     }
 
-    /// Notes that `watcher`, at home at `home`, wants to know when `watched` is gone. False when it
-    /// is not here, or watched by too many.
-    pub fn watch(&mut self, watched: &Address, watcher: Address, home: NodeEntry) -> bool {
+    /// Notes that `watcher`, at home at `home` with this subscription, wants to know when `watched`
+    /// is gone. False when it is not here, or watched by too many.
+    pub fn watch(
+        &mut self,
+        watched: &Address,
+        watcher: Address,
+        home: NodeEntry,
+        subscription: Option<SubscriptionId>,
+    ) -> bool {
         let Some(client) = self.by_address.get_mut(watched) else { return false };
         if client.watchers.len() >= WATCHERS_MAX && !client.watchers.contains_key(&watcher) {
             return false;
         }
-        client.watchers.insert(watcher, home);
+        let before = client.watchers.insert(watcher, home.node);
+        let new = Watchers { home, subscription, watches: 0 };
+        let watchers = self.watching.entry(home.node).or_insert(new);
+        watchers.home = home;
+        watchers.subscription = subscription.or(watchers.subscription);
+        watchers.watches += 1;
+        if let Some(before) = before {
+            self.watches_less(&before);
+        }
         true
     }
 
-    /// The homes of those who watch devices at home here; a home may come several times.
+    fn watches_less(&mut self, home: &NodeId) {
+        let Some(watchers) = self.watching.get_mut(home) else { return };
+        watchers.watches -= 1;
+        if watchers.watches == 0 {
+            self.watching.remove(home);
+        }
+    }
+
+    /// The homes of those who watch devices at home here.
     pub fn watching_homes(&self) -> impl Iterator<Item = NodeId> {
-        let watchers = self.by_address.values().flat_map(|client| client.watchers.values());
-        watchers.map(|home| home.node)
+        self.watching.keys().copied()
+    }
+
+    /// The other super-peers whose clients watch devices here.
+    pub fn subscribers(&self) -> impl Iterator<Item = Subscriber> {
+        let of = |w: &Watchers| Some(Subscriber { home: w.home, subscription: w.subscription? });
+        self.watching.values().filter_map(of)
+    }
+
+    /// Whether that super-peer has this subscription here.
+    #[must_use]
+    pub fn has_subscriber(&self, home: &NodeId, subscription: &SubscriptionId) -> bool {
+        self.watching.get(home).is_some_and(|w| w.subscription.as_ref() == Some(subscription))
     }
 
     /// Their links, the newest first.

@@ -16,7 +16,8 @@
 //! | `answers` | questions in datagrams, ours and others' |
 //! | [`clients`] | the devices at home here, and who watches them |
 //! | `directory` | registering, answering who is kept here, listing |
-//! | `forwarding` | carrying envelopes and watches |
+//! | `forwarding` | carrying envelopes |
+//! | [`watching`] | who watches whom, and telling them who is gone |
 //! | `reachability` | dialling back |
 //! | `enrolment` | getting and renewing the node certificate |
 //! | [`relay`] | STUN and TURN |
@@ -46,12 +47,13 @@ pub mod ring;
 mod status;
 #[cfg(test)]
 mod testing;
+pub mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use config::{Config, EnrolmentRecord, Record};
-pub use status::{Counters, Load, Status};
+pub use status::{Counters, Load, Status, Watches};
 
 use crate::asks::Asks;
 use crate::entropy::Entropy;
@@ -61,10 +63,10 @@ use crate::port::{Input, LinkEvent, LinkId, Machine, Output, Service, WaitReason
 use crate::questions::Questions;
 use crate::secure::identity::LinkKey;
 use crate::secure::link::Welcome;
-use crate::secure::links::{LinkNews, Links, Who};
+use crate::secure::links::{Closed, LinkNews, Links, Who};
 use crate::time::{UnixTime, WallClock};
 use crate::wire::directory::{Directory, DirectoryRefusal, NodeEntry};
-use crate::wire::forward::Address;
+use crate::wire::forward::{Address, Forward};
 use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::Invite;
 use crate::wire::question::FIRST_BYTES;
@@ -82,6 +84,7 @@ use place::{Chores, RingAsk};
 use reachability::DialBacks;
 use relay::{Relay, RelayOutput};
 use ring::Ring;
+use watching::Watching;
 
 /// How often expired registrations are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -123,8 +126,12 @@ enum About {
     Offer(NodeId),
     /// A record that this node lacked.
     Handed(NodeId),
-    /// An envelope or a watch that a client wanted carried: its link and question.
-    Carry(LinkId, u32),
+    /// An envelope or a watch that a client wanted carried: its link and question, and to whom.
+    Carry(LinkId, u32, UserName),
+    /// Whether this successor holds our list of subscribers.
+    Copy(NodeId),
+    /// Whether this home, of which somebody says that it is dead, lives.
+    Lives(NodeId),
     /// Whom another super-peer knows.
     Members,
 }
@@ -153,7 +160,7 @@ pub struct SuperPeer {
     relay: Option<Relay>,
     /// Devices that are at home elsewhere and have linked to us only to reach a client of ours.
     visitors: BTreeMap<Address, LinkId>,
-    carried_watches: BTreeMap<NodeId, Vec<forwarding::CarriedWatch>>,
+    watching: Watching,
     counters: Counters,
     next_sweep: Instant,
     saves: u64,
@@ -193,7 +200,7 @@ impl SuperPeer {
             dial_backs: DialBacks::default(),
             relay: None,
             visitors: BTreeMap::new(),
-            carried_watches: BTreeMap::new(),
+            watching: Watching::default(),
             counters: Counters::default(),
             next_sweep: now + SWEEP_EVERY,
             saves: 0,
@@ -259,7 +266,7 @@ impl SuperPeer {
         match news {
             LinkNews::Opened(who, _clock) => self.link_opened(now, link, &who),
             LinkNews::Frame(frame) => self.handle_frame(now, link, frame),
-            LinkNews::Closed(_) => self.link_down(now, link),
+            LinkNews::Closed(why) => self.link_down(now, link, &why),
         }
     }
 
@@ -276,12 +283,15 @@ impl SuperPeer {
         }
     }
 
-    fn link_down(&mut self, now: Instant, link: LinkId) {
+    fn link_down(&mut self, now: Instant, link: LinkId, why: &Closed) {
         let lost = self.contacts.closed(link);
         let was_open = lost.is_none_or(|lost| lost.was_open);
         for about in self.asks.link_down(link) {
-            if let About::Ring(asked) = &about {
-                self.ring_link_closed(now, (**asked).clone(), was_open);
+            if let About::Ring(asked) = about {
+                self.ring_link_closed(now, *asked, was_open);
+            } else if let About::Lives(home) = about {
+                // What follows from the link's end says more than that no answer comes.
+                self.watching.not_asked(&home);
             } else {
                 self.ask_failed(now, about);
             }
@@ -289,7 +299,7 @@ impl SuperPeer {
         self.client_gone(now, link);
         self.visitors.retain(|_, visitor| *visitor != link);
         if let Some(lost) = lost {
-            self.node_gone(now, &lost);
+            self.node_gone(now, &lost, why);
         }
         self.authority_gone(now, link);
     }
@@ -362,8 +372,14 @@ impl SuperPeer {
             (About::Members, Message::Directory(Directory::SuperPeers { nodes, .. })) => {
                 self.members_told(&nodes);
             }
-            (About::Carry(link, ask), Message::Forward(answer)) => {
-                self.answer(now, link, ask, answer);
+            (About::Carry(link, ask, user), Message::Forward(answer)) => {
+                self.carried(now, link, ask, &user, answer);
+            }
+            (About::Copy(node), Message::Forward(Forward::Copied)) => {
+                self.watching.copied(now, &node);
+            }
+            (About::Lives(home), Message::Forward(answer)) => {
+                self.home_answered(now, &home, &answer);
             }
             (about, _) => self.ask_failed(now, about),
         }
@@ -378,7 +394,9 @@ impl SuperPeer {
             About::Put(client) => self.keeper_answered(now, &client, false),
             About::Offer(node) => self.offer_answered(now, &node, None),
             About::Handed(node) => self.handed(now, &node),
-            About::Carry(link, ask) => self.carry_failed(now, link, ask),
+            About::Carry(link, ask, user) => self.carry_failed(now, link, ask, &user),
+            About::Copy(node) => self.watching.not_copied(now, &node),
+            About::Lives(home) => self.home_silent(now, &home),
             About::Members => {}
         }
     }
@@ -399,6 +417,7 @@ impl SuperPeer {
         self.chores_due(now);
         self.handings_due(now);
         self.shed_due(now);
+        self.watching_due(now);
         self.renew_due(now);
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_EVERY;
@@ -418,6 +437,7 @@ impl SuperPeer {
             self.ring.poll_timeout(),
             self.contacts.next_due(),
             self.chores.next_due(),
+            self.watching.next_due(),
             self.lookups.next_due(),
             self.next_shed(),
             self.handings.next_due(),

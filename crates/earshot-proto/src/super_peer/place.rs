@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::ids::NodeId;
 use crate::port::{LinkId, Service};
 use crate::secure::link::Expect;
-use crate::secure::links::Who;
+use crate::secure::links::{Closed, Who};
 use crate::wire::directory::{Directory, NodeEntry, SUPER_PEERS_MAX};
 use crate::wire::ring::{Question, Reply};
 
@@ -73,6 +73,7 @@ impl SuperPeer {
                 }
                 Order::Changed => {
                     self.chores.settle.get_or_insert(now + SETTLE);
+                    self.watching.changed(now);
                     self.link_neighbours(now);
                 }
             }
@@ -123,7 +124,12 @@ impl SuperPeer {
         question: Question,
     ) {
         let reply = match (who, question) {
-            (Who::Node(from), question) => self.ring.handle_question(now, *from, question),
+            (Who::Node(from), question) => {
+                if matches!(question, Question::Leaving { .. }) {
+                    self.watching.home_left(&from.node);
+                }
+                self.ring.handle_question(now, *from, question)
+            }
             (Who::Device { .. }, Question::Nearest { key, width }) => {
                 self.nearest(&key, width).into_reply()
             }
@@ -141,14 +147,16 @@ impl SuperPeer {
 
     /// There is no link to a super-peer any more. A neighbour is dialled at once: only if that
     /// fails it is dead.
-    pub(super) fn node_gone(&mut self, now: Instant, lost: &Lost) {
-        self.watches_lost(now, &lost.entry.node);
-        self.handing_lost(&lost.entry.node);
+    pub(super) fn node_gone(&mut self, now: Instant, lost: &Lost, why: &Closed) {
+        let node = &lost.entry.node;
+        self.watches_lost(now, node, why);
+        self.handing_lost(node);
         if !lost.was_open {
             let jitter = &mut self.entropy.jitter;
             self.contacts.lost(lost.entry, now, jitter);
-            self.ring.handle_closed(now, &lost.entry.node);
-        } else if self.is_neighbour(&lost.entry.node) {
+            self.ring.handle_closed(now, node);
+            self.home_dead(now, node);
+        } else if self.is_neighbour(node) || self.watching.holds_list_of(node) {
             self.link_to(now, &lost.entry);
         }
     }
@@ -209,7 +217,7 @@ impl SuperPeer {
     /// Closes links that nobody needs: neither ring nor watches.
     fn let_go(&mut self, now: Instant) {
         let mut held: BTreeSet<NodeId> = self.neighbours().iter().map(|n| n.node).collect();
-        held.extend(self.carried_watches.keys());
+        held.extend(self.watching.homes());
         held.extend(self.clients.watching_homes());
         held.extend(self.handing_to());
         for link in self.contacts.let_go(now, &held) {

@@ -61,3 +61,16 @@ pub struct Load {
     /// Super-peers that records are being handed to.
     pub handings: usize,
 }
+
+/// How many watches a super-peer knows of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watches {
+    /// Of its clients, of devices at other homes.
+    pub carried: usize,
+    /// Other super-peers whose clients watch devices here.
+    pub subscribers: usize,
+    /// Homes whose lists of subscribers are held here.
+    pub lists: usize,
+    /// Subscribers in these lists.
+    pub listed: usize,
+}

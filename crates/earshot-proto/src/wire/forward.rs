@@ -7,14 +7,16 @@
 use minicbor::{CborLen, Decode, Encode};
 
 use super::Wire;
-use super::bounded::Bytes;
+use super::bounded::{Bytes, List};
 use super::certificate::{Chain, Signed};
 use super::directory::NodeEntry;
-use crate::ids::{DeviceId, UserName};
+use crate::ids::{DeviceId, NodeId, SubscriptionId, UserName};
 use crate::time::UnixTime;
 
 /// Longest sealed envelope: a message of 64 kB with its certificate and tags. DESIGN 2.8.
 pub const ENVELOPE_MAX: usize = 70 * 1024;
+/// Changes of one kind in one [`Forward::Subscribers`]. Our choice: some 25 kB.
+pub const CHANGES_MAX: usize = 256;
 
 /// What is carried.
 #[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
@@ -68,8 +70,11 @@ pub enum Forward {
         /// The watcher's home, filled in by it when it passes the question on.
         #[n(3)]
         watcher_home: Option<NodeEntry>,
+        /// Its subscription at the buddy's home, likewise.
+        #[n(4)]
+        subscription: Option<SubscriptionId>,
     },
-    /// The watched device's link is down.
+    /// The watched device's link is down, or nothing was heard of its home for too long.
     #[n(5)]
     Gone {
         /// Who is gone.
@@ -78,10 +83,74 @@ pub enum Forward {
         /// To whom it is told.
         #[n(1)]
         watcher: Address,
+        /// From which home, filled in by the watcher's home.
+        #[n(2)]
+        home: Option<NodeId>,
     },
-    /// Watched.
+    /// Watched; or: yes, that subscription stands.
     #[n(6)]
     Watching,
+    /// Home → its client: the connection to the home of that device broke, or that home has sent it
+    /// elsewhere (home → home). Perhaps the device is on its way to another.
+    #[n(7)]
+    Lost {
+        /// Whom nobody can say anything of now.
+        #[n(0)]
+        who: Address,
+        /// To whom it is told.
+        #[n(1)]
+        watcher: Address,
+        /// The home that was lost.
+        #[n(2)]
+        home: NodeId,
+    },
+    /// A home → its first two successors on the ring: whose clients watch devices here, as changes
+    /// to what was said before.
+    #[n(8)]
+    Subscribers {
+        /// Whether what was said before is void.
+        #[n(0)]
+        anew: bool,
+        /// Those who have come, or whose subscription is another now.
+        #[n(1)]
+        come: List<Subscriber, CHANGES_MAX>,
+        /// Those who watch nobody here any more.
+        #[n(2)]
+        gone: List<NodeId, CHANGES_MAX>,
+    },
+    /// The list is held.
+    #[n(9)]
+    Copied,
+    /// A successor of a home → those on its list: that home is dead, as far as we can tell.
+    #[n(10)]
+    HomeDead {
+        /// The home.
+        #[n(0)]
+        home: NodeId,
+        /// The subscription of whom it is told to: only the two, and the home's successors, know
+        /// it.
+        #[n(1)]
+        subscription: SubscriptionId,
+    },
+    /// To a home: do we still have this subscription with you?
+    #[n(11)]
+    Subscribed {
+        /// The subscription.
+        #[n(0)]
+        subscription: SubscriptionId,
+    },
+}
+
+/// A super-peer whose clients watch devices at home elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Subscriber {
+    /// The super-peer.
+    #[n(0)]
+    pub home: NodeEntry,
+    /// Its subscription.
+    #[n(1)]
+    pub subscription: SubscriptionId,
 }
 
 /// A device of a user.
