@@ -130,6 +130,8 @@ pub(super) enum Blueprint {
         root: earshot_proto::wire::certificate::VerifyKey,
         authority: Door,
         token: Option<Bytes<32>>,
+        /// Where it says that it listens; absent, where it does.
+        claims: Option<SocketAddr>,
     },
     Authority {
         keys: Vec<u8>,

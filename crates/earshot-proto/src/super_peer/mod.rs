@@ -10,6 +10,7 @@
 //! | [`ring`] | who keeps a key, among two super-peers or a hundred thousand |
 //! | `place` | putting the ring's questions, and linking its neighbours |
 //! | [`contacts`] | the links to other super-peers |
+//! | `proofs` | who of those we know has a certificate |
 //! | [`keeper`] | the registrations held here |
 //! | `handover` | handing them over when the ring has changed |
 //! | `lookups` | finding people and keepers |
@@ -19,6 +20,7 @@
 //! | `forwarding` | carrying envelopes and watches |
 //! | `reachability` | dialling back |
 //! | `enrolment` | getting and renewing the node certificate |
+//! | `verifying` | whether a newcomer is where it says, for the authority |
 //! | [`relay`] | STUN and TURN |
 //! | [`postings`] | the profiles of those who chose to be listed |
 //! | [`budgets`] | what others may use, and whom to hand over |
@@ -38,12 +40,14 @@ pub mod keeper;
 mod lookups;
 mod place;
 pub mod postings;
+mod proofs;
 mod reachability;
 pub mod relay;
 pub mod ring;
 mod status;
 #[cfg(test)]
 mod testing;
+mod verifying;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -62,6 +66,7 @@ use crate::secure::link::Welcome;
 use crate::secure::links::{LinkNews, Links, Who};
 use crate::time::{UnixTime, WallClock};
 use crate::wire::directory::{Directory, NodeEntry};
+use crate::wire::enrolment::Enrolment;
 use crate::wire::forward::Address;
 use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::Invite;
@@ -75,9 +80,11 @@ use handover::Handings;
 use keeper::Keeper;
 use lookups::Lookups;
 use place::{Chores, RingAsk};
+use proofs::Proofs;
 use reachability::DialBacks;
 use relay::{Relay, RelayOutput};
 use ring::Ring;
+use verifying::Verifications;
 
 /// How often expired registrations are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -123,6 +130,8 @@ enum About {
     Carry(LinkId, u32),
     /// Whom another super-peer knows.
     Members,
+    /// Certificates of nodes that are not proven.
+    Certificates,
 }
 
 /// The super-peer machine.
@@ -135,6 +144,7 @@ pub struct SuperPeer {
     ring: Ring,
     contacts: Contacts,
     chores: Chores,
+    proofs: Proofs,
     keeper: Keeper,
     clients: Clients,
     asks: Asks<About>,
@@ -143,6 +153,7 @@ pub struct SuperPeer {
     lookups: Lookups,
     handings: Handings,
     dial_backs: DialBacks,
+    verifications: Verifications,
     /// Runs from the moment we serve.
     relay: Option<Relay>,
     /// Devices that are at home elsewhere and have linked to us only to reach a client of ours.
@@ -176,6 +187,7 @@ impl SuperPeer {
             ring,
             contacts: Contacts::default(),
             chores: Chores::default(),
+            proofs: Proofs::default(),
             keeper: Keeper::default(),
             clients: Clients::default(),
             asks: Asks::with_patience(ONWARD_PATIENCE),
@@ -184,6 +196,7 @@ impl SuperPeer {
             lookups: Lookups::default(),
             handings: Handings::default(),
             dial_backs: DialBacks::default(),
+            verifications: Verifications::default(),
             relay: None,
             visitors: BTreeMap::new(),
             carried_watches: BTreeMap::new(),
@@ -217,7 +230,7 @@ impl SuperPeer {
             links: self.links.len(),
             asks: self.asks.len() + self.questions.len(),
             lookups: self.lookups.len(),
-            dial_backs: self.dial_backs.len(),
+            dial_backs: self.dial_backs.len() + self.verifications.len(),
             handings: self.handings.len(),
         }
     }
@@ -282,6 +295,7 @@ impl SuperPeer {
             self.node_gone(now, &lost);
         }
         self.authority_gone(now, link);
+        self.verification_ended(now, link, None);
     }
 
     fn handle_frame(&mut self, now: Instant, link: LinkId, frame: Frame) {
@@ -291,7 +305,7 @@ impl SuperPeer {
             Message::Directory(message) => self.handle_directory(now, link, &who, ask, message),
             Message::Forward(message) => self.handle_forward(now, link, &who, ask, message),
             Message::Nat(message) => self.handle_nat(now, link, &who, ask, message),
-            Message::Enrolment(message) => self.handle_enrolment(now, link, &who, message),
+            Message::Enrolment(message) => self.handle_enrolment(now, link, &who, ask, message),
             Message::RingQuestion(question) => {
                 self.handle_ring_question(now, link, &who, ask, question);
             }
@@ -345,6 +359,9 @@ impl SuperPeer {
             (About::Members, Message::Directory(Directory::SuperPeers { nodes, .. })) => {
                 self.members_told(&nodes);
             }
+            (About::Certificates, Message::Enrolment(Enrolment::Certificates { statements })) => {
+                self.certificates_told(now, statements.into_vec())
+            }
             (About::Carry(link, ask), Message::Forward(answer)) => {
                 self.answer(now, link, ask, answer);
             }
@@ -362,7 +379,7 @@ impl SuperPeer {
             About::Offer(node) => self.offer_answered(now, &node, None),
             About::Handed(node) => self.handed(now, &node),
             About::Carry(link, ask) => self.carry_failed(now, link, ask),
-            About::Members => {}
+            About::Members | About::Certificates => {}
         }
     }
 
@@ -380,7 +397,9 @@ impl SuperPeer {
         self.ring.handle_timeout(now);
         self.lookups_due(now);
         self.chores_due(now);
+        self.proofs_due(now);
         self.renew_due(now);
+        self.verifications_due(now);
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_EVERY;
             let wall = self.wall(now);
@@ -394,11 +413,13 @@ impl SuperPeer {
             self.asks.next_deadline(),
             self.relay.as_ref().and_then(Relay::poll_timeout),
             self.standing.next_due(),
+            self.verifications.next_due(),
             self.questions.poll_timeout(),
             self.answers.next_due(),
             self.ring.poll_timeout(),
             self.contacts.next_due(),
             self.chores.next_due(),
+            self.proofs.next_due(),
             self.lookups.next_due(),
             (!self.keeper.is_empty()).then_some(self.next_sweep),
         ]
