@@ -58,6 +58,30 @@ fn a_super_peer_without_a_token_or_with_a_used_one_is_not_enrolled() {
 }
 
 #[test]
+fn who_is_not_reached_by_the_others_is_not_enrolled_and_told_why() {
+    let world = World::new("verified");
+    let launch = world.launch("authority", Role::Authority);
+    let launch = launch.args(["--exempt-super-peers", "3", "--enrol-uses", "10"]);
+    let authority = world.spawn(&launch).unwrap();
+    let _first: Vec<_> =
+        (1..=3).map(|number| world.super_peer(&format!("first-{number}"), &authority)).collect();
+    // A port where nobody listens: it was ours a moment ago.
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unused = unused.to_string();
+    let (uri, token) =
+        (authority.told("authority").unwrap(), authority.told("enrolToken").unwrap());
+    let wrong = world.launch("wrong", Role::SuperPeer).args(["--authority", uri, "--enrol", token]);
+    let refused = world.spawn(&wrong.args(["--public", &unused]));
+    let (code, facts, status) = crate::world::not_ready(refused);
+    assert_eq!((code.as_str(), status), ("notEnrolled", Some(1)));
+    assert_eq!(facts, json!({ "reason": "notReached", "address": unused }));
+    let log = std::fs::read_to_string(world.scratch.join("wrong.log")).unwrap_or_default();
+    assert!(log.contains(&format!("not reached at {unused}")), "{log}");
+    let fourth = world.super_peer("fourth", &authority);
+    assert!(fourth.told("invite").is_ok(), "three others have reached it");
+}
+
+#[test]
 fn an_enrolled_super_peer_serves_again_without_a_token() {
     let world = World::new("enrolled");
     let authority = world.spawn(&world.launch("authority", Role::Authority)).unwrap();

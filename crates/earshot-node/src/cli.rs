@@ -71,6 +71,8 @@ pub struct AuthorityOptions {
     pub database: Option<String>,
     /// The network's threshold between full membership and ring, where it is founded.
     pub ring_threshold: Option<u16>,
+    /// Below how many super-peers nobody verifies a newcomer's address, where it is founded.
+    pub exempt_super_peers: Option<u16>,
     /// How many super-peers may enrol by the token; absent, one. Never given to `network`.
     pub enrol_uses: Option<u32>,
     /// How many people and super-peers may join from one address at once; absent, as limits have
@@ -137,6 +139,7 @@ const fn flags(role: Role) -> &'static [(&'static str, &'static str)] {
             ("[--listen", "IP:PORT]"),
             ("[--public", "IP:PORT]"),
             ("[--ring-threshold", "COUNT]"),
+            ("[--exempt-super-peers", "COUNT]"),
         ],
         Role::Authority => &[
             ("--data-dir", "D"),
@@ -145,6 +148,7 @@ const fn flags(role: Role) -> &'static [(&'static str, &'static str)] {
             ("[--public", "IP:PORT]"),
             ("[--database", "URL]"),
             ("[--ring-threshold", "COUNT]"),
+            ("[--exempt-super-peers", "COUNT]"),
             ("[--enrol-uses", "COUNT]"),
             ("[--joins", "COUNT]"),
         ],
@@ -283,6 +287,7 @@ impl Given {
             public: self.parsed("--public", "IP:PORT")?,
             database: self.text("--database")?,
             ring_threshold: self.parsed("--ring-threshold", "a number of super-peers")?,
+            exempt_super_peers: self.parsed("--exempt-super-peers", "a number of super-peers")?,
             enrol_uses: self.parsed("--enrol-uses", "a number of super-peers")?,
             joins: self.parsed("--joins", "a number of people")?,
         })

@@ -29,6 +29,8 @@ const DEAF_MAX: usize = 256;
 const SHARERS_MAX: usize = 64;
 /// Bytes that an answer about nodes takes at most: eight of them.
 const NODES_ROOM: usize = 760;
+/// Bytes that a node's certificate takes at most, as an answer.
+const CERTIFICATE_ROOM: usize = 352;
 
 /// The open questions of one machine.
 pub struct Questions<A> {
@@ -122,8 +124,8 @@ impl<A> Questions<A> {
         self.turn(wall);
         let room = match &question {
             Message::RingQuestion(_) => NODES_ROOM,
+            Message::Enrolment(_) => CERTIFICATE_ROOM,
             Message::Login(_)
-            | Message::Enrolment(_)
             | Message::Directory(_)
             | Message::Forward(_)
             | Message::Nat(_)

@@ -10,7 +10,7 @@ use earshot_proto::wire::nat::{Nat, NatRefusal};
 use earshot_proto::wire::ring::{Question, Reply};
 
 use super::Drawing;
-use super::standing::{chain, device, door, holder_keys, node, signed, verify_key};
+use super::standing::{agree_key, chain, device, door, holder_keys, node, signed, verify_key};
 use crate::draw::Draw;
 
 pub(super) fn draw(all: &mut Drawing) {
@@ -98,6 +98,12 @@ fn enrolment(d: &mut Draw) -> Vec<Enrolment> {
             nodes: d.list(node),
             epochs: d.list(epoch),
         },
+        Enrolment::Verify { address: d.address(), key: agree_key(d), nonce: d.bytes() },
+        Enrolment::Verified { proof: d.maybe(|d| signed(d, 128)) },
+        Enrolment::Prove { nonce: d.bytes() },
+        Enrolment::Proof { proof: signed(d, 128) },
+        Enrolment::CertificatesOf { nodes: d.list(|d| NodeId(d.bytes())) },
+        Enrolment::Certificates { statements: d.list(|d| signed(d, 512)) },
     ];
     let refusals = [
         EnrolmentRefusal::TokenRefused,
@@ -105,6 +111,9 @@ fn enrolment(d: &mut Draw) -> Vec<Enrolment> {
         EnrolmentRefusal::CertificateRefused,
         EnrolmentRefusal::Unavailable,
         EnrolmentRefusal::TooManyAttempts,
+        EnrolmentRefusal::NotReached,
+        EnrolmentRefusal::OtherAddress,
+        EnrolmentRefusal::NobodyVerified,
     ];
     messages.extend(refusals.map(|reason| Enrolment::Refused { reason }));
     messages

@@ -7,6 +7,7 @@ use earshot_proto::wire::certificate::{
     Subject, VerifyKey,
 };
 use earshot_proto::wire::directory::{Location, NodeEntry, Reachability, Registration};
+use earshot_proto::wire::enrolment::AddressProof;
 use earshot_proto::wire::envelope::Letter;
 use earshot_proto::wire::forward::WatchGrant;
 use earshot_proto::wire::invite::{AuthorityPlace, Door, Invite};
@@ -27,6 +28,7 @@ pub(super) fn draw(all: &mut Drawing) {
     let (chains, hellos) = ([chain(d), chain(d)], [hello(d), hello(d)]);
     let statements = [0, 1, 2].map(|kind| statement(d, kind));
     let devices = [device_list(d), device_list(d)];
+    let proofs = [AddressProof { nonce: d.bytes(), address: d.address() }];
     let policies = [policy(d), policy(d)];
     let invites = [invite(d), invite(d)];
     let places = [AuthorityPlace { root: verify_key(d), door: door(d) }];
@@ -49,6 +51,7 @@ pub(super) fn draw(all: &mut Drawing) {
     all.shape(hellos);
     all.shape(statements);
     all.shape(devices);
+    all.shape(proofs);
     all.shape(policies);
     all.shape(invites);
     all.shape(places);
@@ -189,6 +192,7 @@ fn policy(d: &mut Draw) -> Policy {
         ring_threshold: d.number() as u32,
         keepers: d.number() as u8,
         successors: d.number() as u8,
+        exempt_super_peers: d.maybe(|d| d.number() as u16),
     }
 }
 

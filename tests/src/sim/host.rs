@@ -131,6 +131,8 @@ pub(super) enum Blueprint {
         root: earshot_proto::wire::certificate::VerifyKey,
         authority: Door,
         token: Option<Bytes<32>>,
+        /// Where it says that it listens; absent, where it does.
+        claims: Option<SocketAddr>,
         limits: Limits,
     },
     Authority {

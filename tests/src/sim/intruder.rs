@@ -13,6 +13,7 @@ use earshot_proto::secure::links::{LinkNews, Links};
 use earshot_proto::time::UnixTime;
 use earshot_proto::wire::certificate::{Chain, VerifyKey};
 use earshot_proto::wire::directory::Directory;
+use earshot_proto::wire::frame::Message;
 use earshot_proto::wire::invite::Door;
 
 /// How an intruder was received.
@@ -66,6 +67,11 @@ impl Intruder {
         let reception = Reception::default();
         let out = VecDeque::new();
         (Self { links, link, reception: reception.clone(), started: now, out }, reception)
+    }
+
+    /// Says this too, once it is in.
+    pub fn say(&mut self, message: impl Into<Message>) {
+        self.links.send(self.started.0, self.link, 2, message);
     }
 
     fn wall(&self, now: Instant) -> UnixTime {

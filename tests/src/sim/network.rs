@@ -14,7 +14,8 @@ use earshot_proto::secure::password::StretchCost;
 use earshot_proto::super_peer::budgets::Limits as SuperPeerLimits;
 use earshot_proto::super_peer::{self, Notice as SuperPeerNotice, SuperPeer};
 use earshot_proto::wire::bounded::{List, Text};
-use earshot_proto::wire::certificate::VerifyKey;
+use earshot_proto::wire::certificate::{Chain, VerifyKey};
+use earshot_proto::wire::directory::NodeEntry;
 use earshot_proto::wire::invite::{Door, Invite};
 use earshot_proto::wire::policy::{Admission, Policy};
 
@@ -45,13 +46,20 @@ impl World {
     /// Founds a network with so many super-peers, on hosts of their own.
     #[must_use]
     pub fn network(mut self, super_peers: usize) -> Self {
-        self.found(super_peers);
+        self.found(super_peers, None);
         self
     }
 
-    fn found(&mut self, super_peers: usize) {
+    /// Founds one in which super-peers verify each newcomer's address, after these.
+    #[must_use]
+    pub fn verifying_network(mut self, super_peers: usize) -> Self {
+        self.found(super_peers, Some(super_peers as u16));
+        self
+    }
+
+    fn found(&mut self, super_peers: usize, exempt: Option<u16>) {
         let address = SocketAddr::from(([11, 0, 0, 1], 4433));
-        let root = self.add_authority("authority", address);
+        let root = self.add_authority("authority", address, exempt);
         for number in 1..=super_peers {
             self.add_super_peer(&format!("super-{number}"), number);
         }
@@ -67,7 +75,12 @@ impl World {
         self.run_for(Duration::from_secs(2));
     }
 
-    fn add_authority(&mut self, name: &str, address: SocketAddr) -> VerifyKey {
+    fn add_authority(
+        &mut self,
+        name: &str,
+        address: SocketAddr,
+        exempt_super_peers: Option<u16>,
+    ) -> VerifyKey {
         let keys = AuthorityKeys::found(&mut self.seeds);
         let root = keys.root();
         let policy = Policy {
@@ -78,6 +91,7 @@ impl World {
             ring_threshold: 2048,
             keepers: 4,
             successors: 16,
+            exempt_super_peers,
         };
         let rows = keys.first_rows(&policy, super::world::DAWN).expect("the founder has the root");
         let limits = Limits::default();
@@ -97,6 +111,18 @@ impl World {
 
     /// Adds a super-peer, which enrols by a token of the authority's.
     pub fn add_super_peer(&mut self, name: &str, number: usize) {
+        let address = SocketAddr::from(([11, 0, 1, number as u8], 4433));
+        self.add_super_peer_at(name, address, Nat::Open, None);
+    }
+
+    /// Adds a super-peer that listens there behind `nat`, and may say that it listens elsewhere.
+    pub fn add_super_peer_at(
+        &mut self,
+        name: &str,
+        address: SocketAddr,
+        nat: Nat,
+        claims: Option<SocketAddr>,
+    ) {
         let token = self.node_token();
         let network = self.network.clone().expect("a network was founded");
         let (sign, link) = (SignKey::draw(&mut self.seeds), LinkKey::draw(&mut self.seeds));
@@ -106,10 +132,10 @@ impl World {
             root: network.root,
             authority: network.authority,
             token: Some(token),
+            claims,
             limits: self.limits,
         };
-        let address = SocketAddr::from(([11, 0, 1, number as u8], 4433));
-        self.add(name, address, Nat::Open, blueprint);
+        self.add(name, address, nat, blueprint);
         let host = self.machine(self.id(name)).host;
         self.start_host(host);
     }
@@ -138,13 +164,30 @@ impl World {
         told.iter().any(|notice| matches!(notice, SuperPeerNotice::Serving { .. }))
     }
 
-    fn door_of(&self, name: &str) -> Door {
+    /// The keys and the certificate of a super-peer, as a thief finds them.
+    #[must_use]
+    pub fn stolen_from(&self, name: &str) -> (Keys, Chain) {
+        let resident = self.machine(self.id(name));
+        let Blueprint::SuperPeer { sign, link, .. } = &resident.blueprint else {
+            panic!("{name} is no super-peer")
+        };
+        let keys = Keys { sign: SignKey::from_secret(sign), link: LinkKey::from_secret(link) };
+        (keys, resident.disk.enrolled.clone().expect("it was enrolled").chain)
+    }
+
+    /// The entry of a super-peer.
+    #[must_use]
+    pub fn entry_of(&self, name: &str) -> NodeEntry {
         let told = self.owner(name).super_peer.iter();
         let entry = told.rev().find_map(|notice| match notice {
             SuperPeerNotice::Serving { entry, .. } => Some(*entry),
             SuperPeerNotice::NotEnrolled(_) => None,
         });
-        let entry = entry.expect("it serves");
+        entry.expect("it serves")
+    }
+
+    fn door_of(&self, name: &str) -> Door {
+        let entry = self.entry_of(name);
         Door { address: entry.address, key: entry.key }
     }
 
@@ -274,13 +317,13 @@ impl World {
                 };
                 Role::Peer(Box::new(Peer::new(config, now)))
             }
-            Blueprint::SuperPeer { sign, link, root, authority, token, limits } => {
+            Blueprint::SuperPeer { sign, link, root, authority, token, claims, limits } => {
                 let keys =
                     Keys { sign: SignKey::from_secret(&sign), link: LinkKey::from_secret(&link) };
                 let config = super_peer::Config {
                     root,
                     keys,
-                    address,
+                    address: claims.unwrap_or(address),
                     authority: Some(authority),
                     doors: Vec::new(),
                     enrolled: disk.enrolled.clone(),

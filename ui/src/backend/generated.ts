@@ -497,7 +497,15 @@ export type EnrolmentRefusal =
   /** The certificate shown is not a node's of this network. */
   | "certificateRefused"
   /** The authority could not keep it. */
-  | "unavailable";
+  | "unavailable"
+  /** Too many attempts from this address. */
+  | "tooManyAttempts"
+  /** Other super-peers do not reach it at the address. */
+  | "notReached"
+  /** The authority was asked from another address than the one to serve at. */
+  | "otherAddress"
+  /** Too few other super-peers could be asked whether they reach it. */
+  | "nobodyVerified";
 
 /** A page of history. */
 export interface History {
@@ -1262,6 +1270,8 @@ export interface Facts {
   diskFull: Record<string, never>;
   /** The authority does not enrol this super-peer. */
   notEnrolled: {
+    /** Where it was to serve. */
+    address: string;
     /** Why. */
     reason: EnrolmentRefusal;
   };

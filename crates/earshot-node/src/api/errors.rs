@@ -104,10 +104,12 @@ pub enum ErrorCode {
     #[error("the disk is full")]
     DiskFull,
     /// The authority does not enrol this super-peer.
-    #[error("not enrolled")]
+    #[error("not enrolled: {}", reason.said_of(address))]
     NotEnrolled {
         /// Why.
         reason: EnrolmentRefusal,
+        /// Where it was to serve.
+        address: String,
     },
 
     // Networks.
@@ -340,6 +342,31 @@ pub enum EnrolmentRefusal {
     CertificateRefused,
     /// The authority could not keep it.
     Unavailable,
+    /// Too many attempts from this address.
+    TooManyAttempts,
+    /// Other super-peers do not reach it at the address.
+    NotReached,
+    /// The authority was asked from another address than the one to serve at.
+    OtherAddress,
+    /// Too few other super-peers could be asked whether they reach it.
+    NobodyVerified,
+}
+
+impl EnrolmentRefusal {
+    fn said_of(self, address: &str) -> String {
+        match self {
+            Self::TokenRefused => "the token is unknown or used".to_owned(),
+            Self::AddressRefused => format!("nobody may serve this network at {address}"),
+            Self::CertificateRefused => "the certificate is no node's of this network".to_owned(),
+            Self::Unavailable => "the authority could not keep it".to_owned(),
+            Self::TooManyAttempts => "too many attempts".to_owned(),
+            Self::NotReached => format!("not reached at {address}"),
+            Self::OtherAddress => format!("the authority was not asked from {address}"),
+            Self::NobodyVerified => {
+                format!("nobody could be asked whether {address} can be reached")
+            }
+        }
+    }
 }
 
 /// What there is a limit of.

@@ -49,6 +49,8 @@ pub(super) struct Founding {
     pub(super) ranges: Vec<Range>,
     /// Super-peers above which they form a ring; absent, [`RING_THRESHOLD`].
     pub(super) ring_threshold: Option<u16>,
+    /// Super-peers below which a newcomer is not verified; absent, as policies have it.
+    pub(super) exempt_super_peers: Option<u16>,
 }
 
 /// DESIGN 2.5.
@@ -124,6 +126,7 @@ fn founding(mine: &AuthorityOptions, address: SocketAddr) -> Founding {
         name: mine.name.clone(),
         ranges: ranges_around(address.ip()),
         ring_threshold: mine.ring_threshold,
+        exempt_super_peers: mine.exempt_super_peers,
     }
 }
 
@@ -200,7 +203,7 @@ fn load(
     let (mut store, mut rows) =
         AuthorityStore::open(&data.file(ACCOUNTS)).map_err(|e| refused(&e))?;
     if rows.is_empty() {
-        let Founding { name, ranges, ring_threshold } =
+        let Founding { name, ranges, ring_threshold, exempt_super_peers } =
             founding.ok_or_else(|| damaged(ACCOUNTS))?;
         let policy = Policy {
             version: 1,
@@ -210,6 +213,7 @@ fn load(
             ring_threshold: u32::from(ring_threshold.unwrap_or(RING_THRESHOLD)),
             keepers: 4,
             successors: 16,
+            exempt_super_peers,
         };
         rows = keys.first_rows(&policy, clock::unix_now()).map_err(|_| damaged(KEYS))?;
         let record = earshot_proto::authority::Record { rows: rows.clone() };

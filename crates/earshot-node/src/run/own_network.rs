@@ -83,7 +83,12 @@ impl OwnNetwork {
         let data = DataDir::open(&ground.data_dir.join(DIRECTORY))?;
         let Ground { address, relay_allow, .. } = ground.clone();
         let ranges = ranges(address.ip());
-        let founding = name.map(|name| authority::Founding { name, ranges, ring_threshold: None });
+        let founding = name.map(|name| authority::Founding {
+            name,
+            ranges,
+            ring_threshold: None,
+            exempt_super_peers: None,
+        });
         let limits = earshot_proto::authority::Limits::default();
         let authority = authority::house(driver, &data, founding, address, limits, 1).await?;
         let wanted = super_peer::Wanted {

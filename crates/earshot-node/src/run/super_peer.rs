@@ -119,6 +119,7 @@ pub(super) async fn house(
         .map(|bytes| minicbor::decode(&bytes))
         .transpose()
         .map_err(|_| ErrorCode::DamagedData { file: ENROLMENT.to_owned() })?;
+    let address = wanted.address;
     let config = Config {
         root: wanted.root,
         keys,
@@ -153,7 +154,7 @@ pub(super) async fn house(
         Ok(Ok(Notice::Serving { invite, entry })) => {
             Ok(Serving { handle, invite, entry, since: clock::unix_now() })
         }
-        Ok(Ok(Notice::NotEnrolled(why))) => Err(not_enrolled(why).into()),
+        Ok(Ok(Notice::NotEnrolled(why))) => Err(not_enrolled(why, address).into()),
         Ok(Err(_)) => Err(ErrorCode::Leaving.into()),
         Err(_) => Err(ErrorCode::AuthorityUnreachable { since: None }.into()),
     }
@@ -256,7 +257,7 @@ fn load_keys(data: &DataDir, entropy: &mut Entropy) -> Result<Keys, Failure> {
     Ok(keys)
 }
 
-fn not_enrolled(why: NotEnrolled) -> ErrorCode {
+fn not_enrolled(why: NotEnrolled, address: SocketAddr) -> ErrorCode {
     let reason = match why {
         NotEnrolled::NoToken | NotEnrolled::Refused(EnrolmentRefusal::TokenRefused) => {
             errors::EnrolmentRefusal::TokenRefused
@@ -267,10 +268,22 @@ fn not_enrolled(why: NotEnrolled) -> ErrorCode {
         NotEnrolled::Refused(EnrolmentRefusal::Unavailable) => {
             errors::EnrolmentRefusal::Unavailable
         }
-        NotEnrolled::Refused(_) => errors::EnrolmentRefusal::CertificateRefused,
+        NotEnrolled::Refused(EnrolmentRefusal::CertificateRefused) => {
+            errors::EnrolmentRefusal::CertificateRefused
+        }
+        NotEnrolled::Refused(EnrolmentRefusal::TooManyAttempts) => {
+            errors::EnrolmentRefusal::TooManyAttempts
+        }
+        NotEnrolled::Refused(EnrolmentRefusal::NotReached) => errors::EnrolmentRefusal::NotReached,
+        NotEnrolled::Refused(EnrolmentRefusal::OtherAddress) => {
+            errors::EnrolmentRefusal::OtherAddress
+        }
+        NotEnrolled::Refused(EnrolmentRefusal::NobodyVerified) => {
+            errors::EnrolmentRefusal::NobodyVerified
+        }
         NotEnrolled::Disbelieved(_) => return ErrorCode::WrongNetwork,
     };
-    ErrorCode::NotEnrolled { reason }
+    ErrorCode::NotEnrolled { reason, address: address.to_string() }
 }
 
 fn internal(error: impl std::fmt::Display) -> ErrorCode {

@@ -9,6 +9,7 @@ use super::limits::{Limits, Source};
 use super::orders::{Notice, Order, told};
 use super::registrar::{Asker, Change, Moment, Outcome, Registrar, Reply, Stage};
 use super::state::{AuthorityState, Record, Row};
+use super::verifying::{DRAWN_MAX, Verdict, Verifying};
 use crate::entropy::Entropy;
 use crate::port::{
     Input, LinkEvent, LinkId, LinkOrder, Machine, Output, SaveFailure, SaveId, Service, WaitReason,
@@ -16,6 +17,7 @@ use crate::port::{
 use crate::secure::link::{LinkNews, LocalIdentity, Opened, SecureLink, Welcome};
 use crate::time::{UnixTime, WallClock};
 use crate::wire::certificate::Chain;
+use crate::wire::enrolment::Enrolment;
 use crate::wire::frame::{Frame, Message};
 
 /// Links at once at most. Our choice: a link lives for seconds, so this serves some hundred logins
@@ -39,6 +41,7 @@ pub struct Authority {
     sessions: BTreeMap<LinkId, Session>,
     per_source: BTreeMap<Source, usize>,
     waiting: BTreeMap<SaveId, Answering>,
+    verifying: Verifying,
     /// The save that renews our own certificate.
     renewing: Option<SaveId>,
     out: VecDeque<Output<Notice, Record>>,
@@ -50,7 +53,7 @@ struct Session {
     /// Who it is, once the link is open; and where the conversation stands.
     talk: Option<(Asker, Stage)>,
     asked: Instant,
-    /// Questions that wait for the disk.
+    /// Questions that wait for the disk, or for verifiers.
     pending: usize,
 }
 
@@ -69,10 +72,12 @@ impl Authority {
         limits: Limits,
         now: Instant,
         wall: UnixTime,
-        entropy: Entropy,
+        mut entropy: Entropy,
     ) -> Self {
+        let verifying = Verifying::new(keys.link(), keys.root(), entropy.secrets.split());
         let mut authority = Self {
             registrar: Registrar::new(keys, state, limits, entropy.secrets),
+            verifying,
             clock: WallClock::new(now, wall),
             sessions: BTreeMap::new(),
             per_source: BTreeMap::new(),
@@ -110,6 +115,11 @@ impl Authority {
     }
 
     fn handle_link(&mut self, now: Instant, id: LinkId, event: LinkEvent<'_>) {
+        if let LinkId::Dialled(_) = id {
+            let wall = self.clock.at(now);
+            let verdicts = self.verifying.handle(now, wall, id, event);
+            return self.verified(now, verdicts);
+        }
         match event {
             LinkEvent::Accepted { from, service: Service::Authority } => self.accept(now, id, from),
             LinkEvent::Accepted { service: Service::SuperPeer | Service::Peer, .. }
@@ -177,15 +187,54 @@ impl Authority {
             Message::RingQuestion(_) | Message::RingReply(_) => return Err(()),
         };
         session.talk = Some((asker, stage));
+        let (from, candidate) = (session.from, (id, frame.ask));
         match reply {
             Reply::Now(message) => {
                 session.link.send(at.now, &Frame { ask: frame.ask, message }).map_err(drop)
             }
             Reply::After(change) => {
                 session.pending += 1;
-                self.keep(Some((id, frame.ask)), change);
+                self.keep(Some(candidate), change);
                 Ok(())
             }
+            Reply::Verify(claim) => {
+                session.pending += 1;
+                let drawn = self.registrar.draw_verifiers(at, &claim, DRAWN_MAX);
+                let authority = self.registrar.state.certificate.clone();
+                self.verifying.certify(Chain { authority, holder: None });
+                if let Err(reason) = self.verifying.begin(at.now, candidate, from, *claim, drawn) {
+                    self.answer(at.now, candidate, Enrolment::Refused { reason }.into());
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Addresses were verified, or were not.
+    fn verified(&mut self, now: Instant, verdicts: Vec<Verdict>) {
+        for Verdict { candidate, claim, outcome } in verdicts {
+            let at = self.moment(now);
+            let reply = match outcome {
+                Ok(()) => self.registrar.verified(at, claim),
+                Err(reason) => Reply::Now(Enrolment::Refused { reason }.into()),
+            };
+            match reply {
+                Reply::Now(message) => self.answer(now, candidate, message),
+                Reply::After(change) => {
+                    self.keep(Some(candidate), change);
+                }
+                Reply::Verify(_) => unreachable!("it was verified just now"),
+            }
+        }
+    }
+
+    /// Answers a question that was pending.
+    fn answer(&mut self, now: Instant, (id, ask): (LinkId, u32), message: Message) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.pending = session.pending.saturating_sub(1);
+        match session.link.send(now, &Frame { ask, message }) {
+            Ok(()) => self.flush(id),
+            Err(_) => self.close(id),
         }
     }
 
@@ -209,13 +258,8 @@ impl Authority {
         };
         self.renewing = self.renewing.filter(|renewing| *renewing != save);
         self.out.extend(notice.map(Output::Notify));
-        let (Some((id, ask)), Some((yes, no))) = (to, outcome.answers) else { return };
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.pending = session.pending.saturating_sub(1);
-        let message = if kept.is_ok() { yes } else { no };
-        match session.link.send(now, &Frame { ask, message }) {
-            Ok(()) => self.flush(id),
-            Err(_) => self.close(id),
+        if let (Some(to), Some((yes, no))) = (to, outcome.answers) {
+            self.answer(now, to, if kept.is_ok() { yes } else { no });
         }
     }
 
@@ -235,6 +279,8 @@ impl Authority {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
+        let verdicts = self.verifying.handle_timeout(now);
+        self.verified(now, verdicts);
         let ids: Vec<LinkId> = self.sessions.keys().copied().collect();
         for id in ids {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
@@ -260,6 +306,7 @@ impl Authority {
 
     fn forget(&mut self, id: LinkId) {
         let Some(session) = self.sessions.remove(&id) else { return };
+        self.verifying.forget(id);
         let source = Source::of(session.from.ip());
         if let Some(links) = self.per_source.get_mut(&source) {
             *links -= 1;
@@ -274,7 +321,8 @@ impl Authority {
             let idle = session.asked + IDLE_MAX;
             session.link.poll_timeout().map_or(idle, |at| at.min(idle))
         };
-        self.sessions.values().map(deadlines).min()
+        let sessions = self.sessions.values().map(deadlines).min();
+        sessions.into_iter().chain(self.verifying.poll_timeout()).min()
     }
 }
 
@@ -304,6 +352,9 @@ impl Machine for Authority {
     fn poll_output(&mut self) -> Output<Notice, Record> {
         if let Some(output) = self.out.pop_front() {
             return output;
+        }
+        if let Some((id, order)) = self.verifying.poll_order() {
+            return Output::Link(id, order);
         }
         match self.deadline() {
             Some(at) => Output::Wait(Some(at), WaitReason::Timer),

@@ -20,6 +20,7 @@ mod registrar;
 mod state;
 #[cfg(test)]
 mod tests;
+mod verifying;
 
 pub use keys::{AUTHORITY_LIFE, AuthorityKeys, BadKeys, DEVICE_LIFE, NODE_LIFE, NoRoot};
 pub use limits::{Limits, Rate};

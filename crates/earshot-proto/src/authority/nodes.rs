@@ -1,24 +1,40 @@
 //! Enrolling super-peers. DESIGN 2.5: nobody chooses its place on the ring.
+//!
+//! The first are enrolled on their word. Once there are as many as the policy says, others have to
+//! reach a newcomer at its address first ([`verifying`](super::verifying)); who renews where its
+//! certificate holds has been reached there by everybody who linked to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::keys::{NODE_LIFE, prefix_of};
+use super::limits::Source;
 use super::orders::Notice;
 use super::registrar::{Asker, Change, Moment, Outcome, Registrar, Reply};
 use super::state::{Admits, NODES_MAX, Node, Row};
+use super::verifying::SEATS;
+use crate::entropy::Stream;
 use crate::ids::{NodeId, UserName};
 use crate::wire::bounded::{Bytes, List};
 use crate::wire::certificate::{HolderKeys, Subject};
 use crate::wire::directory::NodeEntry;
 use crate::wire::enrolment::{Enrolment, EnrolmentRefusal};
-use crate::wire::policy::Policy;
+use crate::wire::policy::{Policy, Prefix};
 
 /// Nodes of one address or /48 within [`PORTS_TIME`] at most. DESIGN 2.5.
 const PORTS_MAX: usize = 4;
 /// How long a port counts. DESIGN 2.5.
 const PORTS_TIME: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Who wants to serve where.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    token: Option<[u8; 32]>,
+    pub(super) keys: HolderKeys,
+    pub(super) address: SocketAddr,
+    owner: Option<UserName>,
+}
 
 impl Registrar {
     /// Answers one question of the family [`Enrolment`].
@@ -36,9 +52,14 @@ impl Registrar {
                 self.enrol(at, asker, token.as_ref(), keys, address)
             }
             Enrolment::Renew { address } => self.renew_node(at, asker, address),
-            Enrolment::Enrolled { .. } | Enrolment::Refused { .. } => {
-                no(EnrolmentRefusal::CertificateRefused)
-            }
+            Enrolment::Enrolled { .. }
+            | Enrolment::Refused { .. }
+            | Enrolment::Verify { .. }
+            | Enrolment::Verified { .. }
+            | Enrolment::Prove { .. }
+            | Enrolment::Proof { .. }
+            | Enrolment::CertificatesOf { .. }
+            | Enrolment::Certificates { .. } => no(EnrolmentRefusal::CertificateRefused),
         }
     }
 
@@ -70,7 +91,7 @@ impl Registrar {
             }
             (Some(_) | None, None) => return no(EnrolmentRefusal::TokenRefused),
         };
-        self.enrolled(at, token, keys, address, owner)
+        self.claimed(at, asker, Claim { token, keys, address, owner })
     }
 
     fn renew_node(&mut self, at: Moment, asker: &Asker, address: SocketAddr) -> Reply {
@@ -83,22 +104,105 @@ impl Registrar {
         if self.state.nodes.get(node).is_none_or(|known| known.keys != *keys) {
             return no(EnrolmentRefusal::CertificateRefused);
         }
-        self.enrolled(at, None, *keys, address, owner.clone())
+        let claim = Claim { token: None, keys: *keys, address, owner: owner.clone() };
+        self.claimed(at, asker, claim)
     }
 
-    fn enrolled(
-        &mut self,
-        at: Moment,
-        token: Option<[u8; 32]>,
-        keys: HolderKeys,
-        address: SocketAddr,
-        owner: Option<UserName>,
-    ) -> Reply {
-        let node = NodeId::of(address, &self.keys.salt_of(address));
-        let known = self.state.nodes.get(&node);
-        if !self.may_serve(at, address, node) {
+    /// Certifies at once, or has the address verified first.
+    fn claimed(&mut self, at: Moment, asker: &Asker, claim: Claim) -> Reply {
+        let node = self.place_of(&claim);
+        if !self.may_serve(at, claim.address, node) {
             return no(EnrolmentRefusal::AddressRefused);
         }
+        if !self.needs_verifying(at, &claim, node) {
+            return self.enrolled(at, claim);
+        }
+        if !self.asks_from_there(asker, claim.address) {
+            return no(EnrolmentRefusal::OtherAddress);
+        }
+        Reply::Verify(Box::new(claim))
+    }
+
+    fn place_of(&self, claim: &Claim) -> NodeId {
+        NodeId::of(claim.address, &self.keys.salt_of(claim.address))
+    }
+
+    /// Not the first super-peers, by policy, and not who renews where its certificate holds.
+    fn needs_verifying(&self, at: Moment, claim: &Claim, node: NodeId) -> bool {
+        let is_holder = |known: &Node| {
+            known.keys == claim.keys && known.address == claim.address && known.until > at.wall
+        };
+        if self.state.nodes.get(&node).is_some_and(is_holder) {
+            return false;
+        }
+        // Whoever is at that address now counts: its place is not to be had unverified.
+        // Nobody can verify before there are verifiers.
+        let exempt = self.state.policy.exempt().max(SEATS);
+        self.live_nodes(at).take(exempt).count() == exempt
+    }
+
+    /// Whether the question came from the address that it is about, or both lie in ranges of the
+    /// policy: nobody shall have others dialled.
+    fn asks_from_there(&self, asker: &Asker, address: SocketAddr) -> bool {
+        let (from, there) = (asker.from.ip().to_canonical(), address.ip().to_canonical());
+        let by_policy = in_ranges(&self.state.policy, from) && in_ranges(&self.state.policy, there);
+        by_policy || Source::of(from) == Source::of(there)
+    }
+
+    /// Super-peers whose certificates hold.
+    fn live_nodes(&self, at: Moment) -> impl Iterator<Item = &Node> {
+        self.state.nodes.values().filter(move |known| known.until > at.wall)
+    }
+
+    /// Super-peers to verify a claim, in the order in which they are asked, at most `most`: each
+    /// from another prefix, none of them the candidate's. Where there are not [`SEATS`] such
+    /// prefixes, the others follow.
+    pub(super) fn draw_verifiers(
+        &mut self,
+        at: Moment,
+        claim: &Claim,
+        most: usize,
+    ) -> Vec<NodeEntry> {
+        let apart = &self.state.policy.ranges;
+        let own = Prefix::of(claim.address.ip(), apart);
+        let node = self.place_of(claim);
+        let is_other = |n: &&Node| n.node != node && n.keys.agree != claim.keys.agree;
+        let mut prefixes: BTreeMap<Prefix, Vec<NodeEntry>> = BTreeMap::new();
+        for other in self.live_nodes(at).filter(is_other) {
+            let prefix = Prefix::of(other.address.ip(), apart);
+            prefixes.entry(prefix).or_default().push(other.entry());
+        }
+        let mut rest = prefixes.remove(&own).unwrap_or_default();
+        let mut drawn = Vec::new();
+        for (_, mut nodes) in prefixes {
+            drawn.push(nodes.swap_remove(self.secrets.below(nodes.len() as u64) as usize));
+            rest.append(&mut nodes);
+        }
+        shuffle(&mut drawn, &mut self.secrets);
+        if drawn.len() < SEATS {
+            shuffle(&mut rest, &mut self.secrets);
+            drawn.append(&mut rest);
+        }
+        drawn.truncate(most);
+        drawn
+    }
+
+    /// The address was verified: the node is certified, unless its place or token went meanwhile.
+    pub(super) fn verified(&mut self, at: Moment, claim: Claim) -> Reply {
+        let is_spent = |hash: &[u8; 32]| self.state.tokens.get(hash).is_none_or(|t| t.is_spent());
+        if claim.token.as_ref().is_some_and(is_spent) {
+            return no(EnrolmentRefusal::TokenRefused);
+        }
+        if !self.may_serve(at, claim.address, self.place_of(&claim)) {
+            return no(EnrolmentRefusal::AddressRefused);
+        }
+        self.enrolled(at, claim)
+    }
+
+    fn enrolled(&mut self, at: Moment, claim: Claim) -> Reply {
+        let node = self.place_of(&claim);
+        let Claim { token, keys, address, owner } = claim;
+        let known = self.state.nodes.get(&node);
         if known.is_none() && self.state.nodes.len() >= NODES_MAX {
             return no(EnrolmentRefusal::Unavailable);
         }
@@ -126,11 +230,13 @@ impl Registrar {
         Reply::After(Change { rows, token, outcome })
     }
 
-    /// Whether a node may stand at `address`: the policy allows the range, and it is not one of a
-    /// crowd.
+    /// Whether a node may stand at `address`: the port is none of the system's but the web's, the
+    /// policy allows the range, and it is not one of a crowd.
     fn may_serve(&self, at: Moment, address: SocketAddr, node: NodeId) -> bool {
         let ip = address.ip().to_canonical();
-        if address.port() == 0 || ip.is_unspecified() || ip.is_multicast() {
+        let port = address.port();
+        let is_port = port >= 1024 || port == 80 || port == 443;
+        if !is_port || ip.is_unspecified() || ip.is_multicast() {
             return false;
         }
         if in_ranges(&self.state.policy, ip) {
@@ -144,6 +250,7 @@ impl Registrar {
             .state
             .nodes
             .values()
+            .chain(self.nodes_under_way())
             .filter(|n| n.node != node && prefix_of(n.address.ip()) == prefix)
             .filter(|n| n.until.plus(PORTS_TIME) > at.wall)
             .map(|n| n.node)
@@ -181,6 +288,12 @@ fn is_global(ip: IpAddr) -> bool {
     }
 }
 
+fn shuffle<T>(items: &mut [T], lots: &mut Stream) {
+    for at in (1..items.len()).rev() {
+        items.swap(at, lots.below(at as u64 + 1) as usize);
+    }
+}
+
 fn no(reason: EnrolmentRefusal) -> Reply {
     Reply::Now(Enrolment::Refused { reason }.into())
 }
@@ -214,7 +327,7 @@ mod tests {
             "2002:7f00:1::1",
             "2001:0:1::1",
         ] {
-            assert!(!global(ip) || ip == "{ip}");
+            assert!(!global(ip), "{ip}");
         }
     }
 }

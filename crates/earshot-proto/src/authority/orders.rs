@@ -169,6 +169,10 @@ impl Registrar {
 }
 
 impl Token {
+    pub(super) const fn is_spent(&self) -> bool {
+        self.uses_left == 0
+    }
+
     fn is_good(&self, wall: UnixTime) -> bool {
         self.uses_left > 0 && wall < self.until
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::keys::AuthorityKeys;
 use super::limits::{Attempts, Limits, Source};
+use super::nodes::Claim;
 use super::orders::Notice;
 use super::state::{AuthorityState, Node, Row};
 use crate::entropy::Stream;
@@ -89,6 +90,8 @@ pub(super) enum Reply {
     Now(Message),
     /// An answer that waits for the disk.
     After(Change),
+    /// An answer that waits for others to verify an address.
+    Verify(Box<Claim>),
 }
 
 /// Something to be kept before it is answered.

@@ -11,10 +11,13 @@ use crate::ids::{CallId, NodeId, UserName};
 use crate::lookup::{End, Fetched, Lookup, Near, Order, Outcome};
 use crate::secure::location::open_location;
 use crate::secure::registration::Checked;
+use crate::time::UnixTime;
+use crate::wire::certificate::VerifyKey;
 use crate::wire::directory::{Directory, Entry, Reachability, Registration, Trail};
 use crate::wire::forward::Address;
 use crate::wire::ring::Question;
 
+use super::cards::Cards;
 use super::command::{Answer, Failure, Notice, SearchEnd, SearchHit};
 use super::home::Home;
 use super::{About, Peer};
@@ -184,15 +187,9 @@ impl Peer {
         user: &UserName,
         entries: &[Entry],
     ) -> Option<Vec<(u64, Entry)>> {
-        let mut found = Vec::new();
-        for entry in entries {
-            let (address, registration) = self.believe(now, entry)?;
-            if address.user != *user {
-                return None;
-            }
-            found.push((registration.counter, entry.clone()));
-        }
-        (!found.is_empty()).then_some(found)
+        let wall = self.wall(now);
+        let root = &self.session.as_ref()?.vault.root;
+        verified(&mut self.cards, root, wall, user, entries)
     }
 
     fn search_over(&mut self, now: Instant, id: u64, outcome: Outcome) {
@@ -337,13 +334,88 @@ impl Peer {
     fn believe(&mut self, now: Instant, entry: &Entry) -> Option<(Address, Registration)> {
         let wall = self.wall(now);
         let root = &self.session.as_ref()?.vault.root;
-        let Checked { address, identity, keys, registration, .. } =
-            Checked::of_entry(entry, root, wall).ok()?;
-        let known = self.cards.get(&address).map_or(0, |card| card.counter);
-        if registration.counter < known {
+        believe(&mut self.cards, root, wall, entry)
+    }
+}
+
+fn verified(
+    cards: &mut Cards,
+    root: &VerifyKey,
+    wall: UnixTime,
+    user: &UserName,
+    entries: &[Entry],
+) -> Option<Vec<(u64, Entry)>> {
+    let mut found = Vec::new();
+    for entry in entries {
+        let (address, registration) = believe(cards, root, wall, entry)?;
+        if address.user != *user {
             return None;
         }
-        self.cards.certified(&address, identity, keys, wall).counter = registration.counter;
-        Some((address, registration))
+        found.push((registration.counter, entry.clone()));
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+fn believe(
+    cards: &mut Cards,
+    root: &VerifyKey,
+    wall: UnixTime,
+    entry: &Entry,
+) -> Option<(Address, Registration)> {
+    let Checked { address, identity, keys, registration, .. } =
+        Checked::of_entry(entry, root, wall).ok()?;
+    let known = cards.get(&address).map_or(0, |card| card.counter);
+    if registration.counter < known {
+        return None;
+    }
+    cards.certified(&address, identity, keys, wall).counter = registration.counter;
+    Some((address, registration))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secure::registration::REGISTRATION_LIFE;
+    use crate::secure::testing::{Device, NOW, Network};
+    use crate::wire::bounded::Bytes;
+
+    /// What a keeper gives: `signer` has signed it, and it shows the chain of `device`.
+    fn entry(signer: &Device, device: &Device, counter: u64, expires: UnixTime) -> Entry {
+        let chain = device.chain.clone();
+        let said = Registration { chain, devices_version: 1, counter, expires };
+        let registration = signer.keys.sign.sign(&said);
+        let location = Bytes::new(Vec::new()).expect("empty");
+        Entry { device: device.id, registration, location, home: None }
+    }
+
+    #[test]
+    fn a_stale_forged_expired_or_replayed_registration_is_no_answer_to_a_search() {
+        let (mut network, mut other) = (Network::new(1), Network::new(2));
+        let (alice, mallory) = (network.device("alice"), network.device("mallory"));
+        let stranger = other.device("alice");
+        let later = NOW.plus(REGISTRATION_LIFE);
+        let mut cards = Cards::default();
+        let root = network.root();
+        let mut found = |wall, entries: &[Entry]| {
+            verified(&mut cards, &root, wall, &alice.user, entries).map(|found| found.len())
+        };
+        let good = entry(&alice, &alice, 7, later);
+        assert_eq!(found(NOW, std::slice::from_ref(&good)), Some(1));
+        for (how, bad) in [
+            ("forged", entry(&mallory, &alice, 8, later)),
+            ("of another network", entry(&stranger, &stranger, 8, later)),
+            ("of somebody else", entry(&mallory, &mallory, 8, later)),
+            ("expired", entry(&alice, &alice, 8, NOW)),
+            ("endless", entry(&alice, &alice, 8, NOW.plus(REGISTRATION_LIFE * 3))),
+            ("named for another device", Entry { device: mallory.id, ..good.clone() }),
+            ("stale", entry(&alice, &alice, 6, later)),
+        ] {
+            assert_eq!(found(NOW, std::slice::from_ref(&bad)), None, "{how}");
+            assert_eq!(found(NOW, &[good.clone(), bad]), None, "{how}, beside a good one");
+        }
+        assert_eq!(found(NOW, &[entry(&alice, &alice, 8, later)]), Some(1), "a newer one");
+        assert_eq!(found(NOW, std::slice::from_ref(&good)), None, "replayed");
+        assert_eq!(found(later, &[entry(&alice, &alice, 9, later)]), None, "by then expired");
+        assert_eq!(found(NOW, &[]), None, "nothing");
     }
 }

@@ -23,7 +23,7 @@ use crate::entropy::Stream;
 use crate::time::UnixTime;
 use crate::wire::directory::{NodeEntry, SUPER_PEERS_MAX};
 use crate::wire::invite::Door;
-use crate::wire::policy::Range;
+use crate::wire::policy::{Prefix, Range};
 
 /// Places that those we met last keep against those heard of: half of the list.
 pub const RESERVED: usize = SUPER_PEERS_MAX / 2;
@@ -90,33 +90,6 @@ impl Known {
     /// Orders those heard of: who failed most is worth least, then who was heard of longest ago.
     fn worth(&self) -> (Reverse<u32>, Option<UnixTime>) {
         (Reverse(self.failures), self.latest())
-    }
-}
-
-/// What counts as one party: much of it is cheap for whoever has any of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Prefix {
-    V4([u8; 2]),
-    V6([u8; 4]),
-    Whole(IpAddr),
-}
-
-impl Prefix {
-    fn of(ip: IpAddr, apart: &[Range]) -> Self {
-        let ip = ip.to_canonical();
-        if apart.iter().any(|range| range.contains(ip)) {
-            return Self::Whole(ip);
-        }
-        match ip {
-            IpAddr::V4(ip) => {
-                let [a, b, _, _] = ip.octets();
-                Self::V4([a, b])
-            }
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, ..] = ip.octets();
-                Self::V6([a, b, c, d])
-            }
-        }
     }
 }
 

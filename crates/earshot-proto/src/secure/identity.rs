@@ -18,6 +18,7 @@ use crate::wire::certificate::{
     AgreeKey, Chain, DeviceList, HolderKeys, Signature, Signed, Statement, Subject, VerifyKey,
 };
 use crate::wire::directory::Registration;
+use crate::wire::enrolment::AddressProof;
 use crate::wire::forward::{Address, WatchGrant};
 use crate::wire::invite::network_of;
 use crate::wire::policy::Policy;
@@ -47,6 +48,9 @@ impl Signable for DeviceList {
 }
 impl Signable for Registration {
     const DOMAIN: &'static str = "registration";
+}
+impl Signable for AddressProof {
+    const DOMAIN: &'static str = "address-proof";
 }
 impl Signable for WatchGrant {
     const DOMAIN: &'static str = "watch-grant";
@@ -270,11 +274,34 @@ pub fn verify_chain(
         return Ok(Verified { statement: authority });
     };
     let statement = open_signed(holder, verify)?;
+    check_holder(&statement, now, purpose)?;
+    Ok(Verified { statement })
+}
+
+/// Believes what an authority has signed for a holder, without its chain; `authority` is the
+/// statement by which the root certified it.
+///
+/// # Errors
+/// [`Disbelief`], as [`verify_chain`].
+pub fn verify_statement(
+    holder: &Signed<Statement>,
+    authority: &Statement,
+    now: UnixTime,
+    purpose: Use,
+) -> Result<Statement, Disbelief> {
+    let Subject::Authority { verify, .. } = &authority.subject else {
+        return Err(Disbelief::WrongKind);
+    };
+    let statement = open_signed(holder, verify)?;
+    check_holder(&statement, now, purpose)?;
+    Ok(statement)
+}
+
+fn check_holder(statement: &Statement, now: UnixTime, purpose: Use) -> Result<(), Disbelief> {
     if matches!(statement.subject, Subject::Authority { .. }) {
         return Err(Disbelief::WrongKind);
     }
-    check_time(&statement, now, purpose)?;
-    Ok(Verified { statement })
+    check_time(statement, now, purpose)
 }
 
 /// Something that a device signs and sends its own chain along with.

@@ -60,13 +60,16 @@ pub struct LocalIdentity<'a> {
     pub features: u64,
 }
 
-/// Whom a dialler wants to meet. Either way the other must show a certificate of its network.
+/// Whom a dialler wants to meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// Anyone.
+    /// Anyone with a certificate of the network.
     Anyone,
-    /// The holder of this link key, as an invite or a list of super-peers names it.
+    /// The holder of this link key, as an invite or a list of super-peers names it, with a
+    /// certificate of the network.
     Key(AgreeKey),
+    /// The holder of this link key, who may have no certificate yet; it is met as a guest.
+    Uncertified(AgreeKey),
 }
 
 /// Whom an accepter lets in.
@@ -95,6 +98,8 @@ pub enum Remote {
 pub struct Opened {
     /// Who is at the other end.
     pub remote: Remote,
+    /// The certificate that it has shown.
+    pub chain: Option<Chain>,
     /// The other's feature bits.
     pub features: u64,
     /// The other's wall clock.

@@ -16,7 +16,9 @@ use crate::entropy::Stream;
 use crate::ids::DeviceId;
 use crate::port::{LinkDown, LinkEvent, LinkId, LinkOrder, Service};
 use crate::time::UnixTime;
-use crate::wire::certificate::{AgreeKey, Chain, HolderKeys, Subject, VerifyKey};
+use crate::wire::certificate::{
+    AgreeKey, Chain, HolderKeys, Signed, Statement, Subject, VerifyKey,
+};
 use crate::wire::directory::NodeEntry;
 use crate::wire::forward::Address;
 use crate::wire::frame::{Frame, Message};
@@ -109,6 +111,8 @@ struct Entry {
     service: Service,
     connected: bool,
     who: Option<Who>,
+    /// What the authority has signed for a super-peer at the other end.
+    statement: Option<Signed<Statement>>,
     since: UnixTime,
 }
 
@@ -179,7 +183,15 @@ impl Links {
         );
         self.table.insert(
             id,
-            Entry { link, remote: to, service, connected: false, who: None, since: UnixTime(0) },
+            Entry {
+                link,
+                remote: to,
+                service,
+                connected: false,
+                who: None,
+                statement: None,
+                since: UnixTime(0),
+            },
         );
         self.orders.push_back((id, LinkOrder::Dial { to, service }));
         id
@@ -228,7 +240,15 @@ impl Links {
         );
         self.table.insert(
             id,
-            Entry { link, remote, service, connected: true, who: None, since: UnixTime(0) },
+            Entry {
+                link,
+                remote,
+                service,
+                connected: true,
+                who: None,
+                statement: None,
+                since: UnixTime(0),
+            },
         );
     }
 
@@ -246,8 +266,11 @@ impl Links {
         for item in heard {
             news.push(match item {
                 link::LinkNews::Open(opened) => {
-                    let Opened { remote, clock, .. } = opened;
+                    let Opened { remote, chain, clock, .. } = opened;
                     let who = who_is(remote);
+                    if let Who::Node(_) = who {
+                        entry.statement = chain.and_then(|chain| chain.holder);
+                    }
                     entry.who = Some(who.clone());
                     entry.since = wall;
                     LinkNews::Opened(who, clock)
@@ -292,6 +315,12 @@ impl Links {
     #[must_use]
     pub fn who(&self, id: LinkId) -> Option<&Who> {
         self.table.get(&id)?.who.as_ref()
+    }
+
+    /// What the authority has signed for the super-peer at the other end.
+    #[must_use]
+    pub fn statement(&self, id: LinkId) -> Option<&Signed<Statement>> {
+        self.table.get(&id)?.statement.as_ref()
     }
 
     /// The other end's address.

@@ -134,15 +134,15 @@ impl SuperPeer {
     }
 
     fn move_on(&mut self, now: Instant, link: LinkId, ask: u32, after: Duration) {
-        let homes = List::first_of(self.others_by_lot(HOMES_MAX));
+        let homes = List::first_of(self.others_by_lot(now, HOMES_MAX));
         let after_ms = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
         self.links.send(now, link, ask, Directory::MoveOn { homes, after_ms });
     }
 
     /// Some other super-peers.
-    fn others_by_lot(&mut self, most: usize) -> Vec<NodeEntry> {
+    fn others_by_lot(&mut self, now: Instant, most: usize) -> Vec<NodeEntry> {
         let me = self.ring.me().node;
-        let some = self.some_members();
+        let some = self.some_members(now);
         some.into_iter().filter(|node| node.node != me).take(most).collect()
     }
 

@@ -12,6 +12,7 @@ use crate::secure::identity::LinkKey;
 use crate::secure::questions::{Answerer, AnswererCounters, Heard, Load};
 use crate::time::UnixTime;
 use crate::wire::directory::{Directory, DirectoryRefusal, NodeEntry};
+use crate::wire::enrolment::Enrolment;
 use crate::wire::epoch::{EPOCH_MARGIN, EpochSecret};
 use crate::wire::frame::{Frame, Message};
 use crate::wire::question::QUESTION;
@@ -22,6 +23,8 @@ use super::{About, SuperPeer};
 
 /// Nodes in one answer at most: so many fit into a datagram. DESIGN 2.4.
 const NODES_MAX: u8 = 8;
+/// Certificates in one answer at most, for the same reason.
+const CERTIFICATES_MAX: usize = 3;
 /// Questions with a handshake in a second, above which cookies are given. Our choice: a fifth of
 /// one core.
 const HEAVY: u32 = 500;
@@ -123,7 +126,10 @@ impl SuperPeer {
     fn answer_to(&mut self, now: Instant, question: &[u8]) -> Message {
         match Frame::from_bytes(question).map(|frame| frame.message) {
             Ok(Message::RingQuestion(Question::Nearest { key, width })) => {
-                self.nearest(&key, width.min(NODES_MAX)).into_reply().into()
+                self.nearest_proven(now, &key, width.min(NODES_MAX)).into()
+            }
+            Ok(Message::Enrolment(Enrolment::CertificatesOf { nodes })) => {
+                self.certificates_of(&nodes, CERTIFICATES_MAX).into()
             }
             Ok(Message::Directory(Directory::Find { user })) => self.find(now, &user).into(),
             Ok(Message::RingQuestion(_)) => Reply::Outside.into(),

@@ -79,6 +79,13 @@ impl Contacts {
         self.linked.get(node).filter(|contact| contact.is_open).map(|contact| contact.link)
     }
 
+    /// Whom we have dialled over that link.
+    #[must_use]
+    pub fn dialled_for(&self, link: LinkId) -> Option<&NodeEntry> {
+        let dialled = |contact: &&Contact| contact.link == link && !contact.is_open;
+        self.linked.values().find(dialled).map(|contact| &contact.entry)
+    }
+
     /// We dial that node over `link`.
     pub fn dialling(&mut self, entry: NodeEntry, link: LinkId, now: Instant) {
         if let Some(absent) = self.absent.get_mut(&entry.node) {

@@ -65,7 +65,7 @@ impl SuperPeer {
     }
 
     fn list_super_peers(&mut self, now: Instant, link: LinkId, ask: u32) {
-        let nodes = List::first_of(self.some_members());
+        let nodes = List::first_of(self.some_members(now));
         let authority = self.config.authority;
         self.answer(now, link, ask, Directory::SuperPeers { nodes, authority });
     }
@@ -88,6 +88,11 @@ impl SuperPeer {
                 return self.answer(now, link, ask, refusal);
             }
         };
+        let attached = self.clients.get_mut(&checked.address);
+        let newest = attached.map_or(0, |client| client.registration.registration.counter);
+        if checked.registration.counter < newest {
+            return self.answer(now, link, ask, refused(DirectoryRefusal::Stale));
+        }
         let Some(observed) = self.links.remote_address(link) else { return };
         let address = checked.address.clone();
         if self.clients.get(&address).is_none() && !self.has_room_for_a_client() {
@@ -222,4 +227,56 @@ impl SuperPeer {
 
 pub(super) const fn refused(reason: DirectoryRefusal) -> Directory {
     Directory::Refused { reason }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test begins at some moment")]
+mod tests {
+    use super::super::testing::serving;
+    use super::*;
+    use crate::port::{Input, LinkEvent, Machine, Service};
+    use crate::secure::registration::REGISTRATION_LIFE;
+    use crate::secure::testing::{Device, NOW, Network};
+    use crate::time::UnixTime;
+
+    const LINK: LinkId = LinkId::Accepted(1);
+
+    fn signed(by: &Device, of: &Device, counter: u64, expires: UnixTime) -> Signed<Registration> {
+        let chain = of.chain.clone();
+        by.keys.sign.sign(&Registration { chain, devices_version: 1, counter, expires })
+    }
+
+    #[test]
+    fn a_stale_forged_expired_or_foreign_registration_attaches_nobody() {
+        let now = Instant::now();
+        let mut network = Network::new(1);
+        let mut machine = serving(&mut network, now);
+        let (alice, mallory) = (network.device("alice"), network.device("mallory"));
+        let address = Address { user: alice.user.clone(), device: alice.id };
+        let (identity, keys) = (alice.identity, alice.keys.public());
+        let who = Who::Device { address: address.clone(), identity, keys };
+        let from = std::net::SocketAddr::from(([192, 0, 2, 9], 4433));
+        let accepted = LinkEvent::Accepted { from, service: Service::SuperPeer };
+        machine.handle(now, Input::Link(LINK, accepted));
+        let mut attach = |registration| {
+            let location = Bytes::new(Vec::new()).expect("empty");
+            machine.attach(now, LINK, &who, 1, registration, location);
+            let client = machine.clients.get_mut(&address);
+            client.map(|client| client.registration.registration.counter)
+        };
+        let later = NOW.plus(REGISTRATION_LIFE);
+        for (how, bad) in [
+            ("forged", signed(&mallory, &alice, 7, later)),
+            ("of somebody else", signed(&mallory, &mallory, 7, later)),
+            ("expired", signed(&alice, &alice, 7, NOW)),
+            ("endless", signed(&alice, &alice, 7, NOW.plus(REGISTRATION_LIFE * 3))),
+        ] {
+            assert_eq!(attach(bad), None, "{how}");
+        }
+        let first = signed(&alice, &alice, 7, later);
+        assert_eq!(attach(first.clone()), Some(7));
+        assert_eq!(attach(signed(&alice, &alice, 8, later)), Some(8));
+        assert_eq!(attach(first), Some(8), "replayed");
+        assert_eq!(attach(signed(&alice, &alice, 6, later)), Some(8), "stale");
+    }
 }

@@ -64,6 +64,24 @@ impl Standing {
         matches!(self, Self::Serving { .. })
     }
 
+    /// Whether we are asking the authority over this link.
+    pub(super) fn asks_by(&self, asking: LinkId) -> bool {
+        match self {
+            Self::Outside | Self::Asking { .. } => false,
+            Self::Enrolling { link, .. } => *link == Some(asking),
+            Self::Serving { renewal, .. } => renewal.link == Some(asking),
+        }
+    }
+
+    /// Whether an answer of the authority is awaited.
+    pub(super) const fn is_enrolling(&self) -> bool {
+        match self {
+            Self::Outside | Self::Asking { .. } => false,
+            Self::Enrolling { link, .. } => link.is_some(),
+            Self::Serving { renewal, .. } => renewal.link.is_some(),
+        }
+    }
+
     /// r of DESIGN 1: how many super-peers keep a key.
     pub(super) const fn keepers(&self) -> u8 {
         match self {
@@ -134,7 +152,11 @@ impl SuperPeer {
         }
     }
 
+    /// The authority is linked: because we have dialled it, or because it has something to ask.
     pub(super) fn authority_linked(&mut self, now: Instant, link: LinkId) {
+        if !self.standing.asks_by(link) {
+            return;
+        }
         let address = self.config.address;
         let message: Enrolment = match &self.standing {
             Standing::Serving { .. } => Enrolment::Renew { address },
@@ -176,10 +198,11 @@ impl SuperPeer {
         now: Instant,
         link: LinkId,
         who: &Who,
+        ask: u32,
         message: Enrolment,
     ) {
-        if !matches!(who, Who::Authority) {
-            return self.links.close(link);
+        if !matches!(who, Who::Authority) || !self.standing.asks_by(link) {
+            return self.handle_verifying(now, link, who, ask, message);
         }
         match message {
             Enrolment::Enrolled { chain, policy, nodes, epochs } => {
@@ -198,7 +221,14 @@ impl SuperPeer {
                 self.links.close(link);
                 self.not_enrolled(NotEnrolled::Refused(reason));
             }
-            Enrolment::Enrol { .. } | Enrolment::Renew { .. } => self.links.close(link),
+            Enrolment::Enrol { .. }
+            | Enrolment::Renew { .. }
+            | Enrolment::Verify { .. }
+            | Enrolment::Verified { .. }
+            | Enrolment::Prove { .. }
+            | Enrolment::Proof { .. }
+            | Enrolment::CertificatesOf { .. }
+            | Enrolment::Certificates { .. } => self.links.close(link),
         }
     }
 

@@ -10,6 +10,7 @@
 //! | [`ring`] | who keeps a key, among two super-peers or a hundred thousand |
 //! | `place` | putting the ring's questions, and linking its neighbours |
 //! | [`contacts`] | the links to other super-peers |
+//! | `proofs` | who of those we know has a certificate |
 //! | [`keeper`] | the registrations held here |
 //! | `handover` | handing them over when the ring has changed |
 //! | `lookups` | finding people and keepers |
@@ -20,6 +21,7 @@
 //! | [`watching`] | who watches whom, and telling them who is gone |
 //! | `reachability` | dialling back |
 //! | `enrolment` | getting and renewing the node certificate |
+//! | `verifying` | whether a newcomer is where it says, for the authority |
 //! | [`relay`] | STUN and TURN |
 //! | [`postings`] | the profiles of those who chose to be listed |
 //! | [`budgets`] | what others may use |
@@ -41,12 +43,14 @@ pub mod keeper;
 mod lookups;
 mod place;
 pub mod postings;
+mod proofs;
 mod reachability;
 pub mod relay;
 pub mod ring;
 mod status;
 #[cfg(test)]
 mod testing;
+mod verifying;
 pub mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -66,6 +70,7 @@ use crate::secure::link::Welcome;
 use crate::secure::links::{Closed, LinkNews, Links, Who};
 use crate::time::{UnixTime, WallClock};
 use crate::wire::directory::{Directory, DirectoryRefusal, NodeEntry};
+use crate::wire::enrolment::Enrolment;
 use crate::wire::forward::{Address, Forward};
 use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::Invite;
@@ -81,9 +86,11 @@ use handover::Handings;
 use keeper::Keeper;
 use lookups::Lookups;
 use place::{Chores, RingAsk};
+use proofs::Proofs;
 use reachability::DialBacks;
 use relay::{Relay, RelayOutput};
 use ring::Ring;
+use verifying::Verifications;
 use watching::Watching;
 
 /// How often expired registrations are dropped.
@@ -134,6 +141,8 @@ enum About {
     Lives(NodeId),
     /// Whom another super-peer knows.
     Members,
+    /// Certificates of nodes that are not proven.
+    Certificates,
 }
 
 /// The super-peer machine.
@@ -146,6 +155,7 @@ pub struct SuperPeer {
     ring: Ring,
     contacts: Contacts,
     chores: Chores,
+    proofs: Proofs,
     keeper: Keeper,
     clients: Clients,
     budgets: Budgets,
@@ -156,6 +166,7 @@ pub struct SuperPeer {
     lookups: Lookups,
     handings: Handings,
     dial_backs: DialBacks,
+    verifications: Verifications,
     /// Runs from the moment we serve.
     relay: Option<Relay>,
     /// Devices that are at home elsewhere and have linked to us only to reach a client of ours.
@@ -188,6 +199,7 @@ impl SuperPeer {
             ring,
             contacts: Contacts::default(),
             chores: Chores::default(),
+            proofs: Proofs::default(),
             keeper: Keeper::default(),
             clients: Clients::default(),
             budgets: Budgets::new(now, config.limits, entropy.jitter.split()),
@@ -198,6 +210,7 @@ impl SuperPeer {
             lookups: Lookups::default(),
             handings: Handings::default(),
             dial_backs: DialBacks::default(),
+            verifications: Verifications::default(),
             relay: None,
             visitors: BTreeMap::new(),
             watching: Watching::default(),
@@ -233,7 +246,7 @@ impl SuperPeer {
             accepted: self.links.accepted().count(),
             asks: self.asks.len() + self.questions.len(),
             lookups: self.lookups.len(),
-            dial_backs: self.dial_backs.len(),
+            dial_backs: self.dial_backs.len() + self.verifications.len(),
             handings: self.handings.len(),
         }
     }
@@ -302,6 +315,7 @@ impl SuperPeer {
             self.node_gone(now, &lost, why);
         }
         self.authority_gone(now, link);
+        self.verification_ended(now, link, None);
     }
 
     fn handle_frame(&mut self, now: Instant, link: LinkId, frame: Frame) {
@@ -314,7 +328,7 @@ impl SuperPeer {
             Message::Directory(message) => self.handle_directory(now, link, &who, ask, message),
             Message::Forward(message) => self.handle_forward(now, link, &who, ask, message),
             Message::Nat(message) => self.handle_nat(now, link, &who, ask, message),
-            Message::Enrolment(message) => self.handle_enrolment(now, link, &who, message),
+            Message::Enrolment(message) => self.handle_enrolment(now, link, &who, ask, message),
             Message::RingQuestion(question) => {
                 self.handle_ring_question(now, link, &who, ask, question);
             }
@@ -381,6 +395,9 @@ impl SuperPeer {
             (About::Lives(home), Message::Forward(answer)) => {
                 self.home_answered(now, &home, &answer);
             }
+            (About::Certificates, Message::Enrolment(Enrolment::Certificates { statements })) => {
+                self.certificates_told(now, statements.into_vec())
+            }
             (about, _) => self.ask_failed(now, about),
         }
     }
@@ -397,7 +414,7 @@ impl SuperPeer {
             About::Carry(link, ask, user) => self.carry_failed(now, link, ask, &user),
             About::Copy(node) => self.watching.not_copied(now, &node),
             About::Lives(home) => self.home_silent(now, &home),
-            About::Members => {}
+            About::Members | About::Certificates => {}
         }
     }
 
@@ -415,10 +432,12 @@ impl SuperPeer {
         self.ring.handle_timeout(now);
         self.lookups_due(now);
         self.chores_due(now);
+        self.proofs_due(now);
         self.handings_due(now);
         self.shed_due(now);
         self.watching_due(now);
         self.renew_due(now);
+        self.verifications_due(now);
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_EVERY;
             let wall = self.wall(now);
@@ -432,11 +451,13 @@ impl SuperPeer {
             self.asks.next_deadline(),
             self.relay.as_ref().and_then(Relay::poll_timeout),
             self.standing.next_due(),
+            self.verifications.next_due(),
             self.questions.poll_timeout(),
             self.answers.next_due(),
             self.ring.poll_timeout(),
             self.contacts.next_due(),
             self.chores.next_due(),
+            self.proofs.next_due(),
             self.watching.next_due(),
             self.lookups.next_due(),
             self.next_shed(),

@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::ids::NodeId;
+use crate::ids::{NodeId, RingKey};
+use crate::lookup::Near;
 use crate::port::{LinkId, Service};
 use crate::secure::link::Expect;
 use crate::secure::links::{Closed, Who};
@@ -74,6 +75,7 @@ impl SuperPeer {
                 Order::Changed => {
                     self.chores.settle.get_or_insert(now + SETTLE);
                     self.watching.changed(now);
+                    self.proofs.hurry(now);
                     self.link_neighbours(now);
                 }
             }
@@ -124,22 +126,41 @@ impl SuperPeer {
         question: Question,
     ) {
         let reply = match (who, question) {
+            (Who::Node(_), Question::Nearest { .. }) if self.ring.mode() == Mode::Outside => {
+                Reply::Outside
+            }
+            (Who::Node(_) | Who::Device { .. }, Question::Nearest { key, width }) => {
+                self.nearest_proven(now, &key, width)
+            }
             (Who::Node(from), question) => {
                 if matches!(question, Question::Leaving { .. }) {
                     self.watching.home_left(&from.node);
                 }
                 self.ring.handle_question(now, *from, question)
             }
-            (Who::Device { .. }, Question::Nearest { key, width }) => {
-                self.nearest(&key, width).into_reply()
-            }
             (Who::Device { .. } | Who::Guest(_) | Who::Authority, _) => Reply::Outside,
         };
         self.answer(now, link, ask, reply);
     }
 
+    /// What we say to others about a key: the way on leads by those who are proven.
+    pub(super) fn nearest_proven(&self, now: Instant, key: &RingKey, width: u8) -> Reply {
+        match self.nearest(key, width) {
+            Near::Closer(nodes) if self.ring.mode() == Mode::Chord => {
+                Near::Closer(self.proven(now, nodes)).into_reply()
+            }
+            near @ (Near::Closer(_) | Near::Keepers(_)) => near.into_reply(),
+        }
+    }
+
     /// Another super-peer is linked.
     pub(super) fn node_linked(&mut self, now: Instant, entry: NodeEntry, link: LinkId) {
+        if self.contacts.dialled_for(link).is_some_and(|wanted| *wanted != entry) {
+            return self.nobody_such(now, link);
+        }
+        if let Some(statement) = self.links.statement(link).cloned() {
+            self.prove(now, statement);
+        }
         if self.contacts.opened(entry, link, now) {
             self.ring.found_again(now, entry);
         }
@@ -195,7 +216,7 @@ impl SuperPeer {
         if self.chores.settle.is_some_and(|at| at <= now) {
             self.chores.settle = None;
             self.hand_over(now);
-            self.keep_members();
+            self.keep_members(now);
         }
         if self.chores.gossip.is_some_and(|at| at <= now) {
             self.gossip_later(now);
@@ -238,8 +259,8 @@ impl SuperPeer {
     }
 
     /// Super-peers that we know, ourselves first, the rest by lot.
-    pub(super) fn some_members(&mut self) -> Vec<NodeEntry> {
-        let mut known = self.ring.known();
+    pub(super) fn some_members(&mut self, now: Instant) -> Vec<NodeEntry> {
+        let mut known = self.proven(now, self.ring.known());
         // The first of a shuffle (Fisher and Yates) that is broken off.
         for at in 0..known.len().min(SUPER_PEERS_MAX - 1) {
             let lot = self.entropy.jitter.below((known.len() - at) as u64) as usize;
@@ -251,8 +272,8 @@ impl SuperPeer {
     }
 
     /// Writes down whom we know, so that a restart finds them without the authority.
-    fn keep_members(&mut self) {
-        let mut nodes = self.ring.known();
+    fn keep_members(&mut self, now: Instant) {
+        let mut nodes = self.proven(now, self.ring.known());
         nodes.truncate(SUPER_PEERS_MAX);
         let Some(record) = &mut self.config.enrolled else { return };
         if !nodes.is_empty() && record.nodes != nodes {

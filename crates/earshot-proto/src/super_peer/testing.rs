@@ -25,6 +25,7 @@ pub(super) fn serving(network: &mut Network, now: Instant) -> SuperPeer {
         ring_threshold: 2048,
         keepers: 4,
         successors: 16,
+        exempt_super_peers: None,
     });
     let chain = network.certify(subject);
     let enrolled = EnrolmentRecord { chain, policy, nodes: Vec::new(), epochs: Vec::new() };

@@ -134,6 +134,7 @@ const STANDING: &[Family] = &[
     family::<certificate::Statement>(),
     family::<certificate::Hello>(),
     family::<certificate::DeviceList>(),
+    family::<enrolment::AddressProof>(),
     family::<policy::Policy>(),
     family::<invite::Invite>(),
     family::<invite::AuthorityPlace>(),

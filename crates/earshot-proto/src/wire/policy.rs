@@ -14,6 +14,10 @@ pub const NETWORK_NAME_MAX: usize = 64;
 /// Address ranges named by one policy at most.
 pub const RANGES_MAX: usize = 16;
 
+/// Super-peers that are enrolled unverified where a policy does not say. Our choice: among so few
+/// their owners know each other, and when half of them are gone, those left can still verify.
+pub const EXEMPT_DEFAULT: u16 = 8;
+
 /// The policy of a network.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
 #[cbor(map)]
@@ -41,6 +45,18 @@ pub struct Policy {
     /// Successors held: s. DESIGN 2.5.
     #[n(6)]
     pub successors: u8,
+    /// While the network has fewer super-peers than this, a newcomer is enrolled without others
+    /// verifying its address; absent: [`EXEMPT_DEFAULT`]. DESIGN 2.5.
+    #[n(7)]
+    pub exempt_super_peers: Option<u16>,
+}
+
+impl Policy {
+    /// While there are fewer super-peers than this, nobody verifies a newcomer's address.
+    #[must_use]
+    pub fn exempt(&self) -> usize {
+        usize::from(self.exempt_super_peers.unwrap_or(EXEMPT_DEFAULT))
+    }
 }
 
 /// Who may register a name.
@@ -82,6 +98,39 @@ impl Range {
             }
             (IpAddr::V6(range), IpAddr::V6(ip)) => same(range.to_bits(), ip.to_bits(), 128),
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+/// What counts as one party, where several are wanted: much of it is cheap for whoever has any of
+/// it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Prefix {
+    /// A /16 of IPv4.
+    V4([u8; 2]),
+    /// A /32 of IPv6.
+    V6([u8; 4]),
+    /// An address that counts by itself.
+    Whole(IpAddr),
+}
+
+impl Prefix {
+    /// The party of an address; in the ranges of `apart` each address is one.
+    #[must_use]
+    pub fn of(ip: IpAddr, apart: &[Range]) -> Self {
+        let ip = ip.to_canonical();
+        if apart.iter().any(|range| range.contains(ip)) {
+            return Self::Whole(ip);
+        }
+        match ip {
+            IpAddr::V4(ip) => {
+                let [a, b, _, _] = ip.octets();
+                Self::V4([a, b])
+            }
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, ..] = ip.octets();
+                Self::V6([a, b, c, d])
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod accounts;
 mod crashes;
 mod limits;
 mod nodes;
+mod verifying;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -57,6 +58,7 @@ struct World {
     wall: UnixTime,
     secrets: Stream,
     next_link: u32,
+    around: verifying::Around,
 }
 
 struct Client {
@@ -85,6 +87,7 @@ fn policy(admission: Admission) -> Policy {
         ring_threshold: 8,
         keepers: 4,
         successors: 16,
+        exempt_super_peers: Some(1000),
     }
 }
 
@@ -124,6 +127,7 @@ impl World {
             wall: START,
             secrets,
             next_link: 0,
+            around: verifying::Around::default(),
         }
     }
 
@@ -201,6 +205,7 @@ impl World {
 
     fn act(&mut self, output: Output<Notice, Record>) {
         match output {
+            Output::Link(id @ LinkId::Dialled(_), order) => self.dialled(id, order),
             Output::Link(id, LinkOrder::Bytes(bytes)) => {
                 let Some(client) = self.links.get_mut(&id) else { return };
                 client.bytes_in += bytes.len();

@@ -75,7 +75,8 @@ impl SecureLink {
             }
         };
         let binding = self.open(now)?;
-        let opened = Opened { remote, features: hello.features, clock: hello.clock, binding };
+        let Hello { features, chain, clock } = hello;
+        let opened = Opened { remote, chain, features, clock, binding };
         Ok(Some(LinkNews::Open(opened)))
     }
 
@@ -119,7 +120,10 @@ fn expected(
     hello: &Hello,
 ) -> Result<Remote, LinkError> {
     match expect {
-        Expect::Key(wanted) if wanted != key => return Err(LinkError::WrongKey { got: key }),
+        Expect::Key(wanted) | Expect::Uncertified(wanted) if wanted != key => {
+            return Err(LinkError::WrongKey { got: key });
+        }
+        Expect::Uncertified(_) => return Ok(Remote::Guest(key)),
         Expect::Key(_) | Expect::Anyone => {}
     }
     let chain = hello.chain.as_ref().ok_or(LinkError::NoCertificate)?;
