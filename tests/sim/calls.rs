@@ -54,6 +54,7 @@ fn carried(world: &mut World) -> (Counters, Counters) {
         from_super_peers: a.from_super_peers - b.from_super_peers,
         found: 0,
         not_here: 0,
+        pages: 0,
     };
     (minus(after.0, before.0), minus(after.1, before.1))
 }

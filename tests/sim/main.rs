@@ -7,6 +7,7 @@ mod chat;
 mod devices;
 mod directory;
 mod lab;
+mod listing;
 mod login;
 mod presence;
 mod ring_rules;

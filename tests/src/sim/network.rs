@@ -40,6 +40,13 @@ impl World {
         self
     }
 
+    /// The same, as a ring: of more super-peers than these.
+    #[must_use]
+    pub fn ring(mut self, super_peers: usize, threshold: u32) -> Self {
+        self.ring_threshold = threshold;
+        self.network(super_peers)
+    }
+
     fn found(&mut self, super_peers: usize) {
         let address = SocketAddr::from(([11, 0, 0, 1], 4433));
         let root = self.add_authority("authority", address);
@@ -66,7 +73,7 @@ impl World {
             name: Text::new("the world").expect("short"),
             admission: Admission::Open,
             ranges: List::default(),
-            ring_threshold: 2048,
+            ring_threshold: self.ring_threshold,
             keepers: 4,
             successors: 16,
         };

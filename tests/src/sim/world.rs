@@ -77,6 +77,8 @@ pub struct World {
     pub(super) journal: Journal,
     pub(super) spy: Spy,
     pub(super) network: Option<Network>,
+    /// Super-peers above which a network is a ring.
+    pub(super) ring_threshold: u32,
     /// Envelope-carrying links that a peer dialled to another peer.
     pub(super) straight_dials: u64,
     events: u64,
@@ -107,6 +109,7 @@ impl World {
             journal: Journal::default(),
             spy: Spy::default(),
             network: None,
+            ring_threshold: 2048,
             straight_dials: 0,
             events: 0,
         }

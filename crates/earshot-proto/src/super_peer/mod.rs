@@ -11,7 +11,7 @@
 //! | `place` | putting the ring's questions, and linking its neighbours |
 //! | [`contacts`] | the links to other super-peers |
 //! | [`keeper`] | the registrations held here |
-//! | `handover` | handing them over when the ring has changed |
+//! | `handover` | handing over what is kept when the ring has changed |
 //! | `lookups` | finding people and keepers |
 //! | `answers` | questions in datagrams, ours and others' |
 //! | [`clients`] | the devices at home here, and who watches them |
@@ -20,7 +20,8 @@
 //! | `reachability` | dialling back |
 //! | `enrolment` | getting and renewing the node certificate |
 //! | [`relay`] | STUN and TURN |
-//! | [`postings`] | the profiles of those who chose to be listed |
+//! | [`postings`] | the profiles that are kept here |
+//! | `profiles` | posting and finding them for clients |
 //! | [`budgets`] | what others may use, and whom to hand over |
 //! | [`election`] | whether to serve, and whom to invite |
 
@@ -38,6 +39,7 @@ pub mod keeper;
 mod lookups;
 mod place;
 pub mod postings;
+mod profiles;
 mod reachability;
 pub mod relay;
 pub mod ring;
@@ -75,6 +77,7 @@ use handover::Handings;
 use keeper::Keeper;
 use lookups::Lookups;
 use place::{Chores, RingAsk};
+use profiles::Profiles;
 use reachability::DialBacks;
 use relay::{Relay, RelayOutput};
 use ring::Ring;
@@ -119,6 +122,10 @@ enum About {
     Offer(NodeId),
     /// A record that this node lacked.
     Handed(NodeId),
+    /// A posting of the client with this link.
+    Post(LinkId),
+    /// A page that a look-up puts together, asked from this keeper.
+    FetchPage(u32, NodeId),
     /// An envelope or a watch that a client wanted carried: its link and question.
     Carry(LinkId, u32),
     /// Whom another super-peer knows.
@@ -142,6 +149,7 @@ pub struct SuperPeer {
     answers: Answers,
     lookups: Lookups,
     handings: Handings,
+    profiles: Profiles,
     dial_backs: DialBacks,
     /// Runs from the moment we serve.
     relay: Option<Relay>,
@@ -183,6 +191,7 @@ impl SuperPeer {
             answers: Answers::default(),
             lookups: Lookups::default(),
             handings: Handings::default(),
+            profiles: Profiles::default(),
             dial_backs: DialBacks::default(),
             relay: None,
             visitors: BTreeMap::new(),
@@ -203,6 +212,7 @@ impl SuperPeer {
         Status {
             clients: self.clients.len(),
             kept: self.keeper.len(),
+            postings: self.profiles.store.len(),
             members: usize::try_from(self.ring.len_estimate().max(1)).unwrap_or(usize::MAX),
             counters: self.counters,
             answers: self.answers.counters(),
@@ -216,7 +226,7 @@ impl SuperPeer {
         Load {
             links: self.links.len(),
             asks: self.asks.len() + self.questions.len(),
-            lookups: self.lookups.len(),
+            lookups: self.lookups.len() + self.profiles.jobs(),
             dial_backs: self.dial_backs.len(),
             handings: self.handings.len(),
         }
@@ -296,6 +306,7 @@ impl SuperPeer {
                 self.handle_ring_question(now, link, &who, ask, question);
             }
             Message::RingReply(reply) => self.link_answered(now, link, ask, reply),
+            Message::Postings(message) => self.handle_postings(now, link, &who, ask, message),
             // Only an authority speaks of log-ins: whoever asks us is in the wrong place.
             Message::Login(_) => self.links.close(link),
         }
@@ -341,7 +352,15 @@ impl SuperPeer {
             (About::Offer(node), Message::Directory(Directory::Wanted { places })) => {
                 self.offer_answered(now, &node, Some(&places));
             }
-            (About::Handed(node), Message::Directory(_)) => self.handed(now, &node),
+            (About::Handed(node), Message::Directory(_) | Message::Postings(_)) => {
+                self.handed(now, &node);
+            }
+            (About::Post(client), Message::Postings(answer)) => {
+                self.post_answered(now, client, Some(&answer));
+            }
+            (About::FetchPage(lookup, node), Message::Postings(answer)) => {
+                self.page_fetched(now, lookup, &node, Some(answer));
+            }
             (About::Members, Message::Directory(Directory::SuperPeers { nodes, .. })) => {
                 self.members_told(&nodes);
             }
@@ -361,6 +380,8 @@ impl SuperPeer {
             About::Put(client) => self.keeper_answered(now, &client, false),
             About::Offer(node) => self.offer_answered(now, &node, None),
             About::Handed(node) => self.handed(now, &node),
+            About::Post(client) => self.post_answered(now, client, None),
+            About::FetchPage(lookup, node) => self.page_fetched(now, lookup, &node, None),
             About::Carry(link, ask) => self.carry_failed(now, link, ask),
             About::Members => {}
         }
@@ -385,6 +406,7 @@ impl SuperPeer {
             self.next_sweep = now + SWEEP_EVERY;
             let wall = self.wall(now);
             self.keeper.sweep(wall);
+            self.profiles.store.sweep(wall);
         }
     }
 
@@ -400,7 +422,7 @@ impl SuperPeer {
             self.contacts.next_due(),
             self.chores.next_due(),
             self.lookups.next_due(),
-            (!self.keeper.is_empty()).then_some(self.next_sweep),
+            (!self.keeper.is_empty() || !self.profiles.store.is_empty()).then_some(self.next_sweep),
         ]
         .into_iter()
         .flatten()

@@ -19,6 +19,9 @@ pub struct Counters {
     pub found: u64,
     /// Look-ups for names not held here.
     pub not_here: u64,
+    /// Pages of profiles that others have asked for: super-peers of what is kept here, clients of
+    /// what we find for them.
+    pub pages: u64,
 }
 
 /// What a super-peer is doing now.
@@ -28,6 +31,8 @@ pub struct Status {
     pub clients: usize,
     /// Users whose registrations are kept here.
     pub kept: usize,
+    /// Profiles that are kept here, each under one word.
+    pub postings: usize,
     /// Super-peers in the network, ourselves included: exact below the ring threshold, an estimate
     /// above.
     pub members: usize,
