@@ -904,9 +904,7 @@ export interface SearchEnded {
   searchId: string;
 }
 
-/**
- * A user was found. One user comes once, or again when more is known of them; the last word counts.
- */
+/** A user was found. */
 export interface SearchResult {
   /** Nodes that were asked for what found the user. */
   askedNodes: number;
@@ -1199,7 +1197,9 @@ export interface Events {
     /** The message now. */
     message: Message;
   };
-  /** A user was found. */
+  /**
+   * A user was found. Each comes once, or again when more is known of them; the last word counts.
+   */
   searchResult: SearchResult;
   /** A search is over. */
   searchEnded: SearchEnded;

@@ -1,5 +1,5 @@
-//! Handing registrations and profiles over when the ring around us has changed. DESIGN 2.5: on join, at a polite
-//! leave, and after a crash within 20 s.
+//! Handing registrations and profiles over when the ring around us has changed. DESIGN 2.5: on
+//! join, at a polite leave, and after a crash within 20 s.
 //!
 //! The first keeper of a key sees to it that the others hold it: at each change it offers what it
 //! owns to the keepers behind it. What lies before our predecessor is not ours to own; it is

@@ -10,8 +10,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use sha1::{Digest, Sha1};
-
 use crate::ids::{RingKey, UserName};
 use crate::secure::postings::{Checked, POSTING_LIFE};
 use crate::time::UnixTime;
@@ -20,7 +18,7 @@ use crate::wire::certificate::Signed;
 use crate::wire::directory::{Offered, Trail};
 use crate::wire::posting::{
     LISTED_MAX, Page, Posting, PostingRefusal, Postings as Message, WORD_MAX, WORDS_MAX, begin,
-    halves, is_shard_of, shard_key,
+    halves, is_shard_of, posting_record, shard_key,
 };
 
 /// Postings in one shard at most. DESIGN 2.5.
@@ -42,17 +40,10 @@ pub struct PostingName {
 }
 
 impl PostingName {
-    /// The name under which it is offered: the first eight bytes of SHA-1("p:" ‖ key ‖ shard ‖ the
-    /// user's ring key).
+    /// The name under which it is offered.
     #[must_use]
     pub fn record(&self) -> u64 {
-        let sum = Sha1::new()
-            .chain_update("p:")
-            .chain_update(self.word.0)
-            .chain_update([self.shard])
-            .chain_update(self.user.ring_key().0)
-            .finalize();
-        u64::from_be_bytes(*sum.first_chunk().expect("SHA-1 has twenty bytes"))
+        posting_record(&self.word, self.shard, &self.user)
     }
 
     /// Where it lies on the ring.
@@ -89,8 +80,8 @@ struct Held {
 }
 
 impl Postings {
-    /// Holds a posting under a key. Answers whether an older one of the same user may be held in the
-    /// shard below.
+    /// Holds a posting under a key. Answers whether an older one of the same user may be held in
+    /// the shard below.
     ///
     /// # Errors
     /// [`PostingRefusal::NotHere`], [`PostingRefusal::Stale`] or [`PostingRefusal::Full`].

@@ -9,7 +9,7 @@
 //!
 //! Invariants: a posting is kept and passed on only after its signatures were checked here, and a
 //! keeper that shows any that does not verify counts as silent; of several of one user the highest
-//! counter counts, so that a keeper that shows an old one does not bring back who has left the list.
+//! counter counts, so that a keeper that shows an old one brings nobody back who has left.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

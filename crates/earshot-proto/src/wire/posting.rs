@@ -210,6 +210,19 @@ pub fn shard_key(word: &RingKey, shard: u8) -> RingKey {
     )
 }
 
+/// The name under which one keeper offers a posting to another: the first eight bytes of
+/// SHA-1("p:" ‖ key ‖ shard ‖ the user's ring key).
+#[must_use]
+pub fn posting_record(word: &RingKey, shard: u8, user: &UserName) -> u64 {
+    let sum = Sha1::new()
+        .chain_update("p:")
+        .chain_update(word.0)
+        .chain_update([shard])
+        .chain_update(user.ring_key().0)
+        .finalize();
+    u64::from_be_bytes(*sum.first_chunk().expect("SHA-1 has twenty bytes"))
+}
+
 /// The half of a shard that is this user's; none when it is not split any more.
 #[must_use]
 pub fn shard_below(user: &UserName, shard: u8) -> Option<u8> {
