@@ -11,7 +11,9 @@ use earshot_proto::port::{RelayPortEvent, RelayPortId, Service};
 use earshot_proto::secure::buddy_file::BuddyFile;
 use earshot_proto::secure::envelope::{self, From};
 use earshot_proto::secure::link::{Expect, SecureLink, Welcome};
-use earshot_proto::secure::local_vault::{Counters, FilesKey, LocalVault, LockedVault, NewLock};
+use earshot_proto::secure::local_vault::{
+    Counters, FilesKey, Listing, LocalVault, LockedVault, NewLock,
+};
 use earshot_proto::secure::location::{open_location, seal_location};
 use earshot_proto::secure::password::{Password, StretchCost, Worked};
 use earshot_proto::secure::questions::{
@@ -337,6 +339,7 @@ fn local_vault(network: &mut Network, alice: &Device) -> Vec<u8> {
         contact_key: ContactKey([3; 32]),
         files: FilesKey::draw(&mut network.secrets),
         counters: Counters::default(),
+        listing: Listing::default(),
     };
     let lock = NewLock::draw(StretchCost::LEAST, &mut network.secrets);
     let Worked::Stretched(key) = lock.stretch(&Password::new("a password").unwrap()).run() else {

@@ -8,6 +8,7 @@ mod full_disk;
 mod inside;
 mod killing;
 mod leaving;
+mod listing;
 mod people;
 mod presence;
 mod ring;

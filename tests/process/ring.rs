@@ -15,7 +15,7 @@ const PEOPLE: usize = 10;
 /// Within this time every search succeeds again after a third of the super-peers died. Issue 4.
 const HEALED: Duration = Duration::from_secs(60);
 /// Within this time so many processes form a ring. Issue 4.
-const FORMED: Duration = Duration::from_secs(10);
+pub(crate) const FORMED: Duration = Duration::from_secs(10);
 /// Successors that a super-peer of such a network knows: a ring begins above the threshold of 8.
 const LIST: usize = 7;
 
@@ -25,7 +25,7 @@ struct Network {
     people: Vec<(String, Daemon)>,
 }
 
-fn authority(world: &World, ring_threshold: &str) -> Daemon {
+pub(crate) fn authority(world: &World, ring_threshold: &str) -> Daemon {
     let launch = world.launch("authority", Role::Authority);
     let flags = ["--ring-threshold", ring_threshold, "--enrol-uses", "100"];
     // Verifying has stories of its own; here many start at once on few cores.
@@ -50,7 +50,7 @@ fn network(world: &World, ring_threshold: &str) -> Network {
 }
 
 /// Waits until every super-peer knows exactly its true neighbours.
-fn is_perfect_within(super_peers: &[Daemon], mode: &str, within: Duration) {
+pub(crate) fn is_perfect_within(super_peers: &[Daemon], mode: &str, within: Duration) {
     let end = Instant::now() + within;
     let place = |daemon: &Daemon| {
         let mut status = daemon.rpc("super_peer.status", json!({})).unwrap();

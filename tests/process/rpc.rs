@@ -125,6 +125,7 @@ fn what_comes_too_early_is_refused_by_its_reason() {
         ("chat.history", json!({ "with": "anna", "limit": 1 })),
         ("call.start", json!({ "to": "anna" })),
         ("presence.set", json!({ "presence": "away" })),
+        ("profile.set", json!({ "listed": true })),
     ] {
         assert_eq!(refused(peer.rpc(method, params)), "notLoggedIn", "{method}");
     }

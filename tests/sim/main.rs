@@ -8,6 +8,7 @@ mod devices;
 mod directory;
 mod enrolment;
 mod lab;
+mod listing;
 mod login;
 mod overload;
 mod presence;

@@ -74,6 +74,7 @@ export const VIEWS = {
   "search-ask": ["normal", search("aino")],
   "search-found": ["normal", steps(search("aino"), contact("Look for"), see("Found in round"))],
   "search-found-2": ["normal", steps(search("eerik"), contact("Look for"), see("Found in round"))],
+  "search-words": ["normal", steps(search("leht"), contact("Look for"), see("Found 3 people"))],
   "search-none": ["normal", steps(search("nobody-here"), contact("Look for"), see("Nobody in this network"))],
   "search-offline": ["offline", search("aino")],
   found: ["normal", steps(search("aino"), contact("Look for"), see("Found in round"), contact("Aino Mäkelä"))],

@@ -63,7 +63,10 @@ pub(super) fn draw(all: &mut Drawing) {
         .collect();
     let long = d.chance(8);
     let list = d.blob(if long { 61_440 } else { 500 });
-    let own = [Own::Buddies { list, ask_back: d.chance(2) }];
+    let own = [
+        Own::Buddies { list, ask_back: d.chance(2) },
+        Own::Listed { is_listed: d.chance(2), said: d.time() },
+    ];
     all.variants(buddies);
     all.shape(presences);
     all.variants(chats);

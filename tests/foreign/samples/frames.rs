@@ -7,6 +7,7 @@ use earshot_proto::wire::epoch::EpochSecret;
 use earshot_proto::wire::forward::{Address, Forward, Subscriber, Undelivered};
 use earshot_proto::wire::login::{Login, Refusal, SealedVault};
 use earshot_proto::wire::nat::{Nat, NatRefusal};
+use earshot_proto::wire::posting::{Page, PostingRefusal, Postings};
 use earshot_proto::wire::ring::{Question, Reply};
 
 use super::Drawing;
@@ -29,6 +30,8 @@ pub(super) fn draw(all: &mut Drawing) {
     all.variants(nat);
     all.variants(questions);
     all.variants(replies);
+    let postings = postings(&mut all.draw);
+    all.variants(postings);
 }
 
 fn login(d: &mut Draw) -> Vec<Login> {
@@ -127,11 +130,6 @@ fn directory(d: &mut Draw) -> Vec<Directory> {
         home: d.maybe(node),
     };
     let offered = |d: &mut Draw| Offered { record: d.number(), counter: d.number() };
-    let trail = |d: &mut Draw| Trail {
-        asked: d.number() as u8,
-        round: d.below(4) as u8,
-        cached: d.chance(2),
-    };
     let mut messages = vec![
         Directory::Attach { registration: signed(d, 1024), location: d.blob(512) },
         Directory::Attached {
@@ -259,4 +257,44 @@ fn ring_replies(d: &mut Draw) -> Vec<Reply> {
         Reply::Done,
         Reply::Outside,
     ]
+}
+
+fn trail(d: &mut Draw) -> Trail {
+    Trail { asked: d.number() as u8, round: d.below(4) as u8, cached: d.chance(2) }
+}
+
+fn postings(d: &mut Draw) -> Vec<Postings> {
+    let (word, shard) = (RingKey(d.bytes()), d.number() as u8);
+    let mut messages = vec![
+        Postings::Post { word, shard, posting: signed(d, 3584) },
+        Postings::Posted { split: d.chance(2) },
+        Postings::FindWord { page: page(d) },
+        Postings::Listed {
+            postings: d.list(|d| signed(d, 1500)),
+            next: d.maybe(Draw::user),
+            split: d.chance(2),
+            trail: trail(d),
+        },
+        Postings::PostForMe { word, posting: signed(d, 3584) },
+        Postings::FindForMe { page: page(d) },
+    ];
+    let refusals = [
+        PostingRefusal::PostingRefused,
+        PostingRefusal::Stale,
+        PostingRefusal::NotHere,
+        PostingRefusal::Full,
+        PostingRefusal::NotAllowed,
+        PostingRefusal::Busy,
+    ];
+    messages.extend(refusals.map(|reason| Postings::Refused { reason }));
+    messages
+}
+
+fn page(d: &mut Draw) -> Page {
+    Page {
+        word: RingKey(d.bytes()),
+        shard: d.number() as u8,
+        after: d.maybe(Draw::user),
+        typed: d.list(Draw::text),
+    }
 }

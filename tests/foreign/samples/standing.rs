@@ -1,6 +1,6 @@
 //! What is read on its own, and the parts that other families hold.
 
-use earshot_proto::ids::{DeviceId, RingKey};
+use earshot_proto::ids::DeviceId;
 use earshot_proto::wire::bounded::Bytes;
 use earshot_proto::wire::certificate::{
     AgreeKey, Chain, DeviceList, Hello, HolderKeys, ListedDevice, Signature, Signed, Statement,
@@ -12,7 +12,7 @@ use earshot_proto::wire::envelope::Letter;
 use earshot_proto::wire::forward::WatchGrant;
 use earshot_proto::wire::invite::{AuthorityPlace, Door, Invite};
 use earshot_proto::wire::policy::{Admission, Policy, Range};
-use earshot_proto::wire::posting::{Posting, PostingRefusal, Postings};
+use earshot_proto::wire::posting::Posting;
 use earshot_proto::wire::question::{Datagram, SessionId, TryName};
 use earshot_proto::wire::report::{Reception, Report, ReportBlock, SenderInfo};
 use earshot_proto::wire::voice::RtpHeader;
@@ -46,7 +46,6 @@ pub(super) fn draw(all: &mut Drawing) {
     let reports = [(1, 1), (1, 0), (0, 1), (0, 0)].map(|(sender, block)| report(d, sender, block));
     let questions = questions(d);
     let profiles = [posting(d), posting(d)];
-    let postings = postings(d);
     all.shape(chains);
     all.shape(hellos);
     all.shape(statements);
@@ -60,7 +59,6 @@ pub(super) fn draw(all: &mut Drawing) {
     all.shape(grants);
     all.shape(letters);
     all.shape(profiles);
-    all.variants(postings);
     all.raw("voice.rtp", header.to_bytes().to_vec());
     reports.into_iter().for_each(|report| all.raw("voice.rtcp", report));
     questions.into_iter().for_each(|question| all.raw("question", question));
@@ -241,28 +239,4 @@ fn posting(d: &mut Draw) -> Posting {
         counter: d.number(),
         expires: d.time(),
     }
-}
-
-fn postings(d: &mut Draw) -> Vec<Postings> {
-    let (word, shard) = (RingKey(d.bytes()), d.number() as u8);
-    let mut messages = vec![
-        Postings::Post { word, shard, posting: signed(d, 3584) },
-        Postings::Posted,
-        Postings::FindWord { word, shard, after: d.maybe(Draw::user) },
-        Postings::Listed {
-            postings: d.list(|d| signed(d, 1500)),
-            more: d.chance(2),
-            split: d.chance(2),
-        },
-    ];
-    let refusals = [
-        PostingRefusal::PostingRefused,
-        PostingRefusal::Stale,
-        PostingRefusal::NotHere,
-        PostingRefusal::Full,
-        PostingRefusal::NotAllowed,
-        PostingRefusal::Busy,
-    ];
-    messages.extend(refusals.map(|reason| Postings::Refused { reason }));
-    messages
 }

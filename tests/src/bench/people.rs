@@ -12,6 +12,7 @@ use earshot_node::driver::{Driver, Handle, Keep, Mail, Receipt, Residence, Setti
 use earshot_node::{clock, seed};
 use earshot_proto::ids::UserName;
 use earshot_proto::peer::command::{Command, Notice};
+use earshot_proto::peer::search::Sought;
 use earshot_proto::peer::{Config, Peer, Record};
 use earshot_proto::port::PathPolicy;
 use earshot_proto::secure::password::{Password, StretchCost};
@@ -151,7 +152,7 @@ impl Crowd {
     async fn search_next(&self, number: usize, next: &mut usize) -> Result<(), String> {
         *next = (*next + 1) % self.people.len();
         let (user, _) = &self.people[*next];
-        self.command(number, Command::Search(user.clone())).await
+        self.command(number, Command::Search(Sought::exactly(user.clone()))).await
     }
 }
 

@@ -43,6 +43,13 @@ impl World {
         self
     }
 
+    /// The same, as a ring: of more super-peers than these.
+    #[must_use]
+    pub fn ring(mut self, super_peers: usize, threshold: u32) -> Self {
+        self.ring_threshold = threshold;
+        self.network(super_peers)
+    }
+
     /// Founds a network with so many super-peers, on hosts of their own.
     #[must_use]
     pub fn network(mut self, super_peers: usize) -> Self {
@@ -88,7 +95,7 @@ impl World {
             name: Text::new("the world").expect("short"),
             admission: Admission::Open,
             ranges: List::default(),
-            ring_threshold: 2048,
+            ring_threshold: self.ring_threshold,
             keepers: 4,
             successors: 16,
             exempt_super_peers,

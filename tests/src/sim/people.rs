@@ -1,5 +1,6 @@
 //! What people do in a story, in one verb each.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use earshot_proto::peer::Peer;
 use earshot_proto::peer::call::reason::EndReason;
 use earshot_proto::peer::call::view::{CallState, CallView};
 use earshot_proto::peer::command::{
-    Answer, CallAction, Command, Delivery, Failure, MessageView, SearchEnd, Shown, Standing,
+    Answer, CallAction, Command, Delivery, Failure, Listed, MessageView, SearchEnd, Shown, Standing,
 };
+use earshot_proto::peer::search::Sought;
 use earshot_proto::port::{Input, PathPolicy, VoiceEvent};
 use earshot_proto::secure::local_vault::{LocalVault, LockedVault};
 use earshot_proto::secure::password::{Password, Worked};
@@ -36,6 +38,11 @@ pub const PASSWORD: &str = "correct horse battery staple";
 #[must_use]
 pub fn user(name: &str) -> UserName {
     UserName::new(name).expect("a user name")
+}
+
+/// What somebody types to find people.
+pub(super) fn sought(typed: &str) -> Sought {
+    Sought::new(typed).expect("a name or words")
 }
 
 fn password(text: &str) -> Password {
@@ -72,6 +79,14 @@ impl World {
     pub fn comes_in(&mut self, name: &str) {
         self.join(name);
         self.register(name, name, PASSWORD).expect("the name is free");
+        self.settles(name);
+    }
+
+    /// Adds a person with a name for people.
+    pub fn person_named(&mut self, name: &str, display_name: &str) {
+        self.device(name, Nat::Cone);
+        self.join(name);
+        self.register_as(name, name, display_name, PASSWORD).expect("the name is free");
         self.settles(name);
     }
 
@@ -145,7 +160,21 @@ impl World {
     /// # Errors
     /// What the peer says.
     pub fn register(&mut self, at: &str, name: &str, word: &str) -> Result<Answer, Failure> {
-        let display_name = Text::new(name).expect("short");
+        self.register_as(at, name, name, word)
+    }
+
+    /// Registers under a name for people.
+    ///
+    /// # Errors
+    /// What the peer says.
+    pub fn register_as(
+        &mut self,
+        at: &str,
+        name: &str,
+        display_name: &str,
+        word: &str,
+    ) -> Result<Answer, Failure> {
+        let display_name = Text::new(display_name).expect("short");
         let (user, password) = (user(name), password(word));
         self.ask(at, Command::Register { user, password, display_name })
     }
@@ -241,9 +270,30 @@ impl World {
         ours.any(|view| view.delivery >= Delivery::Arrived)
     }
 
-    /// Searches for a name, to the end.
-    pub fn search(&mut self, at: &str, name: &str) -> SearchEnd {
-        let answer = self.ask(at, Command::Search(user(name)));
+    /// Lets others find somebody by name, or not any more, and waits until super-peers were told.
+    pub fn list(&mut self, name: &str, is_listed: bool) {
+        self.ask(name, Command::SetListed(is_listed)).expect("always possible");
+        let wanted = if is_listed { Listed::On } else { Listed::Off };
+        self.run_until(|w| w.listed(name) == Some(wanted), SOON);
+    }
+
+    /// Whether others can find somebody by name.
+    #[must_use]
+    pub fn listed(&self, name: &str) -> Option<Listed> {
+        self.peer(name).session_view().map(|view| view.listed)
+    }
+
+    /// Whom a search finds, and how it ends.
+    pub fn find(&mut self, at: &str, typed: &str) -> (BTreeSet<String>, SearchEnd) {
+        let before = self.owner(at).hits.len();
+        let end = self.search(at, typed);
+        let hits = &self.owner(at).hits[before..];
+        (hits.iter().map(|hit| hit.user.to_string()).collect(), end)
+    }
+
+    /// Searches for a name or words, to the end.
+    pub fn search(&mut self, at: &str, typed: &str) -> SearchEnd {
+        let answer = self.ask(at, Command::Search(sought(typed)));
         let Ok(Answer::Searching(search)) = answer else { panic!("no search: {answer:?}") };
         self.run_until(|w| w.owner(at).searched.contains_key(&search), ANSWER);
         self.owner(at).searched[&search]

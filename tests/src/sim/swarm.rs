@@ -12,7 +12,7 @@ use earshot_proto::port::PathPolicy;
 use earshot_proto::secure::password::Password;
 
 use super::host::Nat;
-use super::people::{PASSWORD, user};
+use super::people::{PASSWORD, sought, user};
 use super::sloppy::Sloppy;
 use super::world::World;
 
@@ -205,7 +205,7 @@ impl Crowd {
             0 => "nobody".to_owned(),
             _ => Self::pick(&mut self.lot, &self.people).to_owned(),
         };
-        self.command(&name, Command::Search(user(&whom)));
+        self.command(&name, Command::Search(sought(&whom)));
     }
 
     fn call(&mut self) {

@@ -80,6 +80,8 @@ pub struct World {
     pub(super) network: Option<Network>,
     /// What each super-peer lets others use.
     pub(super) limits: Limits,
+    /// Super-peers above which a network is a ring.
+    pub(super) ring_threshold: u32,
     /// Envelope-carrying links that a peer dialled to another peer.
     pub(super) straight_dials: u64,
     events: u64,
@@ -111,6 +113,7 @@ impl World {
             spy: Spy::default(),
             limits: Limits::default(),
             network: None,
+            ring_threshold: 2048,
             straight_dials: 0,
             events: 0,
         }

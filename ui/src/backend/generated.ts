@@ -609,6 +609,20 @@ export type ListFault =
   /** No file was whole, signed here and new enough: it begins empty. */
   | "refused";
 
+/** Whether others can find a user by name. */
+export type Listed =
+  /** They cannot, but by the exact user name. */
+  | "off"
+  /** They are to, and will soon. */
+  | "posting"
+  /** They can. */
+  | "on"
+  /**
+   * They are not to any more: super-peers are being told. Those that could not be told forget it
+   * within a day.
+   */
+  | "leaving";
+
 /** This device is logged in. */
 export interface LoggedIn {
   /** When its certificate ends. */
@@ -804,6 +818,18 @@ export interface PresenceSet {
   presence: OwnPresence;
 }
 
+/**
+ * Lets others find one by name, or not any more. It holds for the account: the user's other devices
+ * follow. How far it is comes in `sessionChanged`.
+ */
+export interface ProfileSet {
+  /**
+   * Whether any member of the network may find the user by the words of user name and display name,
+   * or the first three letters of one.
+   */
+  listed: boolean;
+}
+
 /** Whether others can open connections to a node. */
 export type Reachability =
   /** Anybody can. */
@@ -852,21 +878,22 @@ export type Relation =
   | "stranger";
 
 /**
- * Looks for a user by name. What is found comes as `searchResult`, then `searchEnded` says why it
- * ended.
+ * Looks for people: for the one who has exactly that user name, and, among those who chose to be
+ * listed, for all whose names have words that begin with those that were typed. What is found comes
+ * as `searchResult`, then `searchEnded` says why it ended.
  */
 export interface Search {
-  /** The name. */
+  /** What was typed: a user name, or words of a name. */
   user: string;
 }
 
 /** Why a search ended. */
 export type SearchEnd =
-  /** The user was found. */
+  /** Somebody was found, and everybody asked. */
   | "found"
   /** Those who would know say that nobody has that name. */
   | "notFound"
-  /** Those who would know did not answer. */
+  /** Some who would know did not answer. */
   | "noAnswer"
   /** The link to the super-peer was lost. */
   | "notConnected"
@@ -875,8 +902,10 @@ export type SearchEnd =
 
 /** A search is over. */
 export interface SearchEnded {
-  /** Whether the user was found. */
+  /** Whether anybody was found. */
   found: boolean;
+  /** How many were found. */
+  people: number;
   /** Why it ended. */
   reason: SearchEnd;
   /** The search. */
@@ -885,7 +914,7 @@ export interface SearchEnded {
 
 /** A user was found. */
 export interface SearchResult {
-  /** Nodes asked so far. */
+  /** Nodes that were asked for what found the user. */
   askedNodes: number;
   /** The name for people; absent when the user has none. */
   displayName?: string;
@@ -893,8 +922,8 @@ export interface SearchResult {
   fromCache: boolean;
   /** Since the search began. */
   ms: number;
-  /** Whether a device of the user is registered now. */
-  online: boolean;
+  /** Whether a device of the user is registered now; absent of whom was found by words only. */
+  online?: boolean;
   /** The round in which it was found: 1 asks four nodes, 2 eight, 3 sixteen (lecture, slide 31). */
   round: number;
   /** The search. */
@@ -919,6 +948,8 @@ export interface Session {
   deviceId?: string;
   /** The name for people. */
   displayName?: string;
+  /** Whether others can find the user by name. */
+  listed?: Listed;
   /** The mood line. */
   mood?: string;
   /** What the user shows. */
@@ -1082,8 +1113,14 @@ export interface Methods {
   /** Shows oneself to one's buddies. */
   "presence.set": { params: PresenceSet; result: Done };
   /**
-   * Looks for a user by name. What is found comes as `searchResult`, then `searchEnded` says why it
-   * ended.
+   * Lets others find one by name, or not any more. It holds for the account: the user's other
+   * devices follow. How far it is comes in `sessionChanged`.
+   */
+  "profile.set": { params: ProfileSet; result: Done };
+  /**
+   * Looks for people: for the one who has exactly that user name, and, among those who chose to be
+   * listed, for all whose names have words that begin with those that were typed. What is found
+   * comes as `searchResult`, then `searchEnded` says why it ended.
    */
   search: { params: Search; result: Searching };
   /** Lists buddies, requests and blocked users. */
@@ -1168,7 +1205,9 @@ export interface Events {
     /** The message now. */
     message: Message;
   };
-  /** A user was found. */
+  /**
+   * A user was found. Each comes once, or again when more is known of them; the last word counts.
+   */
   searchResult: SearchResult;
   /** A search is over. */
   searchEnded: SearchEnded;

@@ -11,10 +11,15 @@ type Searches = Readonly<Record<string, Search>>;
 /** How many nodes each round asks (lecture, slide 31). */
 export const ROUNDS = [4, 8, 16] as const;
 
+/** People found by one search at most: then the node stops (crates/earshot-proto, peer/listings.rs). */
+export const FOUND_MAX = 200;
+
+/** Whoever is told again, because more is known, keeps the place. */
 export function searchFound(searches: Searches, result: SearchResult): Searches {
   const before = searches[result.searchId] ?? { results: [] };
-  const others = before.results.filter((r) => r.user !== result.user);
-  return { ...searches, [result.searchId]: { ...before, results: [...others, result] } };
+  const at = before.results.findIndex((r) => r.user === result.user);
+  const results = at < 0 ? [...before.results, result] : before.results.with(at, result);
+  return { ...searches, [result.searchId]: { ...before, results } };
 }
 
 export function searchEnded(searches: Searches, ended: SearchEnded): Searches {

@@ -147,7 +147,7 @@ describe("calls", () => {
 
 test("a search gathers whom it found, once each, and why it ended", () => {
   const found = { type: "searchResult", searchId: "1", user: "anna", round: 2, askedNodes: 12, ms: 38, online: true, fromCache: false } as const;
-  const next = after(world(), found, found, { type: "searchEnded", searchId: "1", found: true, reason: "found" });
+  const next = after(world(), found, found, { type: "searchEnded", searchId: "1", found: true, people: 1, reason: "found" });
   expect(next.searches["1"]).toMatchObject({ results: [{ user: "anna" }], ended: { reason: "found" } });
 });
 

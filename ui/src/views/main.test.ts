@@ -50,7 +50,33 @@ describe("lists", () => {
     const { user, clock } = await openWindow("normal");
     await user.type(screen.getByLabelText("Search people"), "nobody-here{Enter}");
     await clock.pass(700);
-    expect(await screen.findByText(/Nobody in this network has the name/)).toBeInTheDocument();
+    expect(await screen.findByText(/Nobody in this network has the user name/)).toBeInTheDocument();
+  });
+
+  test("a search by words lists people as they come, and says how many and how the first was found", async () => {
+    const { user, click, clock, last, backend } = await openWindow("normal");
+    await user.type(screen.getByLabelText("Search people"), "Leht{Enter}");
+    expect(last("search")).toEqual({ user: "Leht" });
+    await clock.pass(660);
+    expect(option(/Kerttu Lehtonen/)).not.toHaveTextContent(/online/i);
+    expect(screen.getByText(/^Found in round 1 after 31 ms: asked 4 super-peers. Still looking.$/)).toBeInTheDocument();
+    await clock.pass(300);
+    expect(option(/Väinö Lehtola/)).toBeInTheDocument();
+    expect(screen.getByText(/^Found 3 people, the first in round 1 after 31 ms: asked 4 super-peers.$/)).toBeInTheDocument();
+    await expectAccessible();
+    await click("option", /Kerttu/);
+    expect(screen.getByText("Kerttu Lehtonen lets others find them by name")).toBeInTheDocument();
+    const again = { searchId: "1", user: "kerttu", round: 1, askedNodes: 4, ms: 31.4, fromCache: true };
+    backend.tell({ type: "searchResult", ...again, displayName: "Kerttu L." });
+    await clock.pass(1);
+    expect(screen.getByText(/^Found 3 people, the first in round 1 after 31 ms: answered from a recent search.$/)).toBeInTheDocument();
+  });
+
+  test("one letter is not looked for", async () => {
+    const { user, asked } = await openWindow("normal");
+    await user.type(screen.getByLabelText("Search people"), "l{Enter}");
+    expect(asked("search")).toEqual([]);
+    expect(screen.queryByRole("option", { name: /Look for/ })).not.toBeInTheDocument();
   });
 
   test("recents show the last words and what is unread; calls show what was missed", async () => {
@@ -368,6 +394,24 @@ describe("settings", () => {
     expect(screen.getByRole("button", { name: "Save" })).toBeDisabled();
     await click("button", /Great Offers/);
     expect(last("buddies.unblock")).toEqual({ user: "spam-king" });
+  });
+
+  test("one is found by name only after switching that on, and sees how far it is", async () => {
+    const { click, clock, last } = await settings("Profile");
+    const listed = () => screen.getByRole("switch", { name: "Let others find me by name" });
+    expect(listed()).not.toBeChecked();
+    expect(listed()).toHaveAccessibleDescription(/sees both names/);
+    expect(screen.getByText(/only by those who type your whole user name/)).toBeInTheDocument();
+    await click("switch", "Let others find me by name");
+    expect(last("profile.set")).toEqual({ listed: true });
+    expect(await screen.findByText(/Telling the super-peers/)).toBeInTheDocument();
+    await clock.pass(500);
+    expect(listed()).toBeChecked();
+    expect(await screen.findByText(/You can be found by name/)).toBeInTheDocument();
+    await expectAccessible();
+    await click("switch", "Let others find me by name");
+    expect(last("profile.set")).toEqual({ listed: false });
+    expect(await screen.findByText(/Taking your name off the list/)).toBeInTheDocument();
   });
 });
 

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{Spelled, UnixMs};
 
-/// Looks for a user by name. What is found comes as `searchResult`, then `searchEnded` says why it
-/// ended.
+/// Looks for people: for the one who has exactly that user name, and, among those who chose to be
+/// listed, for all whose names have words that begin with those that were typed. What is found
+/// comes as `searchResult`, then `searchEnded` says why it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Search {
-    /// The name.
-    pub user: Spelled<UserName>,
+    /// What was typed: a user name, or words of a name.
+    #[schemars(example = "anna virtanen")]
+    pub user: String,
 }
 
 /// The search has begun.
@@ -37,12 +39,13 @@ pub struct SearchResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = "Anna Virtanen")]
     pub display_name: Option<String>,
-    /// Whether a device of the user is registered now.
-    pub online: bool,
+    /// Whether a device of the user is registered now; absent of whom was found by words only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online: Option<bool>,
     /// The round in which it was found: 1 asks four nodes, 2 eight, 3 sixteen (lecture, slide 31).
     #[schemars(example = 1)]
     pub round: u32,
-    /// Nodes asked so far.
+    /// Nodes that were asked for what found the user.
     #[schemars(example = 4)]
     pub asked_nodes: u32,
     /// Since the search began.
@@ -59,8 +62,11 @@ pub struct SearchEnded {
     /// The search.
     #[schemars(example = "1")]
     pub search_id: String,
-    /// Whether the user was found.
+    /// Whether anybody was found.
     pub found: bool,
+    /// How many were found.
+    #[schemars(example = 1)]
+    pub people: u32,
     /// Why it ended.
     pub reason: SearchEnd,
 }
@@ -69,11 +75,11 @@ pub struct SearchEnded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum SearchEnd {
-    /// The user was found.
+    /// Somebody was found, and everybody asked.
     Found,
     /// Those who would know say that nobody has that name.
     NotFound,
-    /// Those who would know did not answer.
+    /// Some who would know did not answer.
     NoAnswer,
     /// The link to the super-peer was lost.
     NotConnected,

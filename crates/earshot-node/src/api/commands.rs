@@ -23,7 +23,7 @@ use super::network::Standing;
 use super::network::{Invited, Joined, NetworkInvite, NetworkJoin, NetworkStart, NetworkStatus};
 use super::ready::Role;
 use super::reply::Reply;
-use super::session::{LoggedIn, Login, Logout, PresenceSet, Register, Registered};
+use super::session::{LoggedIn, Login, Logout, PresenceSet, ProfileSet, Register, Registered};
 use super::settings::{Settings, SettingsGet, SettingsSet};
 use super::snapshot::{Snapshot, StateGet};
 use super::super_peer::{Service, SuperPeerStatus};
@@ -136,7 +136,8 @@ methods! {
     "logout" PEER Logout -> Done [NotLoggedIn];
     "state.get" PEER StateGet -> Snapshot [];
     "presence.set" PEER PresenceSet -> Done [NotLoggedIn TextTooLong];
-    "search" PEER Search -> Searching [BadName NotLoggedIn NotConnected TooMany];
+    "profile.set" PEER ProfileSet -> Done [NotLoggedIn];
+    "search" PEER Search -> Searching [BadName TextTooLong NotLoggedIn NotConnected TooMany];
     "buddies.list" PEER BuddiesList -> Buddies [NotLoggedIn];
     "buddies.request" PEER BuddiesRequest -> Done [BadName NotLoggedIn Yourself AlreadyBuddy Blocked TextTooLong TooMany NoSuchUser NotConnected];
     "buddies.accept" PEER BuddiesAccept -> Done [BadName NotLoggedIn NoSuchRequest];

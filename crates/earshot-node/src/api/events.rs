@@ -43,7 +43,8 @@ pub enum Event {
         /// The message now.
         message: Message,
     },
-    /// A user was found.
+    /// A user was found. Each comes once, or again when more is known of them; the last word
+    /// counts.
     SearchResult(SearchResult),
     /// A search is over.
     SearchEnded(SearchEnded),

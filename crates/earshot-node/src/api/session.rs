@@ -78,6 +78,31 @@ pub struct PresenceSet {
     pub mood: Option<String>,
 }
 
+/// Lets others find one by name, or not any more. It holds for the account: the user's other
+/// devices follow. How far it is comes in `sessionChanged`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProfileSet {
+    /// Whether any member of the network may find the user by the words of user name and display
+    /// name, or the first three letters of one.
+    pub listed: bool,
+}
+
+/// Whether others can find a user by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Listed {
+    /// They cannot, but by the exact user name.
+    Off,
+    /// They are to, and will soon.
+    Posting,
+    /// They can.
+    On,
+    /// They are not to any more: super-peers are being told. Those that could not be told forget it
+    /// within a day.
+    Leaving,
+}
+
 /// What a user can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -118,6 +143,9 @@ pub struct Session {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = "in the garden")]
     pub mood: Option<String>,
+    /// Whether others can find the user by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Listed>,
     /// What was wrong with the buddy list on disk; absent when nothing was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buddy_list: Option<ListFault>,

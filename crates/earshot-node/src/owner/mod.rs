@@ -12,9 +12,10 @@ mod sound;
 
 use std::time::Instant;
 
-use earshot_proto::ids::MessageId;
+use earshot_proto::ids::{MessageId, UserName};
 use earshot_proto::peer::Peer;
 use earshot_proto::peer::command::{self, Answer, CallAction};
+use earshot_proto::peer::search::Sought;
 use earshot_proto::port::PathPolicy;
 use earshot_proto::secure::password;
 use earshot_proto::wire::bounded::Text;
@@ -30,7 +31,7 @@ use crate::api::network::{Invited, Joined};
 use crate::api::reply::Reply;
 use crate::api::session::{Login, OwnPresence, PresenceSet, Register, password_or};
 use crate::api::snapshot::Snapshot;
-use crate::api::text::{Password, bounded};
+use crate::api::text::{Password, Reading, bounded};
 use crate::calls::CallsDesk;
 use crate::clock;
 use crate::driver::Handle;
@@ -45,6 +46,9 @@ pub(crate) use shown::{chosen, devices};
 
 /// Shortest password, in characters. NIST SP 800-63B, section 3.1.1.2, asks for eight.
 const PASSWORD_CHARS_MIN: usize = 8;
+
+/// Longest text that people are sought by, in bytes. Our choice: twice the longest name for people.
+const SOUGHT_MAX: usize = 256;
 
 /// The owner of one peer.
 pub struct Owner {
@@ -107,8 +111,11 @@ impl Owner {
                 }
                 self.done(command, reply).await;
             }
+            Command::ProfileSet(set, reply) => {
+                self.done(Ok(command::Command::SetListed(set.listed)), reply).await;
+            }
             Command::Search(search, reply) => {
-                let command = search.user.read().map(command::Command::Search);
+                let command = sought(&search.user).map(command::Command::Search);
                 self.ask(command, reply, |answer| {
                     let Answer::Searching(id) = answer else { return none_of(&answer) };
                     Some(Searching { search_id: id.to_string() })
@@ -402,6 +409,18 @@ fn read_password(given: &Password) -> Result<password::Password, ErrorCode> {
             ErrorCode::BadParams { problem: "password holds a forbidden character".into() }
         }
     })
+}
+
+/// What was typed to find people; what is neither a name nor holds a word is a bad name.
+fn sought(typed: &str) -> Result<Sought, ErrorCode> {
+    let typed: Text<SOUGHT_MAX> = bounded("user", typed.to_owned())?;
+    match Sought::new(typed.as_str()) {
+        Some(sought) => Ok(sought),
+        None => Err(match UserName::read(typed.as_str()) {
+            Err(code) => code,
+            Ok(_) => ErrorCode::Internal { what: "a name that is not sought".into() },
+        }),
+    }
 }
 
 fn presence(set: PresenceSet) -> Result<command::Command, ErrorCode> {

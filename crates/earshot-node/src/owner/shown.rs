@@ -8,8 +8,8 @@ use earshot_proto::peer::call::reason::{By, End, EndReason};
 use earshot_proto::peer::call::signaling::SignalingCase;
 use earshot_proto::peer::call::view::{CallState, CallView, Direction};
 use earshot_proto::peer::command::{
-    BuddyView, Delivery, ListFound, MessageView, NetworkView, Notice, PresenceView, SearchEnd,
-    SessionView, Shown, SignedIn, Standing,
+    self, BuddyView, Delivery, ListFound, MessageView, NetworkView, Notice, PresenceView,
+    SearchEnd, SessionView, Shown, SignedIn, Standing,
 };
 use earshot_proto::port::{PathFacts, PathKind, Service};
 use earshot_proto::secure::recovery_key::Paper;
@@ -24,7 +24,9 @@ use crate::api::buddies::{
 };
 use crate::api::chat::{Conversation, LAST_TEXT_MAX, Message, MessageState};
 use crate::api::events::Event;
-use crate::api::session::{ListFault, LoggedIn, OwnPresence, Registered, Session, SessionState};
+use crate::api::session::{
+    ListFault, Listed, LoggedIn, OwnPresence, Registered, Session, SessionState,
+};
 use crate::api::text::RecoveryKey;
 use crate::api::{buddies, call as told, chat, network as net};
 use crate::clock;
@@ -66,9 +68,11 @@ pub(super) fn event(notice: Notice) -> Option<Event> {
         Notice::SearchEnded { search, found, reason } => Event::SearchEnded(SearchEnded {
             search_id: search.to_string(),
             found: found > 0,
+            people: found as u32,
             reason: match reason {
                 SearchEnd::Found => buddies::SearchEnd::Found,
                 SearchEnd::NotFound => buddies::SearchEnd::NotFound,
+                SearchEnd::NoAnswer => buddies::SearchEnd::NoAnswer,
                 SearchEnd::Offline => buddies::SearchEnd::NotConnected,
             },
         }),
@@ -170,6 +174,12 @@ fn session_of(view: Option<&SessionView>) -> Session {
             Shown::Invisible => OwnPresence::Invisible,
         }),
         mood: view.and_then(|view| some(view.mood.clone())),
+        listed: view.map(|view| match view.listed {
+            command::Listed::Off => Listed::Off,
+            command::Listed::Posting => Listed::Posting,
+            command::Listed::On => Listed::On,
+            command::Listed::Leaving => Listed::Leaving,
+        }),
         buddy_list: session.and_then(|s| match s.buddy_list {
             ListFound::Whole => None,
             ListFound::LastGood => Some(ListFault::LastGood),

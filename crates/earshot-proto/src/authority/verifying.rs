@@ -198,6 +198,7 @@ impl Verifying {
                     | Message::Directory(_)
                     | Message::Forward(_)
                     | Message::Nat(_)
+                    | Message::Postings(_)
                     | Message::RingQuestion(_)
                     | Message::RingReply(_) => self.leaves(now, link, None),
                 }

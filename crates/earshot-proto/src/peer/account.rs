@@ -12,7 +12,7 @@ use crate::port::{LinkId, SaveFailure};
 use crate::secure::identity::{Keys, Use, open_signed, verify_chain};
 use crate::secure::links::Who;
 use crate::secure::local_vault::{
-    Counters, FilesKey, LocalVault, LocalVaultClosed, NewLock, VaultLock,
+    Counters, FilesKey, Listing, LocalVault, LocalVaultClosed, NewLock, VaultLock,
 };
 use crate::secure::password::{
     ExportKey, LoginStart, Password, PasswordFailure, RegistrationStart, Work, Worked,
@@ -343,9 +343,9 @@ impl Peer {
             // Away for too long: the authority certifies the device anew, after the password. It
             // stays the same device, which opens its own files.
             Err(_) => {
-                let LocalVault { device, keys, contact_key, files, counters, .. } = vault;
+                let LocalVault { device, keys, contact_key, files, counters, listing, .. } = vault;
                 let step = Step::FindAuthority { link: self.links.spare_id() };
-                let kept = Some(Kept { contact_key, files, counters });
+                let kept = Some(Kept { contact_key, files, counters, listing });
                 let keys = Some(keys);
                 self.ask_authority(now, SigningIn { step, device, keys, kept, ..signing });
             }
@@ -381,6 +381,7 @@ impl Peer {
             contact_key,
             files: FilesKey::draw(&mut self.entropy.secrets),
             counters: Counters::default(),
+            listing: Listing::default(),
         });
         let vault = LocalVault {
             root,
@@ -393,6 +394,7 @@ impl Peer {
             contact_key: kept.contact_key,
             files: kept.files,
             counters: kept.counters,
+            listing: kept.listing,
         };
         let bytes = lock.seal(&vault, &mut self.entropy.secrets);
         let session = self.session_of(now, vault, lock, until);

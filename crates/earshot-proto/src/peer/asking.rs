@@ -14,6 +14,7 @@ use crate::wire::directory::{Directory, NodeEntry};
 use crate::wire::forward::Address;
 use crate::wire::frame::Message;
 use crate::wire::nat::Nat;
+use crate::wire::posting::Page;
 
 use super::Peer;
 use super::post::Sent;
@@ -33,6 +34,10 @@ pub(super) enum About {
     LookUp(UserName),
     Letter(Box<Sent>),
     Watch(Address),
+    /// A posting of ours, with this counter.
+    Posting(u64),
+    /// A page of a search by words.
+    Page(u64, Box<Page>),
 }
 
 impl Peer {
@@ -85,6 +90,14 @@ impl Peer {
                 self.looked_up(now, &user, Some(answer));
             }
             (About::LookUp(user), _) => self.looked_up(now, &user, None),
+            (About::Posting(counter), Some(Message::Postings(answer))) => {
+                self.key_posted(now, counter, Some(&answer));
+            }
+            (About::Posting(counter), _) => self.key_posted(now, counter, None),
+            (About::Page(id, page), Some(Message::Postings(answer))) => {
+                self.page_told(now, id, &page, Some(answer));
+            }
+            (About::Page(id, page), _) => self.page_told(now, id, &page, None),
             (About::Letter(sent), Some(Message::Forward(answer))) => {
                 self.letter_answered(now, *sent, Some(answer));
             }

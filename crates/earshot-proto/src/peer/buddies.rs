@@ -513,6 +513,9 @@ impl Peer {
         if let Ok(list) = crate::wire::bounded::Bytes::new(self.buddies.to_bytes()) {
             self.post_to_user(now, &user, &Own::Buddies { list, ask_back }.into());
         }
+        if let Some(word) = self.listed_word() {
+            self.post_to_user(now, &user, &word.into());
+        }
     }
 
     /// One of our own devices says something.
@@ -520,7 +523,10 @@ impl Peer {
         if from.trust != Trust::Myself {
             return;
         }
-        let Own::Buddies { list, ask_back } = message;
+        let (list, ask_back) = match message {
+            Own::Buddies { list, ask_back } => (list, ask_back),
+            Own::Listed { is_listed, said } => return self.told_listed(now, is_listed, said),
+        };
         if let Some(list) = Buddies::from_bytes(&list) {
             let changed = self.buddies.merge(list);
             for user in &changed {

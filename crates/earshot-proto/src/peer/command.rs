@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use crate::ids::{CallId, DeviceId, MessageId, NetworkId, UserName};
 use crate::peer::call::view::{CallState, CallView};
+use crate::peer::search::Sought;
 use crate::port::{PathPolicy, Service};
 use crate::secure::password::Password;
 use crate::secure::recovery_key::Paper;
@@ -50,8 +51,10 @@ pub enum Command {
         /// The mood line, if it changes.
         mood: Option<Text<MOOD_MAX>>,
     },
-    /// Find a user by name.
-    Search(UserName),
+    /// Find people: by exact name, and those who chose to be listed by the words of their names.
+    Search(Sought),
+    /// Let others find us by name, or do so no more.
+    SetListed(bool),
     /// Ask a user to be a buddy.
     Request {
         /// Whom.
@@ -172,6 +175,21 @@ pub struct SessionView {
     pub shown: Shown,
     /// The mood line.
     pub mood: String,
+    /// Whether others may find the user by name.
+    pub listed: Listed,
+}
+
+/// Whether others may find the user by name, and how far that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// They may not.
+    Off,
+    /// They may, and it is being posted.
+    Posting,
+    /// They can.
+    On,
+    /// They may not any more, and it is being withdrawn.
+    Leaving,
 }
 
 /// How the buddy list was found on disk when its user logged in.
@@ -403,8 +421,8 @@ pub struct SearchHit {
     /// The name for people, where we know it.
     pub display_name: Option<String>,
     /// Whether they are on line: as they show it to us, or, of strangers, whether a super-peer
-    /// serves them.
-    pub online: bool,
+    /// serves them; none of whom was only found by words.
+    pub online: Option<bool>,
     /// The round that found them: 1, 2 …
     pub round: u8,
     /// Keepers asked.
@@ -422,6 +440,8 @@ pub enum SearchEnd {
     Found,
     /// Everybody who could know was asked.
     NotFound,
+    /// Some who could know did not answer.
+    NoAnswer,
     /// We are not linked to a super-peer.
     Offline,
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::ids::{MessageId, UserName};
 use crate::port::{Output, SaveFailure, SaveId};
-use crate::secure::local_vault::LockedVault;
+use crate::secure::local_vault::{Listing, LockedVault};
 use crate::secure::seal::SealKey;
 use crate::wire::forward::Address;
 use crate::wire::invite::{Door, Invite};
@@ -79,6 +79,10 @@ pub(super) enum OnSaved {
     Tell(u64, Answer, Box<Notice>),
     Outgoing(u64, Box<Outgoing>),
     Incoming(Address, Box<MessageView>),
+    /// The owner's word on being found by name, and what held before.
+    Listed(u64, Listing),
+    /// Until when a posting may be held.
+    Posting,
     SignIn,
 }
 
@@ -117,6 +121,8 @@ impl Peer {
             }
             OnSaved::Outgoing(ask, outgoing) => self.outgoing_saved(now, ask, *outgoing),
             OnSaved::Incoming(from, view) => self.incoming_saved(now, &from, *view),
+            OnSaved::Listed(ask, _) => self.listed_saved(now, ask),
+            OnSaved::Posting => self.post_profile(now),
             OnSaved::SignIn => self.sign_in_saved(now),
             OnSaved::Nothing => {}
         }
@@ -139,7 +145,11 @@ impl Peer {
             }
             OnSaved::Incoming(_, view) => self.incoming_lost(&view),
             OnSaved::SignIn => self.sign_in_not_saved(why),
-            OnSaved::Nothing => {
+            OnSaved::Listed(ask, before) => {
+                self.listed_lost(before);
+                self.fail(ask, Failure::NotKept(why));
+            }
+            OnSaved::Nothing | OnSaved::Posting => {
                 tracing::warn!(?why, "A record could not be written to disk");
             }
         }

@@ -39,6 +39,12 @@ impl Query {
         longest.map(|word| keys(std::slice::from_ref(word))).unwrap_or_default()
     }
 
+    /// The folded words that were typed.
+    #[must_use]
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
+
     /// Whether each word that was typed begins one of these.
     fn matches(&self, words: &[String]) -> bool {
         self.words.iter().all(|typed| words.iter().any(|word| word.starts_with(typed.as_str())))
@@ -89,7 +95,7 @@ impl Listings {
             return None;
         }
         let before = self.found.get(&user);
-        let is_full = self.found.len() >= FOUND_MAX && before.is_none();
+        let is_full = self.is_full() && before.is_none();
         if is_full || before.is_some_and(|(counter, _)| *counter >= posting.counter) {
             return None;
         }
@@ -98,6 +104,12 @@ impl Listings {
             shown.map(|name| Profile { user: user.clone(), display_name: name.to_owned() });
         self.found.insert(user, (posting.counter, profile.clone()));
         profile
+    }
+
+    /// Whether no further person is taken.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.found.len() >= FOUND_MAX
     }
 
     /// All that are found, by user name.
@@ -202,6 +214,28 @@ mod tests {
         let stranger = other.device("alice");
         assert_eq!(found.take(&[lie, post(&stranger, Some("Alice"), 1)], NOW), []);
         assert_eq!(found.refused(), 2);
+    }
+
+    #[test]
+    fn whoever_looks_believes_no_forged_expired_or_replayed_posting() {
+        let mut network = Network::new(1);
+        let (alice, mallory) = (network.device("alice"), network.device("mallory"));
+        let mut found = search(&network, "alice");
+        let chain = alice.chain.clone();
+        let posting = |counter, expires| Posting {
+            chain: chain.clone(),
+            display_name: Some(Text::new("Alice").expect("short")),
+            words: List::first_of([Text::new("alice").expect("short")]),
+            counter,
+            expires,
+        };
+        let forged = mallory.keys.sign.sign(&posting(1, NOW.plus(DAY)));
+        let expired = alice.keys.sign.sign(&posting(1, NOW));
+        assert_eq!(found.take(&[forged, expired], NOW), []);
+        assert_eq!(found.refused(), 2);
+        let right = alice.keys.sign.sign(&posting(1, NOW.plus(DAY)));
+        assert_eq!(found.take(&[post(&alice, None, 2), right], NOW), [], "replayed");
+        assert_eq!(found.profiles().count(), 0);
     }
 
     #[test]

@@ -13,8 +13,9 @@
 //! | [`super_peers`] | the list of super-peers to knock at |
 //! | `asking` | questions to others, and where their answers go |
 //! | `home` | the link to the home super-peer |
-//! | [`search`] | finding users by name |
+//! | [`search`], `by_words` | finding people by exact name, and by words |
 //! | [`words`], [`listings`] | the words of names, and the profiles found by them |
+//! | `profile` | letting others find us by name |
 //! | [`cards`] | what is known of other people's devices |
 //! | `post` | sealing and opening what goes from device to device |
 //! | `buddies` | the buddy list |
@@ -29,6 +30,7 @@ mod account;
 mod asking;
 mod authority_door;
 mod buddies;
+mod by_words;
 pub mod call;
 mod calling;
 pub mod cards;
@@ -41,6 +43,7 @@ mod load;
 mod nat;
 mod post;
 mod presence;
+mod profile;
 pub mod search;
 mod session;
 mod signing;
@@ -84,6 +87,7 @@ pub use load::Load;
 use nat::NatTest;
 use post::Post;
 use presence::Presences;
+use profile::Profile;
 use search::Searches;
 use session::Session;
 use signing::SigningIn;
@@ -142,6 +146,7 @@ pub struct Peer {
     cards: Cards,
     post: Post,
     searches: Searches,
+    profile: Profile,
     buddies: Buddies,
     presences: Presences,
     chats: Chats,
@@ -190,6 +195,7 @@ impl Peer {
             cards: Cards::default(),
             post: Post::default(),
             searches: Searches::default(),
+            profile: Profile::default(),
             buddies: Buddies::default(),
             presences: Presences::default(),
             chats: Chats::default(),
@@ -215,6 +221,7 @@ impl Peer {
             Command::Logout
             | Command::SetPresence { .. }
             | Command::Search(_)
+            | Command::SetListed(_)
             | Command::Request { .. }
             | Command::Accept(_)
             | Command::Decline(_)
@@ -240,7 +247,8 @@ impl Peer {
                 self.succeed(ask, Answer::Done);
                 self.tell_session();
             }
-            Command::Search(user) => self.search(now, ask, user),
+            Command::Search(sought) => self.search(now, ask, sought),
+            Command::SetListed(is_listed) => self.set_listed(now, ask, is_listed),
             Command::Request { user, greeting } => self.request_buddy(now, ask, user, greeting),
             Command::Accept(user) => self.accept_buddy(now, ask, user),
             Command::Decline(user) => self.decline_buddy(now, ask, user),
@@ -369,6 +377,7 @@ impl Peer {
         self.presences = Presences::default();
         self.chats = Chats::default();
         self.searches = Searches::default();
+        self.profile = Profile::default();
     }
 
     fn tell(&mut self, notice: Notice) {
@@ -445,7 +454,7 @@ impl Peer {
                     self.answered(now, about, Some(message.into()));
                 }
             }
-            message @ (Message::Nat(_) | Message::RingReply(_)) => {
+            message @ (Message::Nat(_) | Message::RingReply(_) | Message::Postings(_)) => {
                 if let Some(about) = self.asks.answered(link, ask) {
                     self.answered(now, about, Some(message));
                 }
@@ -473,6 +482,7 @@ impl Peer {
         self.nat_due(now);
         self.requests_due(now);
         self.searches_due(now);
+        self.profile_due(now);
         self.questions_due(now);
         self.calls_due(now);
     }
@@ -499,6 +509,7 @@ impl Peer {
             self.chats.next_due(),
             self.nat_test.next_due(),
             self.searches.next_due(),
+            self.profile_timeout(),
             self.questions.poll_timeout(),
             self.calls.as_ref().and_then(Calls::poll_timeout),
         ]

@@ -2,7 +2,9 @@
 //! 31; DESIGN 2.5.
 //!
 //! [`Lookup`] decides whom to ask, beginning with the home; we ask, and verify what is answered. A
-//! Restricted peer, which can open no connections of its own, has its home look. Every search ends.
+//! Restricted peer, which can open no connections of its own, has its home look. What was typed is
+//! at the same time looked for as words of those who are listed (`by_words`). Every search ends,
+//! and tells each user once, or again when more is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -17,15 +19,39 @@ use crate::wire::directory::{Directory, Entry, Reachability, Registration, Trail
 use crate::wire::forward::Address;
 use crate::wire::ring::Question;
 
+use super::by_words::ByWords;
 use super::cards::Cards;
 use super::command::{Answer, Failure, Notice, SearchEnd, SearchHit};
 use super::home::Home;
+use super::listings::Query;
 use super::{About, Peer};
 
 /// How often somebody whom our request has not reached is looked up again, on average.
 const REQUEST_EVERY: Duration = Duration::from_secs(30);
 /// Searches at once.
 pub const SEARCHES_MAX: usize = 64;
+
+/// What somebody typed to find people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sought {
+    user: Option<UserName>,
+    query: Option<Query>,
+}
+
+impl Sought {
+    /// What was typed; none when it is neither a name nor has a word in it.
+    #[must_use]
+    pub fn new(typed: &str) -> Option<Self> {
+        let sought = Self { user: UserName::new(typed).ok(), query: Query::new(typed) };
+        (sought.user.is_some() || sought.query.is_some()).then_some(sought)
+    }
+
+    /// Somebody of exactly this name, and nobody else.
+    #[must_use]
+    pub const fn exactly(user: UserName) -> Self {
+        Self { user: Some(user), query: None }
+    }
+}
 
 /// Searches under way.
 #[derive(Debug, Default)]
@@ -46,15 +72,51 @@ impl Searches {
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let lookups = self.running.values().filter_map(|search| search.lookup.as_ref());
+        let exact = self.running.values().filter_map(|search| search.exact.as_ref());
+        let lookups = exact.filter_map(|exact| exact.lookup.as_ref());
         lookups.filter_map(Lookup::poll_timeout).chain(self.next_requests).min()
+    }
+
+    fn exact(&mut self, id: u64) -> Option<&mut Exact> {
+        self.running.get_mut(&id)?.exact.as_mut()
+    }
+
+    /// The part of a search that looks for words, while it does.
+    pub(super) fn by_words(&mut self, id: u64) -> Option<&mut ByWords> {
+        self.running.get_mut(&id)?.by_words.as_mut()
+    }
+
+    /// Somebody who might know did not answer.
+    pub(super) fn no_answer(&mut self, id: u64) {
+        if let Some(search) = self.running.get_mut(&id) {
+            search.is_incomplete = true;
+        }
+    }
+
+    /// How long a search has taken so far, in milliseconds.
+    pub(super) fn running_ms(&self, now: Instant, id: u64) -> f64 {
+        let started = self.running.get(&id).map_or(now, |search| search.started);
+        now.saturating_duration_since(started).as_secs_f64() * 1000.0
     }
 }
 
 #[derive(Debug)]
 struct Search {
-    user: UserName,
     started: Instant,
+    /// None: over.
+    exact: Option<Exact>,
+    /// None: over.
+    by_words: Option<ByWords>,
+    /// Whether somebody who might know did not answer.
+    is_incomplete: bool,
+    /// Who was found, as told.
+    hits: BTreeMap<UserName, SearchHit>,
+}
+
+/// The part of a search that looks for an exact name.
+#[derive(Debug)]
+struct Exact {
+    user: UserName,
     /// None: the home looks.
     lookup: Option<Lookup>,
     /// What keepers have given, verified, and its counters.
@@ -65,36 +127,32 @@ struct Search {
 
 impl Peer {
     /// The owner searches.
-    pub(super) fn search(&mut self, now: Instant, ask: u64, user: UserName) {
+    pub(super) fn search(&mut self, now: Instant, ask: u64, sought: Sought) {
         if self.searches.running.len() >= SEARCHES_MAX {
             return self.fail(ask, Failure::TooMany { max: SEARCHES_MAX });
         }
         self.searches.last += 1;
         let id = self.searches.last;
         self.succeed(ask, Answer::Searching(id));
-        let Some((link, home)) = self.home_link() else {
-            return self.tell(Notice::SearchEnded {
-                search: id,
-                found: 0,
-                reason: SearchEnd::Offline,
-            });
-        };
-        let lookup = (!self.is_restricted())
-            .then(|| Lookup::new(now, user.ring_key(), None, Near::Closer(vec![home])));
-        let is_ours = lookup.is_some();
-        let search = Search {
-            user: user.clone(),
-            started: now,
-            lookup,
-            found: Vec::new(),
-            is_cached: false,
-        };
+        let home = self.home_link();
+        let is_restricted = self.is_restricted();
+        let exact = sought.user.zip(home).map(|(user, (_, home))| {
+            let start = Near::Closer(vec![home]);
+            let lookup = (!is_restricted).then(|| Lookup::new(now, user.ring_key(), None, start));
+            Exact { user, lookup, found: Vec::new(), is_cached: false }
+        });
+        let by_words = sought.query.filter(|_| home.is_some());
+        let by_words = by_words.map(|query| ByWords::new(query, self.root()));
+        let for_us = exact.as_ref().filter(|_| is_restricted).map(|exact| exact.user.clone());
+        let search =
+            Search { started: now, exact, by_words, is_incomplete: false, hits: BTreeMap::new() };
         self.searches.running.insert(id, search);
-        if is_ours {
-            self.turn_search(now, id);
-        } else {
+        if let (Some(user), Some((link, _))) = (for_us, home) {
             self.ask(now, link, About::SearchByHome(id), Directory::FindForMe { user });
         }
+        self.turn_search(now, id);
+        self.ask_pages(now, id);
+        self.end_search(id);
     }
 
     fn is_restricted(&self) -> bool {
@@ -106,7 +164,7 @@ impl Peer {
     pub(super) fn searches_due(&mut self, now: Instant) {
         let mut turned = Vec::new();
         for (id, search) in &mut self.searches.running {
-            if let Some(lookup) = &mut search.lookup
+            if let Some(Exact { lookup: Some(lookup), .. }) = &mut search.exact
                 && lookup.poll_timeout().is_some_and(|at| at <= now)
             {
                 lookup.handle_timeout(now);
@@ -118,10 +176,10 @@ impl Peer {
 
     /// Does what the look-up of a search wants, until it wants nothing.
     fn turn_search(&mut self, now: Instant, id: u64) {
-        while let Some(search) = self.searches.running.get_mut(&id) {
-            let Some(lookup) = &mut search.lookup else { return };
+        while let Some(exact) = self.searches.exact(id) {
+            let Some(lookup) = &mut exact.lookup else { return };
             let Some(order) = lookup.poll() else { return };
-            let (key, user) = (lookup.key(), search.user.clone());
+            let (key, user) = (lookup.key(), exact.user.clone());
             match order {
                 Order::Nearest { to, width } => {
                     let question = Question::Nearest { key, width };
@@ -138,8 +196,8 @@ impl Peer {
 
     /// A node has said who is near, or was silent.
     pub(super) fn near_told(&mut self, now: Instant, id: u64, from: &NodeId, near: Option<Near>) {
-        let Some(search) = self.searches.running.get_mut(&id) else { return };
-        if let Some(lookup) = &mut search.lookup {
+        let Some(exact) = self.searches.exact(id) else { return };
+        if let Some(lookup) = &mut exact.lookup {
             lookup.handle_near(now, from, near);
             self.turn_search(now, id);
         }
@@ -154,8 +212,8 @@ impl Peer {
         from: &NodeId,
         answer: Option<Directory>,
     ) {
-        let Some(search) = self.searches.running.get(&id) else { return };
-        let user = search.user.clone();
+        let Some(exact) = self.searches.exact(id) else { return };
+        let user = exact.user.clone();
         let mut is_cached = false;
         let (fetched, found) = match answer {
             Some(Directory::Found { entries, trail }) => {
@@ -171,10 +229,10 @@ impl Peer {
             Some(Directory::NotHere { .. }) => (Fetched::NotHere, Vec::new()),
             Some(_) | None => (Fetched::Failed, Vec::new()),
         };
-        let Some(search) = self.searches.running.get_mut(&id) else { return };
-        search.found.extend(found);
-        search.is_cached |= is_cached;
-        if let Some(lookup) = &mut search.lookup {
+        let Some(exact) = self.searches.exact(id) else { return };
+        exact.found.extend(found);
+        exact.is_cached |= is_cached;
+        if let Some(lookup) = &mut exact.lookup {
             lookup.handle_fetched(now, from, fetched);
             self.turn_search(now, id);
         }
@@ -193,12 +251,13 @@ impl Peer {
     }
 
     fn search_over(&mut self, now: Instant, id: u64, outcome: Outcome) {
-        let Some(search) = self.searches.running.get_mut(&id) else { return };
-        let (user, mut found) = (search.user.clone(), std::mem::take(&mut search.found));
+        let Some(exact) = self.searches.exact(id) else { return };
+        let (user, mut found) = (exact.user.clone(), std::mem::take(&mut exact.found));
+        let cached = exact.is_cached;
         // The newest last: it has the last word.
         found.sort_by_key(|(counter, entry)| (*counter, entry.home.is_some()));
         let Outcome { asked, round, .. } = outcome;
-        let trail = Trail { asked, round, cached: search.is_cached };
+        let trail = Trail { asked, round, cached };
         match outcome.end {
             End::Found { .. } => {
                 for (counter, entry) in &found {
@@ -206,55 +265,94 @@ impl Peer {
                 }
                 self.hit(now, id, trail);
             }
-            End::NotFound | End::Placed | End::Inconclusive if self.home_link().is_some() => {
-                self.end_search(id, SearchEnd::NotFound, 0);
-            }
-            End::NotFound | End::Placed | End::Inconclusive => {
-                self.end_search(id, SearchEnd::Offline, 0);
-            }
+            End::NotFound | End::Placed | End::Inconclusive => {}
         }
+        self.exact_over(id);
     }
 
     /// The home has looked for us (none: it did not answer).
     pub(super) fn home_searched(&mut self, now: Instant, id: u64, answer: Option<Directory>) {
-        let Some(search) = self.searches.running.get(&id) else { return };
-        let user = search.user.clone();
+        let Some(exact) = self.searches.exact(id) else { return };
+        let user = exact.user.clone();
         match answer {
             Some(Directory::Found { entries, trail }) => {
-                match self.take_entries(now, &user, entries.into_vec()) {
-                    0 => self.end_search(id, SearchEnd::NotFound, 0),
-                    _ => self.hit(now, id, trail),
+                if self.take_entries(now, &user, entries.into_vec()) > 0 {
+                    self.hit(now, id, trail);
                 }
             }
-            Some(_) => self.end_search(id, SearchEnd::NotFound, 0),
-            None => self.end_search(id, SearchEnd::Offline, 0),
+            Some(_) => {}
+            None => self.searches.no_answer(id),
         }
+        self.exact_over(id);
     }
 
     fn hit(&mut self, now: Instant, id: u64, trail: Trail) {
-        let Some(search) = self.searches.running.get(&id) else { return };
-        let user = search.user.clone();
-        let hit = SearchHit {
+        let ms = self.searches.running_ms(now, id);
+        let Some(exact) = self.searches.exact(id) else { return };
+        let user = exact.user.clone();
+        self.tell_hit(SearchHit {
             search: id,
             display_name: self.buddies.display_name(&user).map(str::to_owned),
-            online: match self.buddies.is_buddy(&user) {
+            online: Some(match self.buddies.is_buddy(&user) {
                 true => self.presences.is_online(&user),
                 false => self.cards.at_home(&user).next().is_some(),
-            },
+            }),
             round: trail.round,
             asked_nodes: usize::from(trail.asked),
             from_cache: trail.cached,
-            ms: now.saturating_duration_since(search.started).as_secs_f64() * 1000.0,
+            ms,
             user,
-        };
-        self.tell(Notice::Found(hit));
-        self.end_search(id, SearchEnd::Found, 1);
+        });
     }
 
-    fn end_search(&mut self, id: u64, reason: SearchEnd, found: usize) {
-        if self.searches.running.remove(&id).is_some() {
-            self.tell(Notice::SearchEnded { search: id, found, reason });
+    /// Tells who was found; who was told before, only if more is known now.
+    pub(super) fn tell_hit(&mut self, hit: SearchHit) {
+        let Some(search) = self.searches.running.get_mut(&hit.search) else { return };
+        let told = match search.hits.get(&hit.user) {
+            Some(before) => SearchHit {
+                display_name: hit.display_name.or_else(|| before.display_name.clone()),
+                online: hit.online.or(before.online),
+                ..before.clone()
+            },
+            None => hit,
+        };
+        if search.hits.get(&told.user) != Some(&told) {
+            search.hits.insert(told.user.clone(), told.clone());
+            self.tell(Notice::Found(told));
         }
+    }
+
+    fn exact_over(&mut self, id: u64) {
+        if let Some(search) = self.searches.running.get_mut(&id) {
+            search.exact = None;
+        }
+        self.end_search(id);
+    }
+
+    /// The words were looked for, or could not be to the end.
+    pub(super) fn words_over(&mut self, id: u64, is_incomplete: bool) {
+        if let Some(search) = self.searches.running.get_mut(&id) {
+            search.by_words = None;
+            search.is_incomplete |= is_incomplete;
+        }
+        self.end_search(id);
+    }
+
+    /// Ends a search of which nothing goes on any more.
+    fn end_search(&mut self, id: u64) {
+        let is_over = |search: &Search| search.exact.is_none() && search.by_words.is_none();
+        if !self.searches.running.get(&id).is_some_and(is_over) {
+            return;
+        }
+        let Some(search) = self.searches.running.remove(&id) else { return };
+        let found = search.hits.len();
+        let reason = match (found, self.home_link()) {
+            (1.., _) => SearchEnd::Found,
+            (0, None) => SearchEnd::Offline,
+            (0, Some(_)) if search.is_incomplete => SearchEnd::NoAnswer,
+            (0, Some(_)) => SearchEnd::NotFound,
+        };
+        self.tell(Notice::SearchEnded { search: id, found, reason });
     }
 
     /// Looks a user up for our own purposes, through the home.

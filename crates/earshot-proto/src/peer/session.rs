@@ -21,6 +21,7 @@ use crate::wire::login::Login;
 use crate::wire::sealed::buddy::ContactKey;
 
 use super::command::{Answer, Failure, ListFound, Notice, SessionView, SignedIn};
+use super::profile::listed;
 use super::{OnSaved, Peer, Record};
 
 /// Pause before a failed renewal is tried again.
@@ -53,6 +54,14 @@ impl Session {
         let counters = &mut self.vault.counters;
         counters.registration = (counters.registration + 1).max(wall.0);
         counters.registration
+    }
+
+    /// A counter for the next posting: it grows, also from one device of the user to another, as
+    /// long as their clocks agree.
+    pub(super) fn next_posting(&mut self, wall: UnixTime) -> u64 {
+        let counters = &mut self.vault.counters;
+        counters.posting = (counters.posting + 1).max(wall.0);
+        counters.posting
     }
 
     /// A time for the next word about ourselves: later than the one before.
@@ -119,6 +128,7 @@ impl Peer {
             None => Answer::LoggedIn(signed_in, stretched),
         };
         self.succeed(ask, answer);
+        self.begin_profile(now);
         self.tell_session();
         self.seek_home(now);
     }
@@ -145,9 +155,11 @@ impl Peer {
     /// Who is logged in, and how others see them.
     #[must_use]
     pub fn session_view(&self) -> Option<SessionView> {
-        let (who, (shown, mood)) = (self.session.as_ref()?.signed_in(), self.shown());
+        let session = self.session.as_ref()?;
+        let (who, (shown, mood)) = (session.signed_in(), self.shown());
         let online = self.home_link().is_some();
-        Some(SessionView { who, online, shown, mood: mood.to_owned() })
+        let listed = listed(&session.vault.listing);
+        Some(SessionView { who, online, shown, mood: mood.to_owned(), listed })
     }
 
     /// Tells that, if it is not what was told last.
@@ -161,10 +173,15 @@ impl Peer {
 
     /// Writes the vault as it is now.
     pub(super) fn save_vault(&mut self) {
+        self.save_vault_then(OnSaved::Nothing);
+    }
+
+    /// The same, and what follows when it is safe.
+    pub(super) fn save_vault_then(&mut self, then: OnSaved) {
         let Some(session) = &mut self.session else { return };
         let bytes = session.lock.seal(&session.vault, &mut self.entropy.secrets);
         let user = session.address.user.clone();
-        self.save(Record::Vault(user, bytes), OnSaved::Nothing);
+        self.save(Record::Vault(user, bytes), then);
     }
 
     /// Draws another contact key: whoever is no buddy any more reads nothing new. DESIGN 2.7.

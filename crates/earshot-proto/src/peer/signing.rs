@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::ids::{DeviceId, UserName};
 use crate::port::LinkId;
 use crate::secure::identity::Keys;
-use crate::secure::local_vault::{Counters, FilesKey, LockedVault, NewLock};
+use crate::secure::local_vault::{Counters, FilesKey, Listing, LockedVault, NewLock};
 use crate::secure::password::{ExportKey, LoginStart, Password, RegistrationStart};
 use crate::secure::recovery_key::RecoveryKey;
 use crate::time::UnixTime;
@@ -46,6 +46,7 @@ pub(super) struct Kept {
     pub(super) contact_key: ContactKey,
     pub(super) files: FilesKey,
     pub(super) counters: Counters,
+    pub(super) listing: Listing,
 }
 
 pub(super) enum Purpose {

@@ -17,6 +17,7 @@ use super::password::{Password, SALT_LEN, StretchCost, StretchWork, StretchedKey
 use super::seal::SealKey;
 use crate::entropy::Stream;
 use crate::ids::{DeviceId, UserName};
+use crate::time::UnixTime;
 use crate::wire::bounded::Bytes;
 use crate::wire::certificate::{Chain, DeviceList, Signed, VerifyKey};
 use crate::wire::login::SealedVault;
@@ -52,6 +53,8 @@ pub struct LocalVault {
     pub files: FilesKey,
     /// Counters that must never run backwards.
     pub counters: Counters,
+    /// Whether others may find the user by name.
+    pub listing: Listing,
 }
 
 /// Counters that must never run backwards, or others take new things for old ones.
@@ -64,6 +67,27 @@ pub struct Counters {
     /// Of the last buddy list that is safe on disk.
     #[n(1)]
     pub buddy_list: u64,
+    /// Of the last posting.
+    #[cbor(n(2), default)]
+    pub posting: u64,
+}
+
+/// Whether others may find the user by name, and what is posted of that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Listing {
+    /// Whether.
+    #[n(0)]
+    pub is_listed: bool,
+    /// When the user said so, on whichever device; 0: never.
+    #[n(1)]
+    pub said: UnixTime,
+    /// Until when a posting may be held somewhere; 0: none was made.
+    #[n(2)]
+    pub posted_until: UnixTime,
+    /// When it is posted again; 0: what the user said last was not posted yet.
+    #[n(3)]
+    pub next: UnixTime,
 }
 
 /// The secret from which the keys of this machine's files are derived.
@@ -160,6 +184,8 @@ struct Content {
     files: [u8; 32],
     #[n(9)]
     counters: Counters,
+    #[cbor(n(10), default)]
+    listing: Listing,
 }
 
 impl Drop for Content {
@@ -254,6 +280,7 @@ impl LockedVault {
             contact_key: std::mem::replace(&mut content.contact_key, ContactKey([0; 32])),
             files: FilesKey(Zeroizing::new(content.files)),
             counters: content.counters,
+            listing: content.listing,
         };
         Ok((vault, VaultLock { key, salt, cost, generation }))
     }
@@ -322,6 +349,7 @@ impl VaultLock {
             contact_key: vault.contact_key.clone(),
             files: *vault.files.0,
             counters: vault.counters,
+            listing: vault.listing,
         };
         // Room for all at once: a growing Vec would leave copies of the keys behind.
         let mut plain = Zeroizing::new(Vec::with_capacity(LOCAL_VAULT_MAX));
@@ -382,7 +410,8 @@ mod tests {
             vault: sealed,
             contact_key: ContactKey([3; 32]),
             files: FilesKey::draw(secrets),
-            counters: Counters { registration: 5, buddy_list: 6 },
+            counters: Counters { registration: 5, buddy_list: 6, posting: 7 },
+            listing: Listing::default(),
         }
     }
 

@@ -13,9 +13,11 @@ use crate::port::{LinkDown, LinkId, LinkOrder, Output};
 use crate::secure::links::{Closed, Who};
 use crate::wire::bounded::List;
 use crate::wire::directory::{Directory, DirectoryRefusal, HOMES_MAX, NodeEntry};
+use crate::wire::enrolment::Enrolment;
 use crate::wire::forward::{Forward, Undelivered};
 use crate::wire::frame::Message;
 use crate::wire::nat::{Nat, NatRefusal};
+use crate::wire::posting::{PostingRefusal, Postings};
 
 use super::SuperPeer;
 use super::budgets::{Asker, Kind};
@@ -105,6 +107,10 @@ impl SuperPeer {
             Message::Nat(_) => {
                 let reason = NatRefusal::TooSoon;
                 self.answer(now, link, ask, Nat::Refused { reason });
+            }
+            Message::Postings(_) => {
+                let reason = PostingRefusal::Busy;
+                self.answer(now, link, ask, Postings::Refused { reason });
             }
             // A neighbour on the ring counts silence as it counts a lost question.
             Message::RingQuestion(_) | Message::RingReply(_) => {}
@@ -224,8 +230,16 @@ fn cost_of(message: &Message) -> Option<Kind> {
             Nat::DialBack { .. } | Nat::RelayCredentials => Some(Kind::Question),
             Nat::DialedBack { .. } | Nat::RelayGrant { .. } | Nat::Refused { .. } => None,
         },
+        Message::Postings(message) => match message {
+            Postings::FindWord { .. } | Postings::PostForMe { .. } | Postings::FindForMe { .. } => {
+                Some(Kind::Question)
+            }
+            Postings::Post { .. } => Some(Kind::Upkeep),
+            Postings::Posted { .. } | Postings::Listed { .. } | Postings::Refused { .. } => None,
+        },
         Message::RingQuestion(_) => Some(Kind::Upkeep),
-        Message::RingReply(_) | Message::Login(_) | Message::Enrolment(_) => None,
+        Message::Enrolment(Enrolment::CertificatesOf { .. }) => Some(Kind::Upkeep),
+        Message::Enrolment(_) | Message::RingReply(_) | Message::Login(_) => None,
     }
 }
 

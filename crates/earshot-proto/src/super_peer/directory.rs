@@ -14,6 +14,7 @@ use crate::wire::directory::{
 use crate::wire::forward::Address;
 
 use super::clients::{Attaching, Client};
+use super::handover::Kept;
 use super::{About, SuperPeer};
 
 impl SuperPeer {
@@ -197,7 +198,7 @@ impl SuperPeer {
         let address = checked.address.clone();
         self.keeper.put(checked, location, home, wall)?;
         self.lookups.forget(&address.user);
-        self.pass_back(now, from, &address);
+        self.pass_back(now, from, &Kept::Registration(address));
         Ok(())
     }
 

@@ -1,5 +1,5 @@
-//! Handing registrations over when the ring around us has changed. DESIGN 2.5: on join, at a polite
-//! leave, and after a crash within 20 s.
+//! Handing registrations and profiles over when the ring around us has changed. DESIGN 2.5: on
+//! join, at a polite leave, and after a crash within 20 s.
 //!
 //! The first keeper of a key sees to it that the others hold it: at each change it offers what it
 //! owns to the keepers behind it. What lies before our predecessor is not ours to own; it is
@@ -12,17 +12,44 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::ids::NodeId;
+use crate::ids::{NodeId, RingKey};
 use crate::port::LinkId;
 use crate::wire::bounded::List;
 use crate::wire::directory::{Directory, NodeEntry, OFFERED_MAX, Offered};
 use crate::wire::forward::Address;
+use crate::wire::frame::Message;
 
+use super::postings::PostingName;
 use super::{About, SuperPeer, keeper};
 
 /// Who has too much to do is offered again after such a pause at most, full jitter. Our choice:
 /// budgets fill by the second.
 const RESUME: Duration = Duration::from_secs(2);
+
+/// Names a record that is kept here.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kept {
+    /// The registration of a device.
+    Registration(Address),
+    /// A profile under one of its words.
+    Posting(PostingName),
+}
+
+impl Kept {
+    fn ring_key(&self) -> RingKey {
+        match self {
+            Self::Registration(address) => address.user.ring_key(),
+            Self::Posting(name) => name.ring_key(),
+        }
+    }
+
+    fn record(&self) -> u64 {
+        match self {
+            Self::Registration(address) => keeper::record_of(address),
+            Self::Posting(name) => name.record(),
+        }
+    }
+}
 
 /// What is being handed over, by the node that it goes to.
 #[derive(Debug, Default)]
@@ -34,9 +61,9 @@ pub(super) struct Handings {
 struct Handing {
     to: NodeEntry,
     /// Not offered yet.
-    left: BTreeSet<Address>,
+    left: BTreeSet<Kept>,
     /// Offered, or sent and not acknowledged.
-    offered: Vec<Address>,
+    offered: Vec<Kept>,
     unanswered: usize,
     /// The other has too much to do: when it is offered again.
     resumes: Option<Instant>,
@@ -60,8 +87,10 @@ impl SuperPeer {
         let mut behind = self.ring.successors();
         behind.truncate(copies);
         let predecessor = self.ring.predecessor();
-        let (owned, others): (Vec<Address>, Vec<Address>) =
-            self.keeper.addresses().partition(|address| self.ring.owns(&address.user.ring_key()));
+        let registrations = self.keeper.addresses().map(Kept::Registration);
+        let profiles = self.profiles.store.names().map(Kept::Posting);
+        let (owned, others): (Vec<Kept>, Vec<Kept>) =
+            registrations.chain(profiles).partition(|kept| self.ring.owns(&kept.ring_key()));
         for node in &behind {
             self.hand(now, node, &owned);
         }
@@ -74,16 +103,31 @@ impl SuperPeer {
 
     /// A record has come that is not ours to own: it is passed on towards its owner, unless it came
     /// from there.
-    pub(super) fn pass_back(&mut self, now: Instant, from: &NodeId, address: &Address) {
+    pub(super) fn pass_back(&mut self, now: Instant, from: &NodeId, kept: &Kept) {
         let Some(before) = self.ring.predecessor() else { return };
         let came_from_behind = self.ring.successors().iter().any(|node| node.node == *from);
-        if came_from_behind && before.node != *from && !self.ring.owns(&address.user.ring_key()) {
-            self.hand(now, &before, std::slice::from_ref(address));
+        if came_from_behind && before.node != *from && !self.ring.owns(&kept.ring_key()) {
+            self.hand(now, &before, std::slice::from_ref(kept));
         }
     }
 
-    fn hand(&mut self, now: Instant, to: &NodeEntry, addresses: &[Address]) {
-        if addresses.is_empty() {
+    fn counter_of(&self, kept: &Kept) -> Option<u64> {
+        match kept {
+            Kept::Registration(address) => self.keeper.counter(address),
+            Kept::Posting(name) => self.profiles.store.counter(name),
+        }
+    }
+
+    /// What another keeper is told to hold, if we hold it.
+    fn put_of(&self, kept: &Kept) -> Option<Message> {
+        match kept {
+            Kept::Registration(address) => self.keeper.put_of(address).map(Message::from),
+            Kept::Posting(name) => self.profiles.store.post_of(name).map(Message::from),
+        }
+    }
+
+    fn hand(&mut self, now: Instant, to: &NodeEntry, records: &[Kept]) {
+        if records.is_empty() {
             return;
         }
         let handing = self.handings.running.entry(to.node).or_insert_with(|| Handing {
@@ -94,7 +138,7 @@ impl SuperPeer {
             resumes: None,
         });
         let is_idle = handing.unanswered == 0 && handing.resumes.is_none();
-        handing.left.extend(addresses.iter().cloned());
+        handing.left.extend(records.iter().cloned());
         if is_idle {
             self.offer(now, &to.node);
         }
@@ -102,21 +146,21 @@ impl SuperPeer {
 
     /// Offers the next records.
     fn offer(&mut self, now: Instant, to: &NodeId) {
-        let Some(handing) = self.handings.running.get_mut(to) else { return };
+        let Some(mut handing) = self.handings.running.remove(to) else { return };
         let (mut records, mut offered) = (Vec::new(), Vec::new());
         while records.len() < OFFERED_MAX {
-            let Some(address) = handing.left.pop_first() else { break };
-            if let Some(counter) = self.keeper.counter(&address) {
-                records.push(Offered { record: keeper::record_of(&address), counter });
-                offered.push(address);
+            let Some(kept) = handing.left.pop_first() else { break };
+            if let Some(counter) = self.counter_of(&kept) {
+                records.push(Offered { record: kept.record(), counter });
+                offered.push(kept);
             }
         }
         if records.is_empty() {
-            self.handings.running.remove(to);
             return;
         }
         (handing.offered, handing.unanswered) = (offered, 1);
         let to = handing.to;
+        self.handings.running.insert(to.node, handing);
         let link = self.link_to(now, &to);
         let records = List::first_of(records);
         self.ask(now, link, About::Offer(to.node), Directory::Offer { records });
@@ -130,7 +174,9 @@ impl SuperPeer {
         ask: u32,
         records: &[Offered],
     ) {
-        let lacks = |(_, offered): &(usize, &Offered)| self.keeper.lacks(offered);
+        let lacks = |(_, offered): &(usize, &Offered)| {
+            self.keeper.lacks(offered) && !self.profiles.store.has(offered)
+        };
         let places = records.iter().enumerate().filter(lacks).map(|(at, _)| at as u16);
         let places = List::first_of(places.collect::<Vec<u16>>());
         self.answer(now, link, ask, Directory::Wanted { places });
@@ -149,10 +195,8 @@ impl SuperPeer {
         let mut wanted: Vec<u16> = places.to_vec();
         wanted.sort_unstable();
         wanted.dedup();
-        let puts: Vec<Directory> = wanted
-            .iter()
-            .filter_map(|at| self.keeper.put_of(offered.get(usize::from(*at))?))
-            .collect();
+        let puts: Vec<Message> =
+            wanted.iter().filter_map(|at| self.put_of(offered.get(usize::from(*at))?)).collect();
         if let Some(handing) = self.handings.running.get_mut(to) {
             handing.unanswered = puts.len();
             handing.offered = offered;

@@ -20,6 +20,7 @@ use crate::wire::forward::Address;
 use crate::wire::ring::Question;
 
 use super::directory::refused;
+use super::profiles::PageSearch;
 use super::{About, SuperPeer};
 
 /// Look-ups that run at once, at most.
@@ -52,11 +53,15 @@ struct Running {
 }
 
 #[derive(Debug)]
-enum Wanted {
+pub(super) enum Wanted {
     /// Where somebody is, for clients: their links and questions.
     Person { user: UserName, sharers: Vec<(LinkId, u32)> },
     /// The keepers of a client's registration.
     Keepers { client: Address },
+    /// The keepers of a shard that a client's posting goes to.
+    Shard { client: LinkId },
+    /// Who is posted under a word.
+    Page(Box<PageSearch>),
 }
 
 /// What came of a look-up.
@@ -98,8 +103,35 @@ impl Lookups {
                 sharers.push(sharer);
                 true
             }
-            Wanted::Person { .. } | Wanted::Keepers { .. } => false,
+            Wanted::Person { .. }
+            | Wanted::Keepers { .. }
+            | Wanted::Shard { .. }
+            | Wanted::Page(_) => false,
         })
+    }
+
+    /// The pages that are being put together.
+    pub(super) fn pages(&mut self) -> impl Iterator<Item = &mut PageSearch> {
+        self.running.values_mut().filter_map(|running| match &mut running.wanted {
+            Wanted::Page(search) => Some(&mut **search),
+            Wanted::Person { .. } | Wanted::Keepers { .. } | Wanted::Shard { .. } => None,
+        })
+    }
+
+    /// The page that a look-up puts together.
+    pub(super) fn page(&self, id: u32) -> Option<&PageSearch> {
+        match &self.running.get(&id)?.wanted {
+            Wanted::Page(search) => Some(search),
+            Wanted::Person { .. } | Wanted::Keepers { .. } | Wanted::Shard { .. } => None,
+        }
+    }
+
+    /// The same, to add to it.
+    pub(super) fn page_mut(&mut self, id: u32) -> Option<&mut PageSearch> {
+        match &mut self.running.get_mut(&id)?.wanted {
+            Wanted::Page(search) => Some(search),
+            Wanted::Person { .. } | Wanted::Keepers { .. } | Wanted::Shard { .. } => None,
+        }
     }
 
     fn remember(&mut self, user: UserName, remembered: Remembered, now: Instant) {
@@ -141,8 +173,14 @@ impl SuperPeer {
         let key = user.ring_key();
         let start = self.nearest(&key, NODES_MAX as u8);
         let lookup = Lookup::new(now, key, self.ring.density(), start);
-        let id = self.lookups.start(lookup, Wanted::Person { user, sharers: vec![(client, ask)] });
+        self.look(now, lookup, Wanted::Person { user, sharers: vec![(client, ask)] });
+    }
+
+    /// Begins a look-up; answers its number.
+    pub(super) fn look(&mut self, now: Instant, lookup: Lookup, wanted: Wanted) -> u32 {
+        let id = self.lookups.start(lookup, wanted);
         self.turn_lookup(now, id);
+        id
     }
 
     /// Finds the keepers of a client's registration; then it is put there.
@@ -151,8 +189,7 @@ impl SuperPeer {
         let keepers = usize::from(self.standing.keepers());
         let start = self.nearest(&key, NODES_MAX as u8);
         let lookup = Lookup::of_keepers(now, key, keepers, self.ring.density(), start);
-        let id = self.lookups.start(lookup, Wanted::Keepers { client: client.clone() });
-        self.turn_lookup(now, id);
+        self.look(now, lookup, Wanted::Keepers { client: client.clone() });
     }
 
     /// Does what a look-up wants, until it wants nothing.
@@ -176,12 +213,14 @@ impl SuperPeer {
     }
 
     fn fetch(&mut self, now: Instant, id: u32, from: &NodeEntry) {
-        let Some(Running { wanted: Wanted::Person { user, .. }, .. }) =
-            self.lookups.running.get(&id)
-        else {
-            return;
+        let user = match self.lookups.running.get(&id).map(|running| &running.wanted) {
+            Some(Wanted::Person { user, .. }) => user.clone(),
+            Some(Wanted::Page(search)) => {
+                let page = search.page().clone();
+                return self.fetch_page(now, id, page, from);
+            }
+            Some(Wanted::Keepers { .. } | Wanted::Shard { .. }) | None => return,
         };
-        let user = user.clone();
         if from.node == self.ring.me().node {
             let held = self.keeper.find(&user, self.wall(now));
             let answer = answer_of(held.unwrap_or_default(), Trail::HERE);
@@ -234,20 +273,33 @@ impl SuperPeer {
             Some(Directory::NotHere { .. }) => Fetched::NotHere,
             Some(_) | None => Fetched::Failed,
         };
-        running.lookup.handle_fetched(now, from, fetched);
-        self.turn_lookup(now, id);
+        self.lookup_fetched(now, id, from, fetched);
+    }
+
+    /// A keeper was asked, and this came of it.
+    pub(super) fn lookup_fetched(
+        &mut self,
+        now: Instant,
+        id: u32,
+        from: &NodeId,
+        fetched: Fetched,
+    ) {
+        if let Some(running) = self.lookups.running.get_mut(&id) {
+            running.lookup.handle_fetched(now, from, fetched);
+            self.turn_lookup(now, id);
+        }
     }
 
     fn lookup_over(&mut self, now: Instant, id: u32, outcome: Outcome) {
         let Some(Running { lookup, wanted, found }) = self.lookups.running.remove(&id) else {
             return;
         };
+        let count = usize::from(self.standing.keepers());
+        let keepers = lookup.keepers().take(count).copied();
         match wanted {
-            Wanted::Keepers { client } => {
-                let count = usize::from(self.standing.keepers());
-                let keepers = lookup.keepers().take(count).copied().collect();
-                self.keepers_found(now, &client, keepers);
-            }
+            Wanted::Keepers { client } => self.keepers_found(now, &client, keepers.collect()),
+            Wanted::Shard { client } => self.shard_found(now, client, keepers.collect()),
+            Wanted::Page(search) => self.page_over(now, *search, outcome),
             Wanted::Person { user, sharers } => {
                 let Outcome { asked, round, end, .. } = outcome;
                 let trail = Trail { asked, round, cached: false };

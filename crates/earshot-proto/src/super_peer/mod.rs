@@ -12,7 +12,7 @@
 //! | [`contacts`] | the links to other super-peers |
 //! | `proofs` | who of those we know has a certificate |
 //! | [`keeper`] | the registrations held here |
-//! | `handover` | handing them over when the ring has changed |
+//! | `handover` | handing over what is kept when the ring has changed |
 //! | `lookups` | finding people and keepers |
 //! | `answers` | questions in datagrams, ours and others' |
 //! | [`clients`] | the devices at home here, and who watches them |
@@ -23,7 +23,8 @@
 //! | `enrolment` | getting and renewing the node certificate |
 //! | `verifying` | whether a newcomer is where it says, for the authority |
 //! | [`relay`] | STUN and TURN |
-//! | [`postings`] | the profiles of those who chose to be listed |
+//! | [`postings`] | the profiles that are kept here |
+//! | `profiles` | posting and finding them for clients |
 //! | [`budgets`] | what others may use |
 //! | `admission` | whom to let in, and whom to hand over |
 //! | [`election`] | whether to serve, and whom to invite |
@@ -43,6 +44,7 @@ pub mod keeper;
 mod lookups;
 mod place;
 pub mod postings;
+mod profiles;
 mod proofs;
 mod reachability;
 pub mod relay;
@@ -74,6 +76,7 @@ use crate::wire::enrolment::Enrolment;
 use crate::wire::forward::{Address, Forward};
 use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::Invite;
+use crate::wire::posting::{PostingRefusal, Postings};
 use crate::wire::question::FIRST_BYTES;
 
 use admission::Moving;
@@ -86,6 +89,7 @@ use handover::Handings;
 use keeper::Keeper;
 use lookups::Lookups;
 use place::{Chores, RingAsk};
+use profiles::Profiles;
 use proofs::Proofs;
 use reachability::DialBacks;
 use relay::{Relay, RelayOutput};
@@ -133,6 +137,10 @@ enum About {
     Offer(NodeId),
     /// A record that this node lacked.
     Handed(NodeId),
+    /// A posting of the client with this link.
+    Post(LinkId),
+    /// A page that a look-up puts together, asked from this keeper.
+    FetchPage(u32, NodeId),
     /// An envelope or a watch that a client wanted carried: its link and question, and to whom.
     Carry(LinkId, u32, UserName),
     /// Whether this successor holds our list of subscribers.
@@ -165,6 +173,7 @@ pub struct SuperPeer {
     answers: Answers,
     lookups: Lookups,
     handings: Handings,
+    profiles: Profiles,
     dial_backs: DialBacks,
     verifications: Verifications,
     /// Runs from the moment we serve.
@@ -209,6 +218,7 @@ impl SuperPeer {
             answers: Answers::default(),
             lookups: Lookups::default(),
             handings: Handings::default(),
+            profiles: Profiles::default(),
             dial_backs: DialBacks::default(),
             verifications: Verifications::default(),
             relay: None,
@@ -231,6 +241,7 @@ impl SuperPeer {
         Status {
             clients: self.clients.len(),
             kept: self.keeper.len(),
+            postings: self.profiles.store.len(),
             members: usize::try_from(self.ring.len_estimate().max(1)).unwrap_or(usize::MAX),
             counters: self.counters,
             answers: self.answers.counters(),
@@ -245,7 +256,7 @@ impl SuperPeer {
             links: self.links.len(),
             accepted: self.links.accepted().count(),
             asks: self.asks.len() + self.questions.len(),
-            lookups: self.lookups.len(),
+            lookups: self.lookups.len() + self.profiles.jobs(),
             dial_backs: self.dial_backs.len() + self.verifications.len(),
             handings: self.handings.len(),
         }
@@ -333,6 +344,7 @@ impl SuperPeer {
                 self.handle_ring_question(now, link, &who, ask, question);
             }
             Message::RingReply(reply) => self.link_answered(now, link, ask, reply),
+            Message::Postings(message) => self.handle_postings(now, link, &who, ask, message),
             // Only an authority speaks of log-ins: whoever asks us is in the wrong place.
             Message::Login(_) => self.links.close(link),
         }
@@ -380,9 +392,18 @@ impl SuperPeer {
             }
             (
                 About::Offer(node) | About::Handed(node),
-                Message::Directory(Directory::Refused { reason: DirectoryRefusal::Busy }),
+                Message::Directory(Directory::Refused { reason: DirectoryRefusal::Busy })
+                | Message::Postings(Postings::Refused { reason: PostingRefusal::Busy }),
             ) => self.handing_busy(now, &node),
-            (About::Handed(node), Message::Directory(_)) => self.handed(now, &node),
+            (About::Handed(node), Message::Directory(_) | Message::Postings(_)) => {
+                self.handed(now, &node);
+            }
+            (About::Post(client), Message::Postings(answer)) => {
+                self.post_answered(now, client, Some(&answer));
+            }
+            (About::FetchPage(lookup, node), Message::Postings(answer)) => {
+                self.page_fetched(now, lookup, &node, Some(answer));
+            }
             (About::Members, Message::Directory(Directory::SuperPeers { nodes, .. })) => {
                 self.members_told(&nodes);
             }
@@ -411,6 +432,8 @@ impl SuperPeer {
             About::Put(client) => self.keeper_answered(now, &client, false),
             About::Offer(node) => self.offer_answered(now, &node, None),
             About::Handed(node) => self.handed(now, &node),
+            About::Post(client) => self.post_answered(now, client, None),
+            About::FetchPage(lookup, node) => self.page_fetched(now, lookup, &node, None),
             About::Carry(link, ask, user) => self.carry_failed(now, link, ask, &user),
             About::Copy(node) => self.watching.not_copied(now, &node),
             About::Lives(home) => self.home_silent(now, &home),
@@ -442,6 +465,7 @@ impl SuperPeer {
             self.next_sweep = now + SWEEP_EVERY;
             let wall = self.wall(now);
             self.keeper.sweep(wall);
+            self.profiles.store.sweep(wall);
         }
     }
 
@@ -462,7 +486,7 @@ impl SuperPeer {
             self.lookups.next_due(),
             self.next_shed(),
             self.handings.next_due(),
-            (!self.keeper.is_empty()).then_some(self.next_sweep),
+            (!self.keeper.is_empty() || !self.profiles.store.is_empty()).then_some(self.next_sweep),
         ]
         .into_iter()
         .flatten()

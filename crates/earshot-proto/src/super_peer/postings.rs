@@ -5,7 +5,7 @@
 //! refuses whoever is new, so that they go to its halves; at most [`POSTINGS_MAX`] in all. Beyond
 //! that the shard that holds most loses the posting that ends first: a flood displaces itself.
 //! A posting without a name takes its user off the list: it is held until it ends, so that an older
-//! one cannot come back, and never listed.
+//! one cannot come back, and shown to those who look for others, who leave it out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -13,10 +13,12 @@ use std::ops::Bound;
 use crate::ids::{RingKey, UserName};
 use crate::secure::postings::{Checked, POSTING_LIFE};
 use crate::time::UnixTime;
-use crate::wire::bounded::List;
+use crate::wire::bounded::{List, Text};
 use crate::wire::certificate::Signed;
+use crate::wire::directory::{Offered, Trail};
 use crate::wire::posting::{
-    LISTED_MAX, Posting, PostingRefusal, Postings as Message, halves, is_shard_of,
+    LISTED_MAX, Page, Posting, PostingRefusal, Postings as Message, WORD_MAX, WORDS_MAX, begin,
+    halves, is_shard_of, posting_record, shard_key,
 };
 
 /// Postings in one shard at most. DESIGN 2.5.
@@ -26,10 +28,37 @@ pub const POSTINGS_MAX: usize = 50_000;
 
 type Place = (RingKey, u8);
 
+/// Names one posting that is held: the key of its word, the shard, the user.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PostingName {
+    /// Key of the word.
+    pub word: RingKey,
+    /// The shard.
+    pub shard: u8,
+    /// Whose it is.
+    pub user: UserName,
+}
+
+impl PostingName {
+    /// The name under which it is offered.
+    #[must_use]
+    pub fn record(&self) -> u64 {
+        posting_record(&self.word, self.shard, &self.user)
+    }
+
+    /// Where it lies on the ring.
+    #[must_use]
+    pub fn ring_key(&self) -> RingKey {
+        shard_key(&self.word, self.shard)
+    }
+}
+
 /// The postings that this super-peer keeps.
 #[derive(Debug, Default)]
 pub struct Postings {
     shards: BTreeMap<Place, Shard>,
+    /// The counters of what is held, by the names of records.
+    counters: BTreeMap<u64, u64>,
     /// The shards by how much they hold.
     by_size: BTreeSet<(usize, Place)>,
     held: usize,
@@ -46,12 +75,13 @@ struct Shard {
 struct Held {
     counter: u64,
     expires: UnixTime,
-    is_listed: bool,
+    words: List<Text<WORD_MAX>, WORDS_MAX>,
     posting: Signed<Posting>,
 }
 
 impl Postings {
-    /// Holds a posting under a key.
+    /// Holds a posting under a key. Answers whether an older one of the same user may be held in
+    /// the shard below.
     ///
     /// # Errors
     /// [`PostingRefusal::NotHere`], [`PostingRefusal::Stale`] or [`PostingRefusal::Full`].
@@ -61,7 +91,7 @@ impl Postings {
         shard: u8,
         checked: Checked,
         now: UnixTime,
-    ) -> Result<(), PostingRefusal> {
+    ) -> Result<bool, PostingRefusal> {
         if !checked.posting.leads_to(&word) || !is_shard_of(&checked.user, shard) {
             return Err(PostingRefusal::NotHere);
         }
@@ -69,12 +99,14 @@ impl Postings {
         let held = Held {
             counter: checked.posting.counter,
             expires,
-            is_listed: checked.posting.display_name.is_some(),
+            words: checked.posting.words.clone(),
             posting: checked.signed().clone(),
         };
         let place = (word, shard);
-        self.change(place, |shard| {
-            shard.users.retain(|_, held| held.expires > now);
+        let record = PostingName { word, shard, user: checked.user.clone() }.record();
+        let counter = held.counter;
+        self.expire(place, now);
+        let split = self.change(place, |shard| {
             let is_full = shard.users.len() >= SHARD_MAX;
             match shard.users.get_mut(&checked.user) {
                 Some(old) if old.counter > held.counter => return Err(PostingRefusal::Stale),
@@ -87,55 +119,82 @@ impl Postings {
                     shard.users.insert(checked.user, held);
                 }
             }
-            Ok(())
+            Ok(shard.is_split(now))
         })?;
+        self.counters.insert(record, counter);
         while self.held > POSTINGS_MAX {
             self.make_room();
         }
-        Ok(())
+        Ok(split && halves(shard).is_some())
     }
 
-    /// Who is listed under a key behind `after`, in so many bytes at most, at least one.
+    /// What is held of a page.
     #[must_use]
-    pub fn find(
-        &self,
-        word: RingKey,
-        shard: u8,
-        after: Option<&UserName>,
-        room: usize,
-        now: UnixTime,
-    ) -> Message {
-        let Some(held) = self.shards.get(&(word, shard)) else {
-            return Message::Listed { postings: List::default(), more: false, split: false };
-        };
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let behind = held.users.range((from, Bound::Unbounded)).map(|(_, held)| held);
-        let mut listed = behind.filter(|held| held.is_listed && held.expires > now).peekable();
-        let mut postings: Vec<Signed<Posting>> = Vec::new();
-        let mut left = room;
-        while let Some(held) = listed.peek() {
-            let takes = minicbor::len(&held.posting);
-            if postings.len() == LISTED_MAX || takes > left && !postings.is_empty() {
-                break;
+    pub fn find(&self, page: &Page, now: UnixTime) -> Message {
+        let (mut postings, mut next, mut split) = (Vec::new(), None, false);
+        if let Some(held) = self.shards.get(&(page.word, page.shard)) {
+            let from = page.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let behind = held.users.range((from, Bound::Unbounded));
+            let fits = |held: &Held| held.expires > now && begin(&page.typed, &held.words);
+            let mut shown = behind.filter(|(_, held)| fits(held)).peekable();
+            for (user, held) in shown.by_ref().take(LISTED_MAX) {
+                postings.push(held.posting.clone());
+                next = Some(user.clone());
             }
-            left = left.saturating_sub(takes);
-            postings.push(held.posting.clone());
-            listed.next();
+            next.take_if(|_| shown.peek().is_none());
+            split = halves(page.shard).is_some() && held.is_split(now);
         }
-        let split = halves(shard).is_some() && held.split_until.is_some_and(|until| until > now);
-        let more = listed.peek().is_some();
-        Message::Listed { postings: List::first_of(postings), more, split }
+        Message::Listed { postings: List::first_of(postings), next, split, trail: Trail::HERE }
+    }
+
+    /// All that are held.
+    pub fn names(&self) -> impl Iterator<Item = PostingName> {
+        self.shards.iter().flat_map(|((word, shard), held)| {
+            let name =
+                |user: &UserName| PostingName { word: *word, shard: *shard, user: user.clone() };
+            held.users.keys().map(name)
+        })
+    }
+
+    /// The counter of a posting, if it is held.
+    #[must_use]
+    pub fn counter(&self, name: &PostingName) -> Option<u64> {
+        self.counters.get(&name.record()).copied()
+    }
+
+    /// Whether that record is held here, and is no older one.
+    #[must_use]
+    pub fn has(&self, offered: &Offered) -> bool {
+        self.counters.get(&offered.record).is_some_and(|counter| *counter >= offered.counter)
+    }
+
+    /// What another keeper is told to hold, if we hold it.
+    #[must_use]
+    pub fn post_of(&self, name: &PostingName) -> Option<Message> {
+        let PostingName { word, shard, user } = name;
+        let held = self.shards.get(&(*word, *shard))?.users.get(user)?;
+        Some(Message::Post { word: *word, shard: *shard, posting: held.posting.clone() })
     }
 
     /// Drops what has ended. To be called now and then; ended postings are never listed anyway.
     pub fn sweep(&mut self, now: UnixTime) {
         let places: Vec<Place> = self.shards.keys().copied().collect();
         for place in places {
-            self.change(place, |shard| {
-                shard.users.retain(|_, held| held.expires > now);
-                shard.split_until.take_if(|until| *until <= now);
-            });
+            self.expire(place, now);
+            self.change(place, |shard| shard.split_until.take_if(|until| *until <= now));
         }
+    }
+
+    fn expire(&mut self, place: Place, now: UnixTime) {
+        let Some(shard) = self.shards.get(&place) else { return };
+        let ended = shard.users.iter().filter(|(_, held)| held.expires <= now);
+        let ended: Vec<UserName> = ended.map(|(user, _)| user.clone()).collect();
+        ended.into_iter().for_each(|user| self.remove(place, user));
+    }
+
+    fn remove(&mut self, place: Place, user: UserName) {
+        self.change(place, |shard| shard.users.remove(&user));
+        self.counters.remove(&PostingName { word: place.0, shard: place.1, user }.record());
     }
 
     /// Postings held.
@@ -168,12 +227,17 @@ impl Postings {
 
     fn make_room(&mut self) {
         let Some((_, fullest)) = self.by_size.last().copied() else { return };
-        self.change(fullest, |shard| {
-            let first = shard.users.iter().min_by_key(|(_, held)| held.expires);
-            if let Some(user) = first.map(|(user, _)| user.clone()) {
-                shard.users.remove(&user);
-            }
-        });
+        let users = self.shards.get(&fullest).map(|shard| &shard.users);
+        let first = users.into_iter().flatten().min_by_key(|(_, held)| held.expires);
+        if let Some(user) = first.map(|(user, _)| user.clone()) {
+            self.remove(fullest, user);
+        }
+    }
+}
+
+impl Shard {
+    fn is_split(&self, now: UnixTime) -> bool {
+        self.split_until.is_some_and(|until| until > now)
     }
 }
 

@@ -25,6 +25,9 @@ pub struct Counters {
     pub turned_away: u64,
     /// Clients handed over to others.
     pub handed_over: u64,
+    /// Pages of profiles that others have asked for: super-peers of what is kept here, clients of
+    /// what we find for them.
+    pub pages: u64,
 }
 
 /// What a super-peer is doing now.
@@ -34,6 +37,8 @@ pub struct Status {
     pub clients: usize,
     /// Users whose registrations are kept here.
     pub kept: usize,
+    /// Profiles that are kept here, each under one word.
+    pub postings: usize,
     /// Super-peers in the network, ourselves included: exact below the ring threshold, an estimate
     /// above.
     pub members: usize,

@@ -7,7 +7,7 @@ use minicbor::data::Type;
 use minicbor::{CborLen, Decode, Decoder, Encode, Encoder, decode, encode};
 
 /// A list of at most `MAX` items.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct List<T, const MAX: usize>(Vec<T>);
 
 /// More than the type allows; holds the length that was offered.
@@ -155,7 +155,7 @@ impl<C, const MAX: usize> CborLen<C> for Bytes<MAX> {
 }
 
 /// A text of at most `MAX` bytes of UTF-8.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Text<const MAX: usize>(String);
 
 impl<const MAX: usize> Text<MAX> {

@@ -142,7 +142,6 @@ const STANDING: &[Family] = &[
     family::<directory::Location>(),
     family::<forward::WatchGrant>(),
     family::<envelope::Letter>(),
-    family::<posting::Postings>(),
     family::<posting::Posting>(),
     voice::FAMILY,
     report::FAMILY,

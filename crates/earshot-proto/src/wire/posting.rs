@@ -1,10 +1,11 @@
-//! Being found by name or word: device → its home → keepers, and whoever looks. DESIGN 2.5
+//! Being found by name or word: device → its home → keepers, and back to whoever looks. DESIGN 2.5
 //! (directory search); lecture, slide 19.
 //!
 //! Only who chose to be listed posts a profile: under the key of each folded word of the names, and
 //! of its first three letters. A key that hundreds post at is split: its *shards* are numbered like
 //! a heap, 1 for all, 2 and 3 for its halves, and so on; a user's way down is told by the bits of
 //! the name's hash. Whoever looks begins with 1 and goes on where [`Postings::Listed`] says so.
+//! Postings do not fit into datagrams, so a device has its home post and look.
 
 use minicbor::{CborLen, Decode, Encode};
 use sha1::{Digest, Sha1};
@@ -12,6 +13,7 @@ use sha1::{Digest, Sha1};
 use super::Wire;
 use super::bounded::{List, Text};
 use super::certificate::{Chain, Signed};
+use super::directory::Trail;
 use crate::ids::{RingKey, UserName};
 use crate::time::UnixTime;
 
@@ -46,32 +48,34 @@ pub enum Postings {
     },
     /// Held.
     #[n(1)]
-    Posted,
-    /// Who is posted under this key, in this shard?
+    Posted {
+        /// Whether an older posting of the user may be held further down.
+        #[n(0)]
+        split: bool,
+    },
+    /// Who is posted there?
     #[n(2)]
     FindWord {
-        /// Key of a word or a prefix.
+        /// The page.
         #[n(0)]
-        word: RingKey,
-        /// The shard.
-        #[n(1)]
-        shard: u8,
-        /// Only who comes after this name: the last of the page before.
-        #[n(2)]
-        after: Option<UserName>,
+        page: Page,
     },
     /// These.
     #[n(3)]
     Listed {
-        /// In the order of user names.
+        /// In the order of user names. A keeper shows also those that are not to be listed any
+        /// more; a home leaves them out.
         #[n(0)]
         postings: List<Signed<Posting>, LISTED_MAX>,
-        /// Whether the shard holds more behind them.
+        /// The name after which to go on, if more may follow.
         #[n(1)]
-        more: bool,
+        next: Option<UserName>,
         /// Whether more may be in both halves of the shard.
         #[n(2)]
         split: bool,
+        /// How it was come by.
+        #[n(3)]
+        trail: Trail,
     },
     /// No.
     #[n(4)]
@@ -80,6 +84,41 @@ pub enum Postings {
         #[n(0)]
         reason: PostingRefusal,
     },
+    /// Post this at the keepers of the key; answered by `Posted` when one of them holds it.
+    #[n(5)]
+    PostForMe {
+        /// Key of a word or a prefix.
+        #[n(0)]
+        word: RingKey,
+        /// Signed by the device that asks.
+        #[n(1)]
+        posting: Signed<Posting>,
+    },
+    /// Ask the keepers of this page, and tell what they have; answered by `Listed`.
+    #[n(6)]
+    FindForMe {
+        /// The page.
+        #[n(0)]
+        page: Page,
+    },
+}
+
+/// A page of what is posted under a key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Page {
+    /// Key of a word or a prefix ([`word_key`]).
+    #[n(0)]
+    pub word: RingKey,
+    /// The shard.
+    #[n(1)]
+    pub shard: u8,
+    /// Only who comes after this name.
+    #[n(2)]
+    pub after: Option<UserName>,
+    /// Only who has, for each of these, a word that begins with it.
+    #[n(3)]
+    pub typed: List<Text<WORD_MAX>, WORDS_MAX>,
 }
 
 /// Why a posting is not held, or nothing is listed.
@@ -138,6 +177,14 @@ impl Posting {
     }
 }
 
+/// Whether each of the words that were typed begins one of these.
+#[must_use]
+pub fn begin(typed: &[Text<WORD_MAX>], words: &[Text<WORD_MAX>]) -> bool {
+    let begins =
+        |typed: &Text<WORD_MAX>| words.iter().any(|word| word.as_str().starts_with(typed.as_str()));
+    typed.iter().all(begins)
+}
+
 /// The key of a folded word or prefix: SHA-1("w:" ‖ word). DESIGN 2.5.
 #[must_use]
 pub fn word_key(word: &str) -> RingKey {
@@ -161,6 +208,19 @@ pub fn shard_key(word: &RingKey, shard: u8) -> RingKey {
     RingKey(
         Sha1::new().chain_update("s:").chain_update(word.0).chain_update([shard]).finalize().into(),
     )
+}
+
+/// The name under which one keeper offers a posting to another: the first eight bytes of
+/// SHA-1("p:" ‖ key ‖ shard ‖ the user's ring key).
+#[must_use]
+pub fn posting_record(word: &RingKey, shard: u8, user: &UserName) -> u64 {
+    let sum = Sha1::new()
+        .chain_update("p:")
+        .chain_update(word.0)
+        .chain_update([shard])
+        .chain_update(user.ring_key().0)
+        .finalize();
+    u64::from_be_bytes(*sum.first_chunk().expect("SHA-1 has twenty bytes"))
 }
 
 /// The half of a shard that is this user's; none when it is not split any more.

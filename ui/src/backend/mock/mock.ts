@@ -15,6 +15,9 @@ const refuse = (failure: Failure): never => {
   throw new Refused(failure);
 };
 
+const beginsWordOf = ({ user, displayName }: Person, typed: string) =>
+  `${displayName ?? ""} ${user}`.toLowerCase().split(/[\s-]+/).some((word) => word.startsWith(typed));
+
 const DEVICES = {
   microphones: [
     { id: "default", name: "Built-in Audio Analog Stereo", isDefault: true },
@@ -123,6 +126,7 @@ export class MockBackend implements Backend {
       displayName,
       presence: "online",
       mood: "",
+      listed: "off",
       deviceId: "7gAAAAAAAAAAAAAAAAAAAQ",
       certificateUntil: this.#clock.now() + 14 * 86_400_000,
     };
@@ -147,18 +151,39 @@ export class MockBackend implements Backend {
     this.tell({ type: "networkChanged", ...this.#network });
   }
 
-  #search(user: string): { searchId: string } {
+  #search(typed: string): { searchId: string } {
     const searchId = String(++this.#searches);
-    const person = [...STRANGERS, ...this.#scenario.people].find((p) => p.user === user.toLowerCase());
-    const round = (user.length % 2) + 1;
-    const found = { type: "searchResult" as const, searchId, round, askedNodes: round === 1 ? 4 : 12, ms: 19.2 * round, fromCache: false };
+    const everybody = [...STRANGERS, ...this.#scenario.people];
+    const person = everybody.find((p) => p.user === typed.toLowerCase());
+    const words = typed.toLowerCase().split(/\s+/);
+    const others = everybody.filter((p) => p.listed && p !== person && words.every((w) => beginsWordOf(p, w)));
+    const round = (typed.length % 2) + 1;
+    const found = { type: "searchResult" as const, searchId, round, askedNodes: round === 1 ? 4 : 12, fromCache: false };
     this.#clock.after(600, () => {
       if (person) {
-        this.tell({ ...found, user: person.user, displayName: person.displayName, online: person.presence !== "offline" });
+        const { user, displayName, presence } = person;
+        this.tell({ ...found, ms: 19.2 * round, user, displayName, online: presence !== "offline" });
       }
-      this.tell({ type: "searchEnded", searchId, found: !!person, reason: person ? "found" : "notFound" });
+    });
+    others.forEach(({ user, displayName }, i) => {
+      const ms = 31.4 + i;
+      this.#clock.after(650 + 50 * i, () => this.tell({ ...found, ms, user, displayName }));
+    });
+    this.#clock.after(700 + 50 * others.length, () => {
+      const people = others.length + (person ? 1 : 0);
+      this.tell({ type: "searchEnded", searchId, found: people > 0, people, reason: people > 0 ? "found" : "notFound" });
     });
     return { searchId };
+  }
+
+  #list(listed: boolean): Record<string, never> {
+    const become = (state: Session["listed"]) => {
+      this.#session = { ...this.#session, listed: state };
+      this.tell({ type: "sessionChanged", session: this.#session });
+    };
+    become(listed ? "posting" : "leaving");
+    this.#clock.after(400, () => become(listed ? "on" : "off"));
+    return {};
   }
 
   #send({ to, text, clientId }: Params<"chat.send">): Result<"chat.send"> {
@@ -230,6 +255,7 @@ export class MockBackend implements Backend {
       this.tell({ type: "sessionChanged", session: this.#session });
       return {};
     },
+    "profile.set": ({ listed }) => this.#list(listed),
     search: ({ user }) => this.#search(user),
     "buddies.list": () => ({ buddies: [...this.#buddies.values()] }),
     "buddies.request": ({ user, greeting }) => this.#relate(user, { relation: "asked", greeting }),

@@ -11,6 +11,8 @@ export interface Person {
   /** Lines of the conversation, oldest first: minutes ago, who, text. */
   lines?: [minutesAgo: number, who: "in" | "out", text: string][];
   unread?: number;
+  /** Lets others find them by name. */
+  listed?: boolean;
 }
 
 const DAY = 1440;
@@ -92,6 +94,9 @@ export const FAMILY: Person[] = [
 export const STRANGERS: Person[] = [
   { user: "eerik", displayName: "Eerik Mäkelä", presence: "online" },
   { user: "aino", displayName: "Aino Mäkelä", presence: "offline" },
+  { user: "kerttu", displayName: "Kerttu Lehtonen", presence: "online", listed: true },
+  { user: "lehtola", displayName: "Väinö Lehtola", presence: "offline", listed: true },
+  { user: "saimi", displayName: "Saimi Lehtinen-Ylä-Kauhaluoma", presence: "offline", listed: true },
 ];
 
 const marks = (n: number) => Array.from({ length: n }, (_, i) => String.fromCodePoint(0x300 + (i % 112))).join("");

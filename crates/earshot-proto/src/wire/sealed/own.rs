@@ -2,6 +2,7 @@
 
 use minicbor::{CborLen, Decode, Encode};
 
+use crate::time::UnixTime;
 use crate::wire::Wire;
 use crate::wire::bounded::Bytes;
 
@@ -20,6 +21,16 @@ pub enum Own {
         /// The receiver is asked to tell its own in return.
         #[n(1)]
         ask_back: bool,
+    },
+    /// Whether others may find us by name; the later word wins.
+    #[n(1)]
+    Listed {
+        /// Whether.
+        #[n(0)]
+        is_listed: bool,
+        /// When the user said so.
+        #[n(1)]
+        said: UnixTime,
     },
 }
 
