@@ -118,16 +118,13 @@ impl Peer {
 
     /// The home of a device was asked to say when it is gone.
     pub(super) fn watch_answered(&mut self, now: Instant, watched: &Address, answer: &Forward) {
-        match answer {
-            Forward::Watching => {}
-            Forward::Undelivered { reason: Undelivered::HomeUnreachable } => {
-                self.home_unreachable(now, watched);
-            }
+        if let Forward::Undelivered { reason: Undelivered::HomeUnreachable } = answer {
+            self.home_unreachable(now, watched);
+        } else if let Forward::Undelivered { reason: Undelivered::TooMuch } = answer {
             // It says nothing of them; their answer lets us watch again.
-            Forward::Undelivered { reason: Undelivered::TooMuch } => {
-                self.tell_presence(now, watched, true);
-            }
-            _ => self.device_gone(now, watched),
+            self.tell_presence(now, watched, true);
+        } else if *answer != Forward::Watching {
+            self.device_gone(now, watched);
         }
     }
 
