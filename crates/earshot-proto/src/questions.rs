@@ -127,7 +127,8 @@ impl<A> Questions<A> {
             | Message::Directory(_)
             | Message::Forward(_)
             | Message::Nat(_)
-            | Message::RingReply(_) => ANSWER_MAX,
+            | Message::RingReply(_)
+            | Message::Election(_) => ANSWER_MAX,
         };
         let Some(asker) = &mut self.asker else { return Err(Box::new((about, question))) };
         let bytes = Frame { ask: 0, message: question.clone() }.to_bytes();

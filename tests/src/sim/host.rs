@@ -10,6 +10,7 @@ use earshot_proto::peer::command as peer;
 use earshot_proto::port::{Input, LinkId, Machine, Output, PathId, RelayPortId, Service};
 use earshot_proto::super_peer::{self, SuperPeer};
 use earshot_proto::wire::bounded::Bytes;
+use earshot_proto::wire::certificate::Chain;
 use earshot_proto::wire::directory::Reachability;
 use earshot_proto::wire::invite::Door;
 
@@ -130,6 +131,8 @@ pub(super) enum Blueprint {
         root: earshot_proto::wire::certificate::VerifyKey,
         authority: Door,
         token: Option<Bytes<32>>,
+        /// The certificate of the device that it is on.
+        owner: Option<Box<Chain>>,
     },
     Authority {
         keys: Vec<u8>,

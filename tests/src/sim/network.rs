@@ -97,6 +97,7 @@ impl World {
             root: network.root,
             authority: network.authority,
             token: Some(token),
+            owner: None,
         };
         let address = SocketAddr::from(([11, 0, 1, number as u8], 4433));
         self.add(name, address, Nat::Open, blueprint);
@@ -186,7 +187,7 @@ impl World {
         self.end_paths(id);
     }
 
-    fn end_life(&mut self, id: MachineId) {
+    pub(super) fn end_life(&mut self, id: MachineId) {
         let resident = &mut self.machines[id.0];
         resident.life += 1;
         resident.wake += 1;
@@ -251,7 +252,7 @@ impl World {
                 };
                 Role::Peer(Box::new(Peer::new(config, now)))
             }
-            Blueprint::SuperPeer { sign, link, root, authority, token } => {
+            Blueprint::SuperPeer { sign, link, root, authority, token, owner } => {
                 let keys =
                     Keys { sign: SignKey::from_secret(&sign), link: LinkKey::from_secret(&link) };
                 let config = super_peer::Config {
@@ -262,11 +263,12 @@ impl World {
                     doors: Vec::new(),
                     enrolled: disk.enrolled.clone(),
                     token,
+                    owner: owner.map(|chain| *chain),
                     relay_allow: Vec::new(),
                     wall,
                     seed,
                 };
-                Role::SuperPeer(Box::new(SuperPeer::new(config, now)))
+                Role::SuperPeer(Box::new(SuperPeer::new(config, now).with_band(self.band)))
             }
             Blueprint::Authority { keys, limits } => {
                 let keys = AuthorityKeys::from_bytes(&keys).expect("its own bytes");
@@ -301,6 +303,11 @@ impl World {
     pub fn fill_disk(&mut self, name: &str) {
         let id = self.id(name);
         self.machine_mut(id).disk.full = true;
+    }
+
+    /// So many datagrams of a hundred are lost from now on.
+    pub const fn set_datagram_loss(&mut self, percent: u64) {
+        self.datagram_loss = percent;
     }
 
     /// What the oracle says of media paths from now on.

@@ -13,6 +13,7 @@ use earshot_proto::port::{
     RelayPortOrder, SaveFailure, SaveId, Transmit, WorkId,
 };
 use earshot_proto::secure::password::Worked;
+use earshot_proto::super_peer::election::Band;
 use earshot_proto::time::UnixTime;
 
 use super::disk::Kept;
@@ -74,6 +75,8 @@ pub struct World {
     /// Datagrams lost in a hundred.
     pub(super) datagram_loss: u64,
     pub(super) ice: Ice,
+    /// How many clients a super-peer is to have, from its next start on.
+    pub(super) band: Band,
     pub(super) journal: Journal,
     pub(super) spy: Spy,
     pub(super) network: Option<Network>,
@@ -104,6 +107,7 @@ impl World {
             cuts: BTreeSet::new(),
             datagram_loss: 0,
             ice: Ice::default(),
+            band: Band::default(),
             journal: Journal::default(),
             spy: Spy::default(),
             network: None,

@@ -123,6 +123,7 @@ pub(super) async fn house(
         doors: wanted.doors,
         enrolled,
         token: wanted.token,
+        owner: None,
         relay_allow: wanted.relay_allow,
         wall: clock::unix_now(),
         seed: *seed::draw().map_err(internal)?,

@@ -174,7 +174,9 @@ impl Authority {
                 (stage, self.registrar.answer_enrolment(at, &asker, question))
             }
             Message::Directory(_) | Message::Forward(_) | Message::Nat(_) => return Err(()),
-            Message::RingQuestion(_) | Message::RingReply(_) => return Err(()),
+            Message::RingQuestion(_) | Message::RingReply(_) | Message::Election(_) => {
+                return Err(());
+            }
         };
         session.talk = Some((asker, stage));
         match reply {

@@ -11,11 +11,13 @@ use crate::lookup::Near;
 use crate::port::LinkId;
 use crate::questions::{Answer, Told};
 use crate::wire::directory::{Directory, NodeEntry};
+use crate::wire::election::Election;
 use crate::wire::forward::Address;
 use crate::wire::frame::Message;
 use crate::wire::nat::Nat;
 
 use super::Peer;
+use super::command::Notice;
 use super::post::Letter;
 
 /// What a question to another was about.
@@ -34,6 +36,10 @@ pub(super) enum About {
     /// A letter, to whom, and how many of its bytes count as unanswered.
     Letter(Address, Letter, usize),
     Watch(Address),
+    /// Dialling back: the link of whom we asked.
+    Verify(LinkId),
+    /// How many super-peers there are.
+    Around,
 }
 
 impl Peer {
@@ -60,7 +66,7 @@ impl Peer {
             ) => {
                 self.attached(now, keepers, &epochs);
             }
-            (About::DialBack, Some(Message::Nat(Nat::DialedBack { reached, tried }))) => {
+            (About::DialBack, Some(Message::Nat(Nat::DialedBack { reached, tried, .. }))) => {
                 self.dialled_back(now, reached, tried);
             }
             (About::RelayCredentials, Some(Message::Nat(grant @ Nat::RelayGrant { .. }))) => {
@@ -90,8 +96,12 @@ impl Peer {
                 self.letter_answered(now, about, Some(answer));
             }
             (about @ About::Letter(..), _) => self.letter_answered(now, about, None),
+            (About::Verify(link), answer) => self.verifier_told(now, link, answer),
+            (About::Around, Some(Message::Election(Election::Around { super_peers, clients }))) => {
+                self.tell(Notice::Around { super_peers, clients })
+            }
             (About::Attach, _) => self.not_attached(now),
-            (About::Watch(_) | About::DialBack, _) => {}
+            (About::Watch(_) | About::DialBack | About::Around, _) => {}
             (About::RelayCredentials | About::SuperPeers, _) => {}
         }
     }

@@ -218,6 +218,13 @@ impl Peer {
         link
     }
 
+    /// The open link to the super-peer with that key, if we visit it.
+    pub(super) fn visit_of(&self, key: &AgreeKey) -> Option<LinkId> {
+        let visits = self.post.visits.iter().map(|(_, link)| *link);
+        let is_its = |link: &LinkId| matches!(self.links.who(*link), Some(Who::Node(node)) if node.key == *key);
+        visits.into_iter().find(is_its)
+    }
+
     /// A connection to a device itself: an open one, or a new one where an address is given.
     fn straight_link(
         &mut self,

@@ -161,6 +161,7 @@ impl SuperPeer {
     pub(super) fn client_gone(&mut self, now: Instant, link: LinkId) {
         let Some((client, watchers)) = self.clients.detach(link) else { return };
         let gone = client.registration.address.clone();
+        self.electing.client_gone(&gone);
         self.put_away(now, &client);
         let me = self.ring.me().node;
         for (watcher, home) in watchers {

@@ -23,6 +23,7 @@
 //! | [`postings`] | the profiles of those who chose to be listed |
 //! | [`budgets`] | what others may use, and whom to hand over |
 //! | [`election`] | whether to serve, and whom to invite |
+//! | `electing` | how many are around, and the invitations |
 
 mod answers;
 pub mod budgets;
@@ -30,6 +31,7 @@ pub mod clients;
 mod config;
 pub mod contacts;
 mod directory;
+mod electing;
 pub mod election;
 pub mod enrolment;
 mod forwarding;
@@ -70,6 +72,7 @@ use crate::wire::question::FIRST_BYTES;
 use answers::Answers;
 use clients::Clients;
 use contacts::Contacts;
+use electing::Electing;
 use enrolment::Standing;
 use handover::Handings;
 use keeper::Keeper;
@@ -143,6 +146,7 @@ pub struct SuperPeer {
     lookups: Lookups,
     handings: Handings,
     dial_backs: DialBacks,
+    electing: Electing,
     /// Runs from the moment we serve.
     relay: Option<Relay>,
     /// Devices that are at home elsewhere and have linked to us only to reach a client of ours.
@@ -184,6 +188,7 @@ impl SuperPeer {
             lookups: Lookups::default(),
             handings: Handings::default(),
             dial_backs: DialBacks::default(),
+            electing: Electing::default(),
             relay: None,
             visitors: BTreeMap::new(),
             carried_watches: BTreeMap::new(),
@@ -296,6 +301,7 @@ impl SuperPeer {
                 self.handle_ring_question(now, link, &who, ask, question);
             }
             Message::RingReply(reply) => self.link_answered(now, link, ask, reply),
+            Message::Election(message) => self.handle_election(now, link, &who, ask, message),
             // Only an authority speaks of log-ins: whoever asks us is in the wrong place.
             Message::Login(_) => self.links.close(link),
         }
@@ -381,6 +387,8 @@ impl SuperPeer {
         self.lookups_due(now);
         self.chores_due(now);
         self.renew_due(now);
+        self.dial_backs_due(now);
+        self.electing_due(now);
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_EVERY;
             let wall = self.wall(now);
@@ -400,6 +408,8 @@ impl SuperPeer {
             self.contacts.next_due(),
             self.chores.next_due(),
             self.lookups.next_due(),
+            self.dial_backs.next_due(),
+            self.electing.next_due(),
             (!self.keeper.is_empty()).then_some(self.next_sweep),
         ]
         .into_iter()

@@ -137,12 +137,16 @@ impl SuperPeer {
         if self.contacts.opened(entry, link, now) {
             self.ring.found_again(now, entry);
         }
+        self.tell_load(now, link);
     }
 
     /// There is no link to a super-peer any more. A neighbour is dialled at once: only if that
     /// fails it is dead.
     pub(super) fn node_gone(&mut self, now: Instant, lost: &Lost) {
         self.watches_lost(now, &lost.entry.node);
+        if !lost.was_open {
+            self.electing.node_gone(&lost.entry.node);
+        }
         self.handing_lost(&lost.entry.node);
         if !lost.was_open {
             let jitter = &mut self.entropy.jitter;

@@ -36,6 +36,7 @@ pub(super) fn serving(network: &mut Network, now: Instant) -> SuperPeer {
         doors: Vec::new(),
         enrolled: Some(enrolled),
         token: None,
+        owner: None,
         relay_allow: Vec::new(),
         wall: NOW,
         seed: [3; 32],

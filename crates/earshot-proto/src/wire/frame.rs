@@ -23,6 +23,8 @@ families! {
         6 => RingQuestion(super::ring::Question),
         /// What is answered about the ring.
         7 => RingReply(super::ring::Reply),
+        /// Need of super-peers, and invitations to serve.
+        9 => Election(super::election::Election),
     }
 }
 
@@ -73,7 +75,7 @@ impl Frame {
             }
             Message::Forward(_) | Message::Nat(_) | Message::Login(_) => true,
             Message::RingQuestion(_) | Message::RingReply(_) => true,
-            Message::Enrolment(_) | Message::Directory(_) => false,
+            Message::Enrolment(_) | Message::Directory(_) | Message::Election(_) => false,
         }
     }
 }
