@@ -6,6 +6,7 @@ mod certificates;
 mod chat;
 mod devices;
 mod directory;
+mod election;
 mod lab;
 mod login;
 mod presence;

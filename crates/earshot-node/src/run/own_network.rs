@@ -29,6 +29,8 @@ pub(super) struct Ground {
     pub(super) data_dir: PathBuf,
     /// Where others reach us.
     pub(super) address: SocketAddr,
+    /// The address that the owner says is ours for good.
+    pub(super) public: Option<SocketAddr>,
     /// Ranges that the relay may reach though they are banned.
     pub(super) relay_allow: Vec<Range>,
 }
@@ -89,6 +91,7 @@ impl OwnNetwork {
             authority: Some(authority.place.door),
             doors: Vec::new(),
             token: Some(authority.token.clone()),
+            owner: None,
             address,
             relay_allow,
         };
@@ -106,6 +109,11 @@ impl OwnNetwork {
                 Err(why)
             }
         }
+    }
+
+    /// Its super-peer.
+    pub(super) const fn node(&self) -> &super_peer::Serving {
+        &self.node
     }
 
     /// What to hand to newcomers.

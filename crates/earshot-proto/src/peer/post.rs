@@ -220,9 +220,11 @@ impl Peer {
 
     /// The open link to the super-peer with that key, if we visit it.
     pub(super) fn visit_of(&self, key: &AgreeKey) -> Option<LinkId> {
-        let visits = self.post.visits.iter().map(|(_, link)| *link);
-        let is_its = |link: &LinkId| matches!(self.links.who(*link), Some(Who::Node(node)) if node.key == *key);
-        visits.into_iter().find(is_its)
+        let mut visits = self.post.visits.iter().map(|(_, link)| *link);
+        visits.find(|link| match self.links.who(*link) {
+            Some(Who::Node(node)) => node.key == *key,
+            Some(Who::Device { .. } | Who::Authority | Who::Guest(_)) | None => false,
+        })
     }
 
     /// A connection to a device itself: an open one, or a new one where an address is given.
