@@ -69,7 +69,8 @@ fn a_line_of_two_mebibytes_is_skipped_and_told() {
 fn what_is_not_built_does_not_exist() {
     let world = World::new("unknown");
     let peer = lonely(&world);
-    for method in ["janitor.sweep", "state.get ", "STATE.GET", "", "super_peer.test", "groups.list"]
+    for method in
+        ["janitor.sweep", "state.get ", "STATE.GET", "", "super_peer.leave", "groups.list"]
     {
         let trouble = peer.rpc(method, json!({})).unwrap_err();
         let refusal = trouble.refusal().unwrap_or_else(|| panic!("{trouble}"));

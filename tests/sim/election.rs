@@ -124,6 +124,11 @@ fn always_serves_where_the_only_super_peer_gets_through_and_never_hands_its_clie
     }
     world.pass(&mut candidates, MINUTE, |_| {});
     assert_eq!((candidates.serving().len(), candidates.changes()), (0, (1, 1)));
+
+    // Who left is not counted among those to ask.
+    world.chooses(&mut candidates, "alice", Choice::Always);
+    world.pass(&mut candidates, MINUTE / 2, |_| {});
+    assert_eq!(candidates.serving(), ["alice"]);
 }
 
 /// Seconds in a row that somebody was without a home, at most.

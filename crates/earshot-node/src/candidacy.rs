@@ -28,7 +28,8 @@ pub const MEASURE_EVERY: Duration = Duration::from_secs(60);
 pub const TEST_SERVING: Duration = Duration::from_secs(10 * 60);
 /// How often one that waits does: just before verdicts end.
 pub const TEST_WAITING: Duration = VERDICT_LIFE.saturating_sub(Duration::from_secs(5 * 60));
-/// After so long it asks again where a super-peer was asked too soon, or could not be asked.
+/// After so long it asks again where a super-peer was asked too soon, could not be asked, or its
+/// datagram alone did not come.
 pub const TEST_AGAIN: Duration = Duration::from_secs(11);
 /// Tests in a row that are repeated so soon.
 const AGAIN_MAX: u32 = 3;
@@ -174,8 +175,12 @@ impl Candidacy {
     pub fn handle_tested(&mut self, now: Instant, verdicts: Option<Vec<Verdict>>) {
         self.is_testing = false;
         let verdicts = verdicts.unwrap_or_default();
-        let is_partial =
-            |verdict: &Verdict| matches!(verdict.tcp, DialResult::TooSoon | DialResult::NotAsked);
+        let is_partial = |verdict: &Verdict| match verdict.tcp {
+            DialResult::TooSoon | DialResult::NotAsked => true,
+            // One datagram is easily lost.
+            DialResult::Reached => verdict.udp == DialResult::Silent,
+            DialResult::Refused | DialResult::Silent | DialResult::PortRefused => false,
+        };
         let is_partial = verdicts.is_empty() || verdicts.iter().any(is_partial);
         for verdict in &verdicts {
             let Some(by) = verdict.node else { continue };

@@ -5,7 +5,7 @@
 //! owns the node, and it ends with their session.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use earshot_proto::entropy::Entropy;
 use earshot_proto::ids::NodeId;
@@ -33,6 +33,8 @@ const DIRECTORY: &str = "super-peer";
 const WORDS_MAX: usize = 16;
 /// News of the home that wait at most: it tells a few a minute, and tells them again.
 const NEWS_MAX: usize = 16;
+/// How long the super-peer may take to leave: a process has three seconds for all.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is said to the task.
 enum Word {
@@ -164,9 +166,9 @@ impl Candidate {
         self.say(|done| Word::Founder(node, done)).await;
     }
 
-    /// Stops serving, and the task.
+    /// Stops serving, and the task. An enrolment under way is not waited for.
     pub(super) async fn leave(&self) {
-        self.say(Word::Leave).await;
+        let _ = tokio::time::timeout(LEAVE_PATIENCE, self.say(Word::Leave)).await;
     }
 
     async fn say(&self, word: impl FnOnce(oneshot::Sender<()>) -> Word) {

@@ -52,7 +52,7 @@ impl Electing {
         self.inviting.handle_gone(who);
     }
 
-    /// A super-peer is gone.
+    /// There is no link to a super-peer any more: whoever comes back tells at once.
     pub(super) fn node_gone(&mut self, node: &NodeId) {
         self.loads.remove(node);
     }

@@ -144,9 +144,7 @@ impl SuperPeer {
     /// fails it is dead.
     pub(super) fn node_gone(&mut self, now: Instant, lost: &Lost) {
         self.watches_lost(now, &lost.entry.node);
-        if !lost.was_open {
-            self.electing.node_gone(&lost.entry.node);
-        }
+        self.electing.node_gone(&lost.entry.node);
         self.handing_lost(&lost.entry.node);
         if !lost.was_open {
             let jitter = &mut self.entropy.jitter;
