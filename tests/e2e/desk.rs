@@ -96,7 +96,7 @@ fn the_window_goes_nowhere_and_asks_for_nothing_it_may_not() {
           tried(Promise.resolve().then(() => eval("1"))),
           tried(Promise.resolve().then(() => new WebSocket("wss://example.invalid/"))
             .then((it) => new Promise((yes, no) => { it.onopen = yes; it.onerror = no; }))),
-          tried(window.__TAURI_INTERNALS__.invoke("super_peer_status")),
+          tried(window.__TAURI_INTERNALS__.invoke("plugin:fs|read_text_file", { path: "/etc/passwd" })),
           tried(window.__TAURI_INTERNALS__.invoke("plugin:event|emit", { event: "event" })),
           tried(window.__TAURI_INTERNALS__.invoke("plugin:window|close", { label: "main" })),
         ]).then((all) => (window.outcome = all));

@@ -15,6 +15,7 @@ mod ring;
 mod ringing;
 mod rpc;
 mod secrecy;
+mod serving;
 mod sound;
 mod starting;
 mod strangers;

@@ -78,7 +78,7 @@ pub(crate) fn is_perfect_within(super_peers: &[Daemon], mode: &str, within: Dura
 }
 
 /// Whether a person finds another now.
-fn finds(seeker: &Daemon, name: &str) -> bool {
+pub(crate) fn finds(seeker: &Daemon, name: &str) -> bool {
     let from = seeker.mark();
     let Ok(search) = seeker.rpc("search", json!({ "user": name })) else { return false };
     let id = &search["searchId"];

@@ -6,6 +6,7 @@ mod certificates;
 mod chat;
 mod devices;
 mod directory;
+mod election;
 mod enrolment;
 mod lab;
 mod listing;

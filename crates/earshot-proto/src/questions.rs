@@ -130,7 +130,8 @@ impl<A> Questions<A> {
             | Message::Forward(_)
             | Message::Nat(_)
             | Message::RingReply(_)
-            | Message::Postings(_) => ANSWER_MAX,
+            | Message::Postings(_)
+            | Message::Election(_) => ANSWER_MAX,
         };
         let Some(asker) = &mut self.asker else { return Err(Box::new((about, question))) };
         let bytes = Frame { ask: 0, message: question.clone() }.to_bytes();

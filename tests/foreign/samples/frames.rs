@@ -2,6 +2,7 @@
 
 use earshot_proto::ids::{NodeId, RingKey, SubscriptionId};
 use earshot_proto::wire::directory::{Directory, DirectoryRefusal, Entry, Offered, Trail};
+use earshot_proto::wire::election::Election;
 use earshot_proto::wire::enrolment::{Enrolment, EnrolmentRefusal};
 use earshot_proto::wire::epoch::EpochSecret;
 use earshot_proto::wire::forward::{Address, Forward, Subscriber, Undelivered};
@@ -23,6 +24,7 @@ pub(super) fn draw(all: &mut Drawing) {
     let nat = nat(d);
     let questions = ring_questions(d);
     let replies = ring_replies(d);
+    let election = election(d);
     all.variants(login);
     all.variants(enrolment);
     all.variants(directory);
@@ -32,6 +34,7 @@ pub(super) fn draw(all: &mut Drawing) {
     all.variants(replies);
     let postings = postings(&mut all.draw);
     all.variants(postings);
+    all.variants(election);
 }
 
 fn login(d: &mut Draw) -> Vec<Login> {
@@ -217,8 +220,8 @@ fn forward(d: &mut Draw) -> Vec<Forward> {
 
 fn nat(d: &mut Draw) -> Vec<Nat> {
     let mut messages = vec![
-        Nat::DialBack { port: d.number() as u16 },
-        Nat::DialedBack { reached: d.chance(2), tried: d.address() },
+        Nat::DialBack { port: d.number() as u16, token: None },
+        Nat::DialedBack { reached: d.chance(2), tried: d.address(), silent: None },
         Nat::RelayCredentials,
         Nat::RelayGrant {
             address: d.address(),
@@ -230,7 +233,22 @@ fn nat(d: &mut Draw) -> Vec<Nat> {
     let refusals =
         [NatRefusal::PortRefused, NatRefusal::TooSoon, NatRefusal::NoRelay, NatRefusal::NotAllowed];
     messages.extend(refusals.map(|reason| Nat::Refused { reason }));
+    messages.push(Nat::DialBack { port: d.number() as u16, token: Some(d.blob(16)) });
+    let silent = Some(d.chance(2));
+    messages.push(Nat::DialedBack { reached: false, tried: d.address(), silent });
     messages
+}
+
+fn election(d: &mut Draw) -> [Election; 4] {
+    let mut number = || d.number() as u32;
+    let (super_peers, clients) = (number(), number());
+    let score = d.maybe(|d| d.number() as u16);
+    [
+        Election::Ask { score },
+        Election::Around { super_peers, clients },
+        Election::Invited,
+        Election::Load { clients, score },
+    ]
 }
 
 fn ring_questions(d: &mut Draw) -> Vec<Question> {

@@ -11,6 +11,7 @@ use earshot_proto::wire::enrolment::AddressProof;
 use earshot_proto::wire::envelope::Letter;
 use earshot_proto::wire::forward::WatchGrant;
 use earshot_proto::wire::invite::{AuthorityPlace, Door, Invite};
+use earshot_proto::wire::knock::Knock;
 use earshot_proto::wire::policy::{Admission, Policy, Range};
 use earshot_proto::wire::posting::Posting;
 use earshot_proto::wire::question::{Datagram, SessionId, TryName};
@@ -62,6 +63,8 @@ pub(super) fn draw(all: &mut Drawing) {
     all.raw("voice.rtp", header.to_bytes().to_vec());
     reports.into_iter().for_each(|report| all.raw("voice.rtcp", report));
     questions.into_iter().for_each(|question| all.raw("question", question));
+    let knock = Knock(all.draw.bytes());
+    all.raw("knock", knock.to_bytes());
 }
 
 /// What is sealed is any bytes: it is opened later.

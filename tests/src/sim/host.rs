@@ -11,6 +11,7 @@ use earshot_proto::port::{Input, LinkId, Machine, Output, PathId, RelayPortId, S
 use earshot_proto::super_peer::budgets::Limits;
 use earshot_proto::super_peer::{self, SuperPeer};
 use earshot_proto::wire::bounded::Bytes;
+use earshot_proto::wire::certificate::Chain;
 use earshot_proto::wire::directory::Reachability;
 use earshot_proto::wire::invite::Door;
 
@@ -134,6 +135,8 @@ pub(super) enum Blueprint {
         /// Where it says that it listens; absent, where it does.
         claims: Option<SocketAddr>,
         limits: Limits,
+        /// The certificate of the device that it is on.
+        owner: Option<Box<Chain>>,
     },
     Authority {
         keys: Vec<u8>,

@@ -5,6 +5,7 @@
 //! `tests/sim/README.md`. Invariant: one seed, one log.
 
 mod disk;
+mod electing;
 mod host;
 pub mod intruder;
 mod journal;
@@ -19,6 +20,7 @@ mod spy;
 pub mod swarm;
 mod world;
 
+pub use electing::{Candidates, node_of};
 pub use host::{Nat, Script, Skew};
 pub use oracle::Ice;
 pub use owner::Owner;

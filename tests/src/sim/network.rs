@@ -141,6 +141,7 @@ impl World {
             token: Some(token),
             claims,
             limits: self.limits,
+            owner: None,
         };
         self.add(name, address, nat, blueprint);
         let host = self.machine(self.id(name)).host;
@@ -259,7 +260,7 @@ impl World {
         self.end_paths(id);
     }
 
-    fn end_life(&mut self, id: MachineId) {
+    pub(super) fn end_life(&mut self, id: MachineId) {
         let resident = &mut self.machines[id.0];
         resident.life += 1;
         resident.wake += 1;
@@ -324,7 +325,7 @@ impl World {
                 };
                 Role::Peer(Box::new(Peer::new(config, now)))
             }
-            Blueprint::SuperPeer { sign, link, root, authority, token, claims, limits } => {
+            Blueprint::SuperPeer { sign, link, root, authority, token, claims, limits, owner } => {
                 let keys =
                     Keys { sign: SignKey::from_secret(&sign), link: LinkKey::from_secret(&link) };
                 let config = super_peer::Config {
@@ -335,12 +336,13 @@ impl World {
                     doors: Vec::new(),
                     enrolled: disk.enrolled.clone(),
                     token,
+                    owner: owner.map(|chain| *chain),
                     relay_allow: Vec::new(),
                     limits,
                     wall,
                     seed,
                 };
-                Role::SuperPeer(Box::new(SuperPeer::new(config, now)))
+                Role::SuperPeer(Box::new(SuperPeer::new(config, now).with_band(self.band)))
             }
             Blueprint::Authority { keys, limits } => {
                 let keys = AuthorityKeys::from_bytes(&keys).expect("its own bytes");
@@ -392,6 +394,11 @@ impl World {
     pub fn fill_disk(&mut self, name: &str) {
         let id = self.id(name);
         self.machine_mut(id).disk.full = true;
+    }
+
+    /// So many datagrams of a hundred are lost from now on.
+    pub const fn set_datagram_loss(&mut self, percent: u64) {
+        self.datagram_loss = percent;
     }
 
     /// What the oracle says of media paths from now on.

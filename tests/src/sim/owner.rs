@@ -44,6 +44,10 @@ pub struct Owner {
     pub calls: BTreeMap<CallId, CallView>,
     /// Orders to the voice of each call.
     pub voice: Vec<(CallId, String)>,
+    /// What the home told of the super-peers and clients around it, and was not looked at yet.
+    pub around: Option<(u32, u32)>,
+    /// Invitations to serve that were not looked at yet.
+    pub invited: u32,
     /// What a super-peer told.
     pub super_peer: Vec<super_peer::Notice>,
     /// What an authority told.
@@ -119,6 +123,14 @@ impl Owner {
                     format!("call {:?} {:?}", view.state, view.end.as_ref().map(|e| e.reason));
                 self.calls.insert(view.id, *view);
                 word
+            }
+            Notice::Around { super_peers, clients } => {
+                self.around = Some((super_peers, clients));
+                format!("{super_peers} super-peers, {clients} clients around")
+            }
+            Notice::Invited => {
+                self.invited += 1;
+                "invited to serve".to_owned()
             }
         }
     }

@@ -14,6 +14,7 @@ use earshot_proto::port::{
 };
 use earshot_proto::secure::password::Worked;
 use earshot_proto::super_peer::budgets::Limits;
+use earshot_proto::super_peer::election::Band;
 use earshot_proto::time::UnixTime;
 
 use super::disk::Kept;
@@ -75,6 +76,8 @@ pub struct World {
     /// Datagrams lost in a hundred.
     pub(super) datagram_loss: u64,
     pub(super) ice: Ice,
+    /// How many clients a super-peer is to have, from its next start on.
+    pub(super) band: Band,
     pub(super) journal: Journal,
     pub(super) spy: Spy,
     pub(super) network: Option<Network>,
@@ -109,6 +112,7 @@ impl World {
             cuts: BTreeSet::new(),
             datagram_loss: 0,
             ice: Ice::default(),
+            band: Band::default(),
             journal: Journal::default(),
             spy: Spy::default(),
             limits: Limits::default(),

@@ -324,6 +324,26 @@ export interface CallUnmute {
   callId: string;
 }
 
+/** Whether a peer serves, and why. */
+export interface Candidacy {
+  /** Why the service is about to end. */
+  ending?: EndingCause;
+  /** What its owner has chosen; absent until then. */
+  mode?: ServingMode;
+  /** What stands against serving now, the weightiest first. */
+  obstacles: Obstacle[];
+  /** Why it could not begin to serve when it last tried. */
+  refused?: Failure;
+  /** How fit the machine is; absent until it was measured. */
+  score?: Score;
+  /** Where it stands. */
+  standing: ServingStanding;
+  /** What super-peers found last, each once. */
+  verdicts: Verdict[];
+  /** Super-peers that must get through by each transport. */
+  verifiersNeeded: number;
+}
+
 /** Reads messages again: the newest of a conversation, or those before a message. */
 export interface ChatHistory {
   /** Only what is older than this message. */
@@ -408,6 +428,21 @@ export interface Devices {
   speakers: Device[];
 }
 
+/** How dialling back went. */
+export type DialResult =
+  /** It got through. */
+  | "reached"
+  /** The address answered that nobody listens there. */
+  | "refused"
+  /** Nothing answered, or nothing came: a router or a firewall drops it. */
+  | "silent"
+  /** The super-peer was asked less than ten seconds before. */
+  | "tooSoon"
+  /** The super-peer does not dial that port. */
+  | "portRefused"
+  /** The super-peer itself could not be reached. */
+  | "notAsked";
+
 /** Which way something goes. */
 export type Direction =
   /** To us. */
@@ -487,6 +522,23 @@ export type EndedBy =
   | "them"
   /** Neither. */
   | "network";
+
+/** Why a service is about to end. */
+export type EndingCause =
+  /** The owner wants it. */
+  | "ownerSaysNever"
+  /** The machine draws on its battery. */
+  | "onBattery"
+  /** The line is metered. */
+  | "metered"
+  /** Too few super-peers get through. */
+  | "notReached"
+  /** The machine is not fit any more. */
+  | "lowScore"
+  /** There are more super-peers than the network needs, and this is the weakest. */
+  | "abundance"
+  /** The login authority did not let it. */
+  | "notEnrolled";
 
 /** Why a super-peer is not enrolled. */
 export type EnrolmentRefusal =
@@ -648,6 +700,15 @@ export interface Login {
 /** Logs this device out. Calls end; buddies see it go. */
 export type Logout = Record<string, never>;
 
+/** How a super-peer knows the others. */
+export type Membership =
+  /** It takes no part yet. */
+  | "outside"
+  /** Everybody knows everybody. */
+  | "full"
+  /** They form a ring, of which each knows a part. */
+  | "ring";
+
 /** A message. */
 export interface Message {
   /** What the client called it; only on messages of this device. */
@@ -717,6 +778,45 @@ export interface NetworkStart {
 
 /** Tells how this node stands in its network. */
 export type NetworkStatus = Record<string, never>;
+
+/** What stands against serving. */
+export interface Obstacle {
+  /** How long it lasts, where that is known. */
+  leftMs?: number;
+  /** How many did not. */
+  notReached?: number;
+  /** How many super-peers got through, where too few did. */
+  reached?: number;
+  /** What it is. */
+  what: ObstacleKind;
+}
+
+/** A kind of obstacle. */
+export type ObstacleKind =
+  /** The owner has not answered yet. */
+  | "notAnswered"
+  /** The owner does not want it. */
+  | "ownerSaysNever"
+  /** Too few super-peers got through by TCP. */
+  | "notReachedByTcp"
+  /** Too few got through by UDP. */
+  | "notReachedByUdp"
+  /** Nothing was measured yet. */
+  | "notMeasured"
+  /** The machine draws on its battery. */
+  | "onBattery"
+  /** The line is metered. */
+  | "metered"
+  /** The machine is not fit enough. */
+  | "lowScore"
+  /** No super-peer has asked it to. */
+  | "notInvited"
+  /** The network has enough super-peers, or nothing is known of them. */
+  | "notNeeded"
+  /** It stopped serving not long ago. */
+  | "resting"
+  /** The login authority did not let it, or did not answer. */
+  | "notEnrolled";
 
 /** What a user can show. */
 export type OwnPresence =
@@ -788,6 +888,18 @@ export type PathKind =
   | "relayUdp"
   /** Through a relay, TCP to it. */
   | "relayTcp";
+
+/** A super-peer's place among the others. */
+export interface Place {
+  /** How it knows them. */
+  mode: Membership;
+  /** Its own id. */
+  node: string;
+  /** Who comes before it; absent while it knows nobody. */
+  predecessor?: string;
+  /** Who comes after it, nearest first, at most 16. */
+  successors: string[];
+}
 
 /** What others show. */
 export type Presence =
@@ -877,6 +989,26 @@ export type Relation =
   /** Nothing any more: the request was declined by us, or the block lifted. */
   | "stranger";
 
+/** How fit a machine is, and what it is made of. */
+export interface Score {
+  /** Of 200: kind of address. */
+  address: number;
+  /** Of 200: idle processor. */
+  idle: number;
+  /** From so much on it is fit. */
+  needed: number;
+  /** Whether it is known that the line is not metered; if not, it is assumed. */
+  tariffKnown: boolean;
+  /** The sum, at most 1000. */
+  total: number;
+  /** Of 300: time on line. */
+  up: number;
+  /** Of 300: bandwidth upstream. */
+  upstream: number;
+  /** Whether the bandwidth was measured; if not, a slow line is assumed. */
+  upstreamKnown: boolean;
+}
+
 /**
  * Looks for people: for the one who has exactly that user name, and, among those who chose to be
  * listed, for all whose names have words that begin with those that were typed. What is found comes
@@ -937,6 +1069,24 @@ export interface Searching {
   /** Names the search in its events. */
   searchId: string;
 }
+
+/** When a peer serves as a super-peer. Never without having been reached from outside. */
+export type ServingMode =
+  /** When the network needs it and asks, on mains, and while the machine is fit for it. */
+  | "auto"
+  /** Whenever others can reach it. */
+  | "always"
+  /** Not at all. */
+  | "never";
+
+/** Where a peer stands. */
+export type ServingStanding =
+  /** An ordinary peer. */
+  | "ordinary"
+  /** About to serve, if nothing comes between. */
+  | "standby"
+  /** It serves. */
+  | "serving";
 
 /** Who is logged in on this device. */
 export interface Session {
@@ -1082,6 +1232,85 @@ export interface Standing {
  */
 export type StateGet = Record<string, never>;
 
+/**
+ * Chooses whether this peer also serves as a super-peer. The choice is kept; until one was made it
+ * does not serve.
+ */
+export interface SuperPeerSet {
+  /** When it serves. */
+  mode: ServingMode;
+}
+
+/** What a super-peer does, and, of a peer, whether and why it is one. */
+export interface SuperPeerState {
+  /** Relay allocations open now. */
+  allocations?: number;
+  /** Of a peer only, and not of one that founded its network and always serves it. */
+  candidacy?: Candidacy;
+  /** Peers linked to it now. */
+  clients?: number;
+  /** Envelopes that other super-peers brought for its clients. */
+  fromSuperPeers?: number;
+  /** Envelopes that devices brought over links of their own for its clients. */
+  fromVisitors?: number;
+  /** Clients that it handed over to others. */
+  handedOver?: number;
+  /** Questions for a registration that it answered. */
+  lookups?: number;
+  /** Its place among them. */
+  place?: Place;
+  /** Questions and newcomers that it refused because it had too much to do. */
+  refused?: number;
+  /** Registrations that it keeps now. */
+  registrations?: number;
+  /** Bytes of them. */
+  relayedBytes?: number;
+  /** Packets that it relayed. */
+  relayedPackets?: number;
+  /** Serving since then. */
+  since?: number;
+  /**
+   * Super-peers in the network, itself counted: exact while all know all, an estimate on a ring.
+   */
+  superPeers?: number;
+  /** Sealed envelopes that its own clients sent through it. */
+  throughUs?: number;
+  /** Envelopes that its clients sent back to such devices. */
+  toVisitors?: number;
+}
+
+/**
+ * Tells whom this super-peer serves and what passed through it; of a peer, whether it serves, and
+ * why.
+ */
+export type SuperPeerStatus = Record<string, never>;
+
+/**
+ * Has super-peers dial back now, by TCP and UDP: the home and up to three more. One that runs
+ * already is waited for. Takes up to five seconds.
+ */
+export type SuperPeerTest = Record<string, never>;
+
+/** What came of it. */
+export interface Tested {
+  /** What each super-peer found; none where there is nobody to ask but ourselves. */
+  verdicts: Verdict[];
+}
+
+/** What one super-peer found when it dialled back. */
+export interface Verdict {
+  /** When it was heard. */
+  at: number;
+  /** Where the super-peer is. */
+  superPeer: string;
+  /** How a connection went. */
+  tcp: DialResult;
+  /** The address of ours that it dialled; absent when it dialled none. */
+  tried?: string;
+  /** How a datagram went. */
+  udp: DialResult;
+}
+
 /** What is asked and what answers it, by method. */
 export interface Methods {
   /**
@@ -1177,6 +1406,21 @@ export interface Methods {
   "settings.get": { params: SettingsGet; result: Settings };
   /** Changes settings; what is absent stays as it is. */
   "settings.set": { params: SettingsSet; result: Settings };
+  /**
+   * Chooses whether this peer also serves as a super-peer. The choice is kept; until one was made
+   * it does not serve.
+   */
+  "super_peer.set": { params: SuperPeerSet; result: Done };
+  /**
+   * Has super-peers dial back now, by TCP and UDP: the home and up to three more. One that runs
+   * already is waited for. Takes up to five seconds.
+   */
+  "super_peer.test": { params: SuperPeerTest; result: Tested };
+  /**
+   * Tells whom this super-peer serves and what passed through it; of a peer, whether it serves, and
+   * why.
+   */
+  "super_peer.status": { params: SuperPeerStatus; result: SuperPeerState };
 }
 
 /** What each event tells, by its type. */
@@ -1323,6 +1567,8 @@ export interface Facts {
   noNetwork: Record<string, never>;
   /** This node belongs to another network already. */
   otherNetwork: Record<string, never>;
+  /** This peer founded the network: it serves it always. */
+  foundedHere: Record<string, never>;
   /** Whoever answers there belongs to another network, or is not who the invite names. */
   wrongNetwork: Record<string, never>;
   /** No super-peer can be reached. */

@@ -39,6 +39,7 @@ export function failureText(failure: Failure): string {
     case "notEnrolled":
     case "noNetwork":
     case "otherNetwork":
+    case "foundedHere":
     case "wrongNetwork":
     case "notConnected":
     case "authorityUnreachable":

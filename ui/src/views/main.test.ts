@@ -416,6 +416,45 @@ describe("settings", () => {
 });
 
 describe("the menu and the network", () => {
+  test("whether this computer serves is asked, chosen, and said with every reason", async () => {
+    const { click, last } = await openWindow("normal");
+    await click("button", /Online through 192\.0\.2\.7/);
+    expect(await screen.findByText("May this computer serve others too?")).toBeInTheDocument();
+    expect(screen.getByText("You have not chosen yet.")).toBeInTheDocument();
+    await click("radio", "When needed");
+    expect(last("super_peer.set")).toEqual({ mode: "auto" });
+    expect(screen.queryByText("May this computer serve others too?")).not.toBeInTheDocument();
+    expect(screen.getByText("Too few super-peers could connect to it: 1 of 2 needed.")).toBeInTheDocument();
+  });
+
+  test("what super-peers found is said in a sentence for each way", async () => {
+    const { click } = await openWindow("normal");
+    await click("button", /Online through 192\.0\.2\.7/);
+    expect(await screen.findByText("Nobody has tried to reach this computer yet.")).toBeInTheDocument();
+    await click("button", "Test now");
+    expect(await screen.findByText("It could connect to this computer.")).toBeInTheDocument();
+    expect(screen.getByText(/nothing answered\. A router or a firewall/)).toBeInTheDocument();
+    expect(screen.getByText("It could not be reached itself, so it tried nothing.")).toBeInTheDocument();
+  });
+
+  test("who serves sees for how many, and why it is about to end", async () => {
+    const { backend, click } = await openWindow("normal");
+    const candidacy = { mode: "always", standing: "serving", verifiersNeeded: 1, ending: "notReached" } as const;
+    backend.serving.state = { since: 1, clients: 12, candidacy: { ...candidacy, obstacles: [], verdicts: [] } };
+    await click("button", /Online through 192\.0\.2\.7/);
+    expect(await screen.findByText(/This computer serves since .*: 12/)).toBeInTheDocument();
+    expect(screen.getByText("It will stop soon, because too few super-peers reach it.")).toBeInTheDocument();
+  });
+
+  test("who started the network is not asked", async () => {
+    const { backend, click } = await openWindow("normal");
+    backend.serving.state = { since: 1, clients: 3 };
+    await click("button", /Online through 192\.0\.2\.7/);
+    expect(await screen.findByText(/You started this network on this computer/)).toBeInTheDocument();
+    expect(screen.queryByRole("radio", { name: "Always" })).not.toBeInTheDocument();
+    expect(screen.queryByRole("button", { name: "Test now" })).not.toBeInTheDocument();
+  });
+
   test("the line at the foot leads to the truth about the network", async () => {
     const { click } = await openWindow("normal");
     await click("button", /Online through 192\.0\.2\.7/);

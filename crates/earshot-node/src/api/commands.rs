@@ -26,7 +26,7 @@ use super::reply::Reply;
 use super::session::{LoggedIn, Login, Logout, PresenceSet, ProfileSet, Register, Registered};
 use super::settings::{Settings, SettingsGet, SettingsSet};
 use super::snapshot::{Snapshot, StateGet};
-use super::super_peer::{Service, SuperPeerStatus};
+use super::super_peer::{SuperPeerSet, SuperPeerState, SuperPeerStatus, SuperPeerTest, Tested};
 
 /// The parameters of a method: what is asked, and what answers it.
 pub trait Question: Serialize + DeserializeOwned + JsonSchema {
@@ -123,7 +123,6 @@ macro_rules! methods {
 }
 
 const PEER: &[Role] = &[Role::Peer];
-const SUPER_PEER: &[Role] = &[Role::SuperPeer, Role::Network];
 const MEMBERS: &[Role] = &[Role::Peer, Role::SuperPeer, Role::Network];
 
 methods! {
@@ -162,7 +161,9 @@ methods! {
     "audio.test" PEER AudioTest -> Done [InACall Audio];
     "settings.get" PEER SettingsGet -> Settings [];
     "settings.set" PEER SettingsSet -> Settings [];
-    "super_peer.status" SUPER_PEER SuperPeerStatus -> Service [];
+    "super_peer.set" PEER SuperPeerSet -> Done [FoundedHere];
+    "super_peer.test" PEER SuperPeerTest -> Tested [NotLoggedIn NotConnected];
+    "super_peer.status" MEMBERS SuperPeerStatus -> SuperPeerState [];
 }
 
 /// The method of this name, if this role answers it.

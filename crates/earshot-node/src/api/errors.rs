@@ -125,6 +125,9 @@ pub enum ErrorCode {
     /// This node belongs to another network already.
     #[error("another network is joined")]
     OtherNetwork,
+    /// This peer founded the network: it serves it always.
+    #[error("the network was founded here")]
+    FoundedHere,
     /// Whoever answers there belongs to another network, or is not who the invite names.
     #[error("another network answers there")]
     WrongNetwork,

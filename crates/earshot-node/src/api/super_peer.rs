@@ -1,13 +1,241 @@
-//! The super-peer's own numbers: whom it serves, and what passed through it.
+//! The super-peer's own numbers: whom it serves, and what passed through it; and whether a peer
+//! serves too, and why.
+
+use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use earshot_proto::ids::NodeId;
 
+use super::failure::Failure;
 use super::text::{Spelled, UnixMs};
 
-/// Tells whom this super-peer serves and what passed through it.
+/// Chooses whether this peer also serves as a super-peer. The choice is kept; until one was made it
+/// does not serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SuperPeerSet {
+    /// When it serves.
+    pub mode: ServingMode,
+}
+
+/// When a peer serves as a super-peer. Never without having been reached from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ServingMode {
+    /// When the network needs it and asks, on mains, and while the machine is fit for it.
+    Auto,
+    /// Whenever others can reach it.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// Has super-peers dial back now, by TCP and UDP: the home and up to three more. One that runs
+/// already is waited for. Takes up to five seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SuperPeerTest {}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tested {
+    /// What each super-peer found; none where there is nobody to ask but ourselves.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// What one super-peer found when it dialled back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// Where the super-peer is.
+    #[schemars(with = "String", example = "192.0.2.7:4433")]
+    pub super_peer: SocketAddr,
+    /// When it was heard.
+    pub at: UnixMs,
+    /// The address of ours that it dialled; absent when it dialled none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", example = "198.51.100.3:37373")]
+    pub tried: Option<SocketAddr>,
+    /// How a connection went.
+    pub tcp: DialResult,
+    /// How a datagram went.
+    pub udp: DialResult,
+}
+
+/// How dialling back went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DialResult {
+    /// It got through.
+    Reached,
+    /// The address answered that nobody listens there.
+    Refused,
+    /// Nothing answered, or nothing came: a router or a firewall drops it.
+    Silent,
+    /// The super-peer was asked less than ten seconds before.
+    TooSoon,
+    /// The super-peer does not dial that port.
+    PortRefused,
+    /// The super-peer itself could not be reached.
+    NotAsked,
+}
+
+/// What a super-peer does, and, of a peer, whether and why it is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SuperPeerState {
+    /// What it does; all of it is absent of a peer that does not serve.
+    #[serde(flatten)]
+    pub service: Option<Service>,
+    /// Of a peer only, and not of one that founded its network and always serves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidacy: Option<Candidacy>,
+}
+
+/// Whether a peer serves, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Candidacy {
+    /// What its owner has chosen; absent until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<ServingMode>,
+    /// Where it stands.
+    pub standing: ServingStanding,
+    /// What stands against serving now, the weightiest first.
+    pub obstacles: Vec<Obstacle>,
+    /// Why the service is about to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<EndingCause>,
+    /// Super-peers that must get through by each transport.
+    #[schemars(example = 2)]
+    pub verifiers_needed: u32,
+    /// What super-peers found last, each once.
+    pub verdicts: Vec<Verdict>,
+    /// How fit the machine is; absent until it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Score>,
+    /// Why it could not begin to serve when it last tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Failure>,
+}
+
+/// Where a peer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ServingStanding {
+    /// An ordinary peer.
+    Ordinary,
+    /// About to serve, if nothing comes between.
+    Standby,
+    /// It serves.
+    Serving,
+}
+
+/// What stands against serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Obstacle {
+    /// What it is.
+    pub what: ObstacleKind,
+    /// How many super-peers got through, where too few did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 1)]
+    pub reached: Option<u32>,
+    /// How many did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 1)]
+    pub not_reached: Option<u32>,
+    /// How long it lasts, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 60_000)]
+    pub left_ms: Option<u64>,
+}
+
+/// A kind of obstacle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ObstacleKind {
+    /// The owner has not answered yet.
+    NotAnswered,
+    /// The owner does not want it.
+    OwnerSaysNever,
+    /// Too few super-peers got through by TCP.
+    NotReachedByTcp,
+    /// Too few got through by UDP.
+    NotReachedByUdp,
+    /// Nothing was measured yet.
+    NotMeasured,
+    /// The machine draws on its battery.
+    OnBattery,
+    /// The line is metered.
+    Metered,
+    /// The machine is not fit enough.
+    LowScore,
+    /// No super-peer has asked it to.
+    NotInvited,
+    /// The network has enough super-peers, or nothing is known of them.
+    NotNeeded,
+    /// It stopped serving not long ago.
+    Resting,
+    /// The login authority did not let it, or did not answer.
+    NotEnrolled,
+}
+
+/// Why a service is about to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum EndingCause {
+    /// The owner wants it.
+    OwnerSaysNever,
+    /// The machine draws on its battery.
+    OnBattery,
+    /// The line is metered.
+    Metered,
+    /// Too few super-peers get through.
+    NotReached,
+    /// The machine is not fit any more.
+    LowScore,
+    /// There are more super-peers than the network needs, and this is the weakest.
+    Abundance,
+    /// The login authority did not let it.
+    NotEnrolled,
+}
+
+/// How fit a machine is, and what it is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Score {
+    /// The sum, at most 1000.
+    #[schemars(example = 515)]
+    pub total: u32,
+    /// From so much on it is fit.
+    #[schemars(example = 400)]
+    pub needed: u32,
+    /// Of 300: time on line.
+    #[schemars(example = 300)]
+    pub up: u32,
+    /// Of 300: bandwidth upstream.
+    #[schemars(example = 30)]
+    pub upstream: u32,
+    /// Whether the bandwidth was measured; if not, a slow line is assumed.
+    #[schemars(example = false)]
+    pub upstream_known: bool,
+    /// Of 200: idle processor.
+    #[schemars(example = 180)]
+    pub idle: u32,
+    /// Of 200: kind of address.
+    #[schemars(example = 5)]
+    pub address: u32,
+    /// Whether it is known that the line is not metered; if not, it is assumed.
+    #[schemars(example = false)]
+    pub tariff_known: bool,
+}
+
+/// Tells whom this super-peer serves and what passed through it; of a peer, whether it serves, and
+/// why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SuperPeerStatus {}

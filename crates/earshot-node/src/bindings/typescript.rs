@@ -54,6 +54,8 @@ pub(super) fn write(contract: &Contract) -> String {
     events.iter().chain(codes).for_each(|variant| gather(contract, variant, &mut used));
 
     let mut file = OPENING.to_owned();
+    // A failure is a union by its code: see the end.
+    used.remove("Failure");
     for (name, schema) in contract.types().filter(|(name, _)| used.contains(name.as_str())) {
         file += &doc(what(schema), "");
         file += &named(name, schema);

@@ -6,6 +6,7 @@
 //! its number and its content agree.
 
 mod ears;
+mod reach;
 mod refused;
 mod shown;
 mod sound;
@@ -41,6 +42,7 @@ use crate::store::preferences::Preferences;
 use tokio::sync::watch;
 
 pub use ears::Ears;
+pub use reach::ReachDesk;
 pub(crate) use refused::{audio as refused_audio, device_problem};
 pub(crate) use shown::{chosen, devices};
 
@@ -207,7 +209,10 @@ impl Owner {
                 reply.grant(self.tools.preferences.borrow().settings);
             }
             Command::SettingsSet(set, reply) => self.set(&set, reply).await,
-            command @ (Command::SuperPeerStatus(..) | Command::NetworkStart(..)) => {
+            command @ (Command::SuperPeerStatus(..)
+            | Command::SuperPeerSet(..)
+            | Command::SuperPeerTest(..)
+            | Command::NetworkStart(..)) => {
                 command.refuse(ErrorCode::UnknownMethod);
             }
         }

@@ -40,7 +40,8 @@ const LAST_MESSAGES_MAX: usize = 300;
 /// The event of a notice; none where the contract has none.
 pub(super) fn event(notice: Notice) -> Option<Event> {
     Some(match notice {
-        Notice::Answer(..) => return None,
+        // What an election is made of is told by `super_peer.status`.
+        Notice::Answer(..) | Notice::Around { .. } | Notice::Invited => return None,
         Notice::Session(session) => Event::SessionChanged { session: session_of(session.as_ref()) },
         Notice::Network(view) => Event::NetworkChanged(standing_of(Some(&view))),
         Notice::Buddy(view) => Event::BuddyChanged { buddy: buddy(&view, None) },

@@ -10,6 +10,7 @@ use crate::api::events::Event;
 use crate::api::failure::Failure;
 use crate::api::reply::Reply;
 use crate::api::settings::{Settings, SettingsSet};
+use crate::api::super_peer::ServingMode;
 use crate::store::preferences::Preferences;
 
 impl Owner {
@@ -52,6 +53,7 @@ impl Owner {
             microphone: microphone.unwrap_or(before.microphone),
             speaker: speaker.unwrap_or(before.speaker),
             ringer: ringer.or(before.ringer),
+            serving: before.serving,
         };
         self.keep(chosen).await?;
         Ok(self.chosen())
@@ -72,6 +74,15 @@ impl Owner {
             }
             Err(why) => reply.refuse(why),
         }
+    }
+
+    /// Keeps whether to serve as a super-peer.
+    ///
+    /// # Errors
+    /// [`ErrorCode::DiskFull`] or [`ErrorCode::FileRefused`]; what was chosen before still is.
+    pub async fn keep_serving(&self, serving: ServingMode) -> Result<(), ErrorCode> {
+        let before = self.tools.preferences.borrow().clone();
+        self.keep(Preferences { serving: Some(serving), ..before }).await
     }
 
     /// Puts preferences in force once they are on disk.

@@ -92,6 +92,7 @@ pub(super) async fn network(options: Options, setting: &mut Setting) -> Result<(
         authority: Some(authority.place.door),
         doors: Vec::new(),
         token: Some(authority.token.clone()),
+        owner: None,
         address,
         relay_allow: Vec::new(),
         limits: SuperPeerLimits::default(),

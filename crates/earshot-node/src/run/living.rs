@@ -20,17 +20,20 @@ use earshot_proto::wire::invite::Invite;
 use earshot_proto::wire::policy::{NETWORK_NAME_MAX, Range};
 use tokio::sync::{Mutex, watch};
 
+use super::candidate::{self, Candidate};
 use super::own_network::{Ground, OwnNetwork};
 use super::{DEFAULT_PORT, not_started, told_address};
-use crate::api::commands::Command;
+use crate::api::commands::{Command, Done};
 use crate::api::errors::ErrorCode;
 use crate::api::events::Events;
 use crate::api::failure::Failure;
 use crate::api::network;
 use crate::api::network::{Invited, NetworkStart};
 use crate::api::ready::{Ready, Role};
+use crate::api::super_peer::{ServingMode, SuperPeerState};
 use crate::api::text::{Password, bounded};
 use crate::calls::{Calls, Devices};
+use crate::candidacy::shown;
 use crate::clock;
 use crate::driver::{Driver, Handle, Mail, Residence, Settings, StartError};
 use crate::owner::{Ears, Owner, Tools};
@@ -88,6 +91,7 @@ pub struct LivingPeer {
     owner: Owner,
     ground: Ground,
     own: Mutex<Option<OwnNetwork>>,
+    candidate: Candidate,
     joined: Option<Invite>,
 }
 
@@ -119,6 +123,7 @@ impl LivingPeer {
         let tell = Arc::new(move |event| telling.tell(event));
         let sound = SoundDesk::start(preferences.subscribe(), plan.sounding, tell);
         let (heard, ear) = (ears.clone(), sound.ear());
+        let (candidate_ear, news) = candidate::ear();
         let residence = Residence {
             machine,
             services: vec![Service::Peer],
@@ -128,12 +133,14 @@ impl LivingPeer {
                 if let Notice::Call(view) = &notice {
                     ear.hear(view);
                 }
+                candidate_ear.hear(&notice);
                 heard.hear(notice);
             }),
             voice: Some(Box::new(voices)),
         };
         let handle = driver.house(residence).await.map_err(|_| ErrorCode::Leaving)?;
         let _ = handle_cell.set(handle.clone());
+        let serving = preferences.borrow().serving;
         let tools = Tools {
             disk: desk,
             calls,
@@ -144,12 +151,16 @@ impl LivingPeer {
         };
         let ground = Ground {
             address: told_address(&driver, plan.public),
+            public: plan.public,
             data_dir: plan.data_dir,
             relay_allow: plan.relay_allow,
         };
         let (own, joined) = (Mutex::default(), plan.invite.map(|invite| *invite));
         let owner = Owner::new(ears, handle, tools);
-        let mut living = Self { driver, owner, ground, own, joined };
+        let (to_task, choice) = (ground.clone(), serving.map(shown::choice_of));
+        let reach = owner.reach_desk();
+        let candidate = Candidate::start(driver.clone(), to_task, reach, news, choice)?;
+        let mut living = Self { driver, owner, ground, own, candidate, joined };
         if let Err(why) = living.settle().await {
             living.leave().await;
             return Err(why);
@@ -164,6 +175,7 @@ impl LivingPeer {
                 Ok(own) => {
                     // Its address may be another one than last time.
                     let joined = self.owner.join(own.invite().clone()).await;
+                    self.candidate.founder(own.node().entry.key).await;
                     *self.own.get_mut() = Some(own);
                     joined?;
                 }
@@ -200,8 +212,32 @@ impl LivingPeer {
                 Some(own) => reply.grant(Invited::from(own.invite())),
                 None => self.owner.execute(Command::NetworkInvite(ask, reply)).await,
             },
+            Command::SuperPeerSet(set, reply) => match self.choose(set.mode).await {
+                Ok(()) => reply.grant(Done {}),
+                Err(why) => reply.refuse(why),
+            },
+            Command::SuperPeerTest(_, reply) => self.candidate.test(reply).await,
+            Command::SuperPeerStatus(_, reply) => match &*self.own.lock().await {
+                Some(own) => reply.answer(
+                    own.node()
+                        .served()
+                        .await
+                        .map(|service| SuperPeerState { service: Some(service), candidacy: None }),
+                ),
+                None => self.candidate.status(reply).await,
+            },
             command => self.owner.execute(command).await,
         }
+    }
+
+    /// Keeps whether to serve, and does it.
+    async fn choose(&self, mode: ServingMode) -> Result<(), ErrorCode> {
+        if self.own.lock().await.is_some() {
+            return Err(ErrorCode::FoundedHere);
+        }
+        self.owner.keep_serving(mode).await?;
+        self.candidate.choose(shown::choice_of(mode)).await;
+        Ok(())
     }
 
     async fn found(&self, start: NetworkStart) -> Result<Invited, Failure> {
@@ -217,6 +253,7 @@ impl LivingPeer {
         let founded = OwnNetwork::found(&self.driver, &self.ground, name).await?;
         let invited = Invited::from(founded.invite());
         let invite = founded.invite().clone();
+        self.candidate.founder(founded.node().entry.key).await;
         *own = Some(founded);
         self.owner.join(invite).await?;
         Ok(invited)
@@ -225,6 +262,7 @@ impl LivingPeer {
     /// Says goodbye to the network and waits until what was ordered is written.
     pub async fn leave(self) {
         self.owner.leave().await;
+        self.candidate.leave().await;
         if let Some(own) = self.own.into_inner() {
             own.leave().await;
         }

@@ -2,6 +2,7 @@
 //! INTERFACES 2.
 
 mod authority;
+mod candidate;
 pub mod living;
 mod own_network;
 mod peer;

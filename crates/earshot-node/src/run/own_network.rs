@@ -30,6 +30,8 @@ pub(super) struct Ground {
     pub(super) data_dir: PathBuf,
     /// Where others reach us.
     pub(super) address: SocketAddr,
+    /// The address that the owner says is ours for good.
+    pub(super) public: Option<SocketAddr>,
     /// Ranges that the relay may reach though they are banned.
     pub(super) relay_allow: Vec<Range>,
 }
@@ -96,6 +98,7 @@ impl OwnNetwork {
             authority: Some(authority.place.door),
             doors: Vec::new(),
             token: Some(authority.token.clone()),
+            owner: None,
             address,
             relay_allow,
             limits: Limits::default(),
@@ -114,6 +117,11 @@ impl OwnNetwork {
                 Err(why)
             }
         }
+    }
+
+    /// Its super-peer.
+    pub(super) const fn node(&self) -> &super_peer::Serving {
+        &self.node
     }
 
     /// What to hand to newcomers.

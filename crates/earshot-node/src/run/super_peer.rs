@@ -13,7 +13,7 @@ use earshot_proto::super_peer::enrolment::NotEnrolled;
 use earshot_proto::super_peer::ring::{Mode, Ring};
 use earshot_proto::super_peer::{Config, EnrolmentRecord, Notice, Record, SuperPeer};
 use earshot_proto::wire::bounded::Bytes;
-use earshot_proto::wire::certificate::VerifyKey;
+use earshot_proto::wire::certificate::{Chain, VerifyKey};
 use earshot_proto::wire::directory::NodeEntry;
 use earshot_proto::wire::enrolment::EnrolmentRefusal;
 use earshot_proto::wire::invite::{AuthorityPlace, Door, Invite};
@@ -27,7 +27,7 @@ use crate::api::errors::{self, ErrorCode};
 use crate::api::failure::Failure;
 use crate::api::network::Invited;
 use crate::api::ready::{Ready, Role};
-use crate::api::super_peer::{Membership, Place, Service as Served};
+use crate::api::super_peer::{Membership, Place, Service as Served, SuperPeerState};
 use crate::cli::{Joins, Options, RoleOptions};
 use crate::clock;
 use crate::driver::{Driver, Handle, Keep, Mail, Receipt, Residence};
@@ -52,6 +52,8 @@ pub(super) struct Wanted {
     pub(super) doors: Vec<Door>,
     /// The token to enrol with, if it is not enrolled.
     pub(super) token: Option<Bytes<32>>,
+    /// Or the keys and the certificate of the device that it is on.
+    pub(super) owner: Option<(Keys, Chain)>,
     /// Where others reach it.
     pub(super) address: SocketAddr,
     /// Ranges that its relay may reach.
@@ -62,10 +64,10 @@ pub(super) struct Wanted {
 
 /// A super-peer that serves.
 pub(super) struct Serving {
-    handle: Handle<SuperPeer>,
+    pub(super) handle: Handle<SuperPeer>,
     /// To be handed to newcomers.
     pub(super) invite: Invite,
-    entry: NodeEntry,
+    pub(super) entry: NodeEntry,
     since: earshot_proto::time::UnixTime,
 }
 
@@ -92,8 +94,8 @@ pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), F
     let driver = open(&options, mine.public).await?;
     let address = told_address(&driver, mine.public);
     let relay_allow = mine.relay_allow.clone();
-    let limits = mine.limits;
-    let wanted = Wanted { root, authority, doors, token, address, relay_allow, limits };
+    let (limits, owner) = (mine.limits, None);
+    let wanted = Wanted { root, authority, doors, token, owner, address, relay_allow, limits };
     let serving = house(&driver, &data, wanted).await?;
     let mut ready = Ready::new(Role::SuperPeer, driver.listening());
     ready.public = mine.public;
@@ -114,7 +116,10 @@ pub(super) async fn house(
     wanted: Wanted,
 ) -> Result<Serving, Failure> {
     let mut entropy = Entropy::new(*seed::draw().map_err(internal)?);
-    let keys = load_keys(data, &mut entropy)?;
+    let (keys, owner) = match wanted.owner {
+        Some((keys, chain)) => (keys, Some(chain)),
+        None => (load_keys(data, &mut entropy)?, None),
+    };
     let enrolled: Option<EnrolmentRecord> = files::read(&data.file(ENROLMENT))?
         .map(|bytes| minicbor::decode(&bytes))
         .transpose()
@@ -128,6 +133,7 @@ pub(super) async fn house(
         doors: wanted.doors,
         enrolled,
         token: wanted.token,
+        owner,
         relay_allow: wanted.relay_allow,
         limits: wanted.limits,
         wall: clock::unix_now(),
@@ -149,15 +155,17 @@ pub(super) async fn house(
         voice: None,
     };
     let handle = driver.house(residence).await.map_err(|_| ErrorCode::Leaving)?;
-    let outcome = tokio::time::timeout(ENROL_PATIENCE, outcome).await;
-    match outcome {
+    let why = match tokio::time::timeout(ENROL_PATIENCE, outcome).await {
         Ok(Ok(Notice::Serving { invite, entry })) => {
-            Ok(Serving { handle, invite, entry, since: clock::unix_now() })
+            return Ok(Serving { handle, invite, entry, since: clock::unix_now() });
         }
-        Ok(Ok(Notice::NotEnrolled(why))) => Err(not_enrolled(why, address).into()),
-        Ok(Err(_)) => Err(ErrorCode::Leaving.into()),
-        Err(_) => Err(ErrorCode::AuthorityUnreachable { since: None }.into()),
-    }
+        Ok(Ok(Notice::NotEnrolled(why))) => not_enrolled(why, address),
+        Ok(Err(_)) => ErrorCode::Leaving,
+        Err(_) => ErrorCode::AuthorityUnreachable { since: None },
+    };
+    // Whoever tries again takes in another.
+    let _ = handle.leave().await;
+    Err(why.into())
 }
 
 impl Serving {
@@ -178,30 +186,43 @@ impl Serving {
                 reply.grant(Invited::from(&self.invite));
             }
             Command::SuperPeerStatus(_, reply) => {
-                let asked =
-                    self.handle.call(|machine, _| (machine.status(), place(machine.ring()))).await;
-                let since = self.since.into();
-                let served = asked.map(|(status, place)| Served {
-                    since,
-                    place,
-                    clients: status.clients as u32,
-                    super_peers: status.members as u32,
-                    registrations: status.kept as u32,
-                    lookups: status.counters.found + status.counters.not_here,
-                    through_us: status.counters.through_us,
-                    from_visitors: status.counters.from_visitors,
-                    to_visitors: status.counters.to_visitors,
-                    from_super_peers: status.counters.from_super_peers,
-                    refused: status.counters.refused,
-                    handed_over: status.counters.handed_over,
-                    allocations: status.relay.allocations,
-                    relayed_packets: status.relay.relayed_packets,
-                    relayed_bytes: status.relay.relayed_bytes,
-                });
-                reply.answer(served.map_err(|_| ErrorCode::Leaving.into()));
+                let served = self.served().await;
+                reply.answer(
+                    served
+                        .map(|service| SuperPeerState { service: Some(service), candidacy: None }),
+                );
             }
             command => command.refuse(ErrorCode::UnknownMethod),
         }
+    }
+
+    /// What it does.
+    pub(super) async fn served(&self) -> Result<Served, Failure> {
+        let asked = self.handle.call(|machine, _| (machine.status(), place(machine.ring()))).await;
+        let (status, place) = asked.map_err(|_| ErrorCode::Leaving)?;
+        Ok(Served {
+            since: self.since.into(),
+            place,
+            clients: status.clients as u32,
+            super_peers: status.members as u32,
+            registrations: status.kept as u32,
+            lookups: status.counters.found + status.counters.not_here,
+            through_us: status.counters.through_us,
+            from_visitors: status.counters.from_visitors,
+            to_visitors: status.counters.to_visitors,
+            from_super_peers: status.counters.from_super_peers,
+            refused: status.counters.refused,
+            handed_over: status.counters.handed_over,
+            allocations: status.relay.allocations,
+            relayed_packets: status.relay.relayed_packets,
+            relayed_bytes: status.relay.relayed_bytes,
+        })
+    }
+
+    /// Says goodbye and is taken out of the loop.
+    pub(super) async fn retire(self) {
+        self.leave().await;
+        let _ = self.handle.leave().await;
     }
 
     pub(super) async fn leave(&self) {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{self, DataDir};
 use crate::api::errors::ErrorCode;
 use crate::api::settings::{RING_VOLUME_MAX, Settings};
+use crate::api::super_peer::ServingMode;
 
 const FILE: &str = "settings";
 const ASIDE: &str = "settings.damaged";
@@ -27,6 +28,8 @@ pub struct Preferences {
     pub speaker: Speaker,
     /// Where it rings; none until one was chosen.
     pub ringer: Option<Speaker>,
+    /// Whether to serve as a super-peer; none until that was answered.
+    pub serving: Option<ServingMode>,
 }
 
 /// As it stands in the file.
@@ -40,6 +43,8 @@ struct Written {
     speaker: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ringer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serving: Option<ServingMode>,
 }
 
 impl Default for Preferences {
@@ -49,6 +54,7 @@ impl Default for Preferences {
             microphone: Microphone::Device(DEFAULT_DEVICE.to_owned()),
             speaker: Speaker::Device(DEFAULT_DEVICE.to_owned()),
             ringer: None,
+            serving: None,
         }
     }
 }
@@ -97,7 +103,8 @@ impl Preferences {
             Speaker::File(_) => None,
         };
         let (speaker, ringer) = (kept(&self.speaker), self.ringer.as_ref().and_then(kept));
-        let written = Written { settings: self.settings, microphone, speaker, ringer };
+        let (settings, serving) = (self.settings, self.serving);
+        let written = Written { settings, microphone, speaker, ringer, serving };
         serde_json::to_vec_pretty(&written).expect("settings have string keys only")
     }
 
@@ -110,6 +117,7 @@ impl Preferences {
             microphone: parsed(written.microphone)?.unwrap_or(usual.microphone),
             speaker: parsed(written.speaker)?.unwrap_or(usual.speaker),
             ringer: parsed(written.ringer)?,
+            serving: written.serving,
         };
         (read.settings.ring_volume <= RING_VOLUME_MAX).then_some(read)
     }
@@ -140,6 +148,7 @@ mod tests {
             microphone: Microphone::Device("pulseaudio:headset".into()),
             speaker: Speaker::None,
             ringer: Some(Speaker::Device(DEFAULT_DEVICE.into())),
+            serving: Some(ServingMode::Auto),
         };
         assert_eq!(mine.write(&data), Ok(()));
         assert_eq!(Preferences::read(&data), Ok((mine, None)));

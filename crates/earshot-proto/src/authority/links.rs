@@ -184,7 +184,10 @@ impl Authority {
                 (stage, self.registrar.answer_enrolment(at, &asker, question))
             }
             Message::Directory(_) | Message::Forward(_) | Message::Nat(_) => return Err(()),
-            Message::RingQuestion(_) | Message::RingReply(_) | Message::Postings(_) => {
+            Message::RingQuestion(_)
+            | Message::RingReply(_)
+            | Message::Postings(_)
+            | Message::Election(_) => {
                 return Err(());
             }
         };

@@ -199,6 +199,7 @@ impl Verifying {
                     | Message::Forward(_)
                     | Message::Nat(_)
                     | Message::Postings(_)
+                    | Message::Election(_)
                     | Message::RingQuestion(_)
                     | Message::RingReply(_) => self.leaves(now, link, None),
                 }

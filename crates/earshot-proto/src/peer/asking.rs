@@ -11,12 +11,14 @@ use crate::lookup::Near;
 use crate::port::LinkId;
 use crate::questions::{Answer, Told};
 use crate::wire::directory::{Directory, NodeEntry};
+use crate::wire::election::Election;
 use crate::wire::forward::Address;
 use crate::wire::frame::Message;
 use crate::wire::nat::Nat;
 use crate::wire::posting::Page;
 
 use super::Peer;
+use super::command::Notice;
 use super::post::Sent;
 
 /// What a question to another was about.
@@ -38,6 +40,10 @@ pub(super) enum About {
     Posting(u64),
     /// A page of a search by words.
     Page(u64, Box<Page>),
+    /// Dialling back: the link of whom we asked.
+    Verify(LinkId),
+    /// How many super-peers there are.
+    Around,
 }
 
 impl Peer {
@@ -64,7 +70,7 @@ impl Peer {
             ) => {
                 self.attached(now, keepers, &epochs);
             }
-            (About::DialBack, Some(Message::Nat(Nat::DialedBack { reached, tried }))) => {
+            (About::DialBack, Some(Message::Nat(Nat::DialedBack { reached, tried, .. }))) => {
                 self.dialled_back(now, reached, tried);
             }
             (About::RelayCredentials, Some(Message::Nat(grant @ Nat::RelayGrant { .. }))) => {
@@ -102,8 +108,12 @@ impl Peer {
                 self.letter_answered(now, *sent, Some(answer));
             }
             (About::Letter(sent), _) => self.letter_answered(now, *sent, None),
+            (About::Verify(link), answer) => self.verifier_told(now, link, answer),
+            (About::Around, Some(Message::Election(Election::Around { super_peers, clients }))) => {
+                self.tell(Notice::Around { super_peers, clients })
+            }
             (About::Attach, _) => self.not_attached(now),
-            (About::Watch(_) | About::DialBack, _) => {}
+            (About::Watch(_) | About::DialBack | About::Around, _) => {}
             (About::RelayCredentials | About::SuperPeers, _) => {}
         }
     }

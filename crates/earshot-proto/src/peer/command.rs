@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use crate::ids::{CallId, DeviceId, MessageId, NetworkId, UserName};
 use crate::peer::call::view::{CallState, CallView};
+use crate::peer::reach::Verdict;
 use crate::peer::search::Sought;
 use crate::port::{PathPolicy, Service};
 use crate::secure::password::Password;
@@ -95,6 +96,8 @@ pub enum Command {
     },
     /// Do something with a call.
     InCall(CallId, CallAction),
+    /// Have super-peers dial back.
+    TestReach,
 }
 
 /// What can be done with a call.
@@ -147,6 +150,8 @@ pub enum Answer {
     Sent(MessageId, Delivery),
     /// To [`Command::Call`].
     Calling(CallId),
+    /// To [`Command::TestReach`]: what each super-peer that was asked found.
+    Reach(Vec<Verdict>),
 }
 
 /// Who is logged in.
@@ -310,6 +315,15 @@ pub enum Notice {
     },
     /// A call has changed.
     Call(Box<CallView>),
+    /// Our home has told how many super-peers are around it.
+    Around {
+        /// Super-peers, the home among them.
+        super_peers: u32,
+        /// Clients of all of them.
+        clients: u32,
+    },
+    /// Our home invites us to serve.
+    Invited,
 }
 
 /// Our place in the network.

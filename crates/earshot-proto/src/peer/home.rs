@@ -161,7 +161,7 @@ impl Peer {
         match self.config.pretend {
             Some(Reachability::Public) | None if self.config.listen_port != 0 => {
                 let port = self.config.listen_port;
-                self.ask(now, link, About::DialBack, Nat::DialBack { port });
+                self.ask(now, link, About::DialBack, Nat::DialBack { port, token: None });
             }
             Some(_) | None => {}
         }
@@ -430,6 +430,6 @@ impl Peer {
     }
 }
 
-const fn door_of(node: &NodeEntry) -> Door {
+pub(super) const fn door_of(node: &NodeEntry) -> Door {
     Door { address: node.address, key: node.key }
 }

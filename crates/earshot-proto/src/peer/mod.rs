@@ -24,6 +24,7 @@
 //! | [`chat`] | messages |
 //! | [`call`], `calling` | calls, and their place in the peer |
 //! | `nat` | whether UDP gets through |
+//! | [`reach`] | whether others reach us, and offering to serve |
 
 mod absence;
 mod account;
@@ -44,6 +45,7 @@ mod nat;
 mod post;
 mod presence;
 mod profile;
+pub mod reach;
 pub mod search;
 mod session;
 mod signing;
@@ -70,6 +72,7 @@ use crate::wire::certificate::VerifyKey;
 use crate::wire::directory::{Directory, Reachability};
 use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::{Door, Invite};
+use crate::wire::knock;
 use crate::wire::question::FIRST_BYTES;
 
 use asking::About;
@@ -88,6 +91,7 @@ use nat::NatTest;
 use post::Post;
 use presence::Presences;
 use profile::Profile;
+use reach::Reach;
 use search::Searches;
 use session::Session;
 use signing::SigningIn;
@@ -143,6 +147,7 @@ pub struct Peer {
     session_told: Option<SessionView>,
     home: Home,
     nat_test: NatTest,
+    reach: Reach,
     cards: Cards,
     post: Post,
     searches: Searches,
@@ -192,6 +197,7 @@ impl Peer {
             session_told: None,
             home: Home::None,
             nat_test: NatTest::default(),
+            reach: Reach::default(),
             cards: Cards::default(),
             post: Post::default(),
             searches: Searches::default(),
@@ -230,7 +236,8 @@ impl Peer {
             | Command::Send { .. }
             | Command::MarkRead { .. }
             | Command::Call { .. }
-            | Command::InCall(..) => true,
+            | Command::InCall(..)
+            | Command::TestReach => true,
         };
         if needs_session && self.session.is_none() {
             return self.fail(ask, Failure::NotLoggedIn);
@@ -260,6 +267,7 @@ impl Peer {
             Command::MarkRead { with, ids } => self.mark_read(now, ask, with, ids),
             Command::Call { to, path } => self.start_call(now, ask, to, path),
             Command::InCall(call, action) => self.in_call(now, ask, call, action),
+            Command::TestReach => self.test_reach(now, ask),
         }
         self.settle(now);
     }
@@ -460,6 +468,7 @@ impl Peer {
                 }
             }
             Message::Forward(message) => self.handle_forward(now, link, ask, message),
+            Message::Election(message) => self.handle_election(now, link, ask, message),
             // Only a super-peer enrols and is asked about the ring.
             Message::Enrolment(_) | Message::RingQuestion(_) => self.links.close(link),
         }
@@ -480,6 +489,7 @@ impl Peer {
         self.post_waiting(now);
         self.repeat_due(now);
         self.nat_due(now);
+        self.reach_due(now);
         self.requests_due(now);
         self.searches_due(now);
         self.profile_due(now);
@@ -508,6 +518,7 @@ impl Peer {
             self.post.next_due(),
             self.chats.next_due(),
             self.nat_test.next_due(),
+            self.reach.next_due(),
             self.searches.next_due(),
             self.profile_timeout(),
             self.questions.poll_timeout(),
@@ -531,6 +542,9 @@ impl Machine for Peer {
                 if bytes.first().is_some_and(|first| FIRST_BYTES.contains(first)) =>
             {
                 self.handle_question_datagram(now, from, bytes);
+            }
+            Input::Datagram { bytes, .. } if bytes.first() == Some(&knock::FIRST_BYTE) => {
+                self.handle_knock(now, bytes);
             }
             Input::Datagram { from, bytes } => self.handle_datagram(now, from, bytes),
             Input::Link(link, event) => {

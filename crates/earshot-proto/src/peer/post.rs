@@ -259,6 +259,15 @@ impl Peer {
         link
     }
 
+    /// The open link to the super-peer with that key, if we visit it.
+    pub(super) fn visit_of(&self, key: &AgreeKey) -> Option<LinkId> {
+        let mut visits = self.post.visits.iter().map(|(_, link)| *link);
+        visits.find(|link| match self.links.who(*link) {
+            Some(Who::Node(node)) => node.key == *key,
+            Some(Who::Device { .. } | Who::Authority | Who::Guest(_)) | None => false,
+        })
+    }
+
     /// A connection to a device itself: an open one, or a new one where an address is given.
     fn straight_link(
         &mut self,

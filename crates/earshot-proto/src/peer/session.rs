@@ -208,6 +208,7 @@ impl Peer {
     /// Says goodbye and forgets the session. The vault's last bytes open the next one.
     pub(super) fn end_session(&mut self, now: Instant) {
         self.end_calls(now);
+        self.end_reach_test();
         let buddies: Vec<UserName> = self.buddies.buddies().cloned().collect();
         buddies.iter().for_each(|user| self.show_gone_to(now, user));
         if let Some(mut session) = self.session.take() {

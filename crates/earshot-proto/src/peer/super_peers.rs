@@ -13,7 +13,7 @@
 //! a month counts as heard of.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use minicbor::{Decode, Encode};
 
 use crate::entropy::Stream;
 use crate::time::UnixTime;
+use crate::wire::certificate::AgreeKey;
 use crate::wire::directory::{NodeEntry, SUPER_PEERS_MAX};
 use crate::wire::invite::Door;
 use crate::wire::policy::{Prefix, Range};
@@ -224,6 +225,30 @@ impl SuperPeers {
             doors.extend(met.next().into_iter().chain(unmet.next()).map(|(.., door)| door));
         }
         doors
+    }
+
+    /// Some to be dialled back by besides the home, in the order to ask them: first those of
+    /// prefixes that no other of them lies in. None has one of the keys `but`.
+    #[must_use]
+    pub fn verifiers(
+        &self,
+        home: &Door,
+        but: &[AgreeKey],
+        most: usize,
+        jitter: &mut Stream,
+    ) -> Vec<Door> {
+        let prefix = |door: &Door| Prefix::of(door.address.ip(), &ANY_PRIVATE);
+        let (mut seen, mut near) = (BTreeSet::from([prefix(home)]), Vec::new());
+        let mut doors = self.by_hope(jitter);
+        doors.retain(|door| door.key != home.key && !but.contains(&door.key));
+        doors.retain(|door| {
+            let is_apart = seen.insert(prefix(door));
+            if !is_apart {
+                near.push(*door);
+            }
+            is_apart
+        });
+        doors.into_iter().chain(near).take(most).collect()
     }
 
     /// Some to tell others of, by lot: only those that we met within the week and that did not fail

@@ -13,6 +13,7 @@ use crate::port::{LinkDown, LinkId, LinkOrder, Output};
 use crate::secure::links::{Closed, Who};
 use crate::wire::bounded::List;
 use crate::wire::directory::{Directory, DirectoryRefusal, HOMES_MAX, NodeEntry};
+use crate::wire::election::Election;
 use crate::wire::enrolment::Enrolment;
 use crate::wire::forward::{Forward, Undelivered};
 use crate::wire::frame::Message;
@@ -114,7 +115,7 @@ impl SuperPeer {
             }
             // A neighbour on the ring counts silence as it counts a lost question.
             Message::RingQuestion(_) | Message::RingReply(_) => {}
-            Message::Login(_) | Message::Enrolment(_) => {}
+            Message::Login(_) | Message::Enrolment(_) | Message::Election(_) => {}
         }
         false
     }
@@ -236,6 +237,11 @@ fn cost_of(message: &Message) -> Option<Kind> {
             }
             Postings::Post { .. } => Some(Kind::Upkeep),
             Postings::Posted { .. } | Postings::Listed { .. } | Postings::Refused { .. } => None,
+        },
+        Message::Election(message) => match message {
+            Election::Ask { .. } => Some(Kind::Question),
+            Election::Load { .. } => Some(Kind::Upkeep),
+            Election::Around { .. } | Election::Invited => None,
         },
         Message::RingQuestion(_) => Some(Kind::Upkeep),
         Message::Enrolment(Enrolment::CertificatesOf { .. }) => Some(Kind::Upkeep),

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use crate::ids::{NodeId, SubscriptionId};
 use crate::port::LinkId;
@@ -52,8 +51,6 @@ pub struct Client {
     /// The question that is still to be answered with `Attached`, and how many keepers have and
     /// have not answered.
     pub attaching: Option<Attaching>,
-    /// When it last asked to be dialled back.
-    pub dialled_back: Option<Instant>,
     /// Who wants to know when it is gone, and the home of each.
     watchers: BTreeMap<Address, NodeId>,
 }
@@ -75,7 +72,6 @@ impl Client {
             observed,
             keepers: Vec::new(),
             attaching: None,
-            dialled_back: None,
             watchers,
         }
     }
@@ -101,7 +97,6 @@ impl Clients {
         let replaced = old.map(|mut old| {
             if let Some(new) = self.by_address.get_mut(&address) {
                 new.watchers = std::mem::take(&mut old.watchers);
-                new.dialled_back = old.dialled_back;
             }
             self.by_link.remove(&old.link);
             old.link

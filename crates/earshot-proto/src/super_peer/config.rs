@@ -29,6 +29,9 @@ pub struct Config {
     pub enrolled: Option<EnrolmentRecord>,
     /// The token to enrol with, if nothing was.
     pub token: Option<Bytes<32>>,
+    /// Or the certificate of the device that it is on, whose keys are then the node's: the user
+    /// owns the node.
+    pub owner: Option<Chain>,
     /// Ranges that the owner lets the relay reach though they are private.
     pub relay_allow: Vec<Range>,
     /// What others may use.

@@ -176,6 +176,12 @@ impl Contacts {
         self.linked.values().any(|contact| matches!(contact.link, LinkId::Dialled(_)))
     }
 
+    /// The open links.
+    #[must_use]
+    pub fn open_links(&self) -> Vec<LinkId> {
+        self.linked.values().filter(|contact| contact.is_open).map(|c| c.link).collect()
+    }
+
     /// A super-peer that is linked now, by lot; none when there is none.
     pub fn any_linked(&self, jitter: &mut Stream) -> Option<LinkId> {
         let open: Vec<LinkId> =

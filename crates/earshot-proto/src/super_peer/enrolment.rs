@@ -51,7 +51,7 @@ pub(super) struct Renewal {
 /// Why a super-peer is not let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotEnrolled {
-    /// It has neither a certificate nor a token to get one.
+    /// It has neither a certificate nor a token or an owner to get one.
     NoToken,
     /// The authority said no.
     Refused(EnrolmentRefusal),
@@ -110,6 +110,10 @@ impl SuperPeer {
         match believed {
             Some((record, policy, entry, until)) => self.serve(now, record, policy, entry, until),
             None if self.config.token.is_some() => self.find_authority(now, 0),
+            None if let Some(chain) = &self.config.owner => {
+                self.links.certify(chain.clone());
+                self.find_authority(now, 0);
+            }
             None => self.out.push_back(Output::Notify(Notice::NotEnrolled(NotEnrolled::NoToken))),
         }
     }
@@ -161,8 +165,11 @@ impl SuperPeer {
         let message: Enrolment = match &self.standing {
             Standing::Serving { .. } => Enrolment::Renew { address },
             Standing::Outside | Standing::Asking { .. } | Standing::Enrolling { .. } => {
-                let Some(token) = self.config.token.clone() else { return };
-                Enrolment::Enrol { token: Some(token), keys: self.config.keys.public(), address }
+                let token = self.config.token.clone();
+                if token.is_none() && self.config.owner.is_none() {
+                    return;
+                }
+                Enrolment::Enrol { token, keys: self.config.keys.public(), address }
             }
         };
         self.links.send(now, link, 1, message);

@@ -28,6 +28,7 @@
 //! | [`budgets`] | what others may use |
 //! | `admission` | whom to let in, and whom to hand over |
 //! | [`election`] | whether to serve, and whom to invite |
+//! | `electing` | how many are around, and the invitations |
 
 mod admission;
 mod answers;
@@ -36,6 +37,7 @@ pub mod clients;
 mod config;
 pub mod contacts;
 mod directory;
+mod electing;
 pub mod election;
 pub mod enrolment;
 mod forwarding;
@@ -84,6 +86,7 @@ use answers::Answers;
 use budgets::Budgets;
 use clients::Clients;
 use contacts::Contacts;
+use electing::Electing;
 use enrolment::Standing;
 use handover::Handings;
 use keeper::Keeper;
@@ -175,6 +178,7 @@ pub struct SuperPeer {
     handings: Handings,
     profiles: Profiles,
     dial_backs: DialBacks,
+    electing: Electing,
     verifications: Verifications,
     /// Runs from the moment we serve.
     relay: Option<Relay>,
@@ -220,6 +224,7 @@ impl SuperPeer {
             handings: Handings::default(),
             profiles: Profiles::default(),
             dial_backs: DialBacks::default(),
+            electing: Electing::default(),
             verifications: Verifications::default(),
             relay: None,
             visitors: BTreeMap::new(),
@@ -344,6 +349,7 @@ impl SuperPeer {
                 self.handle_ring_question(now, link, &who, ask, question);
             }
             Message::RingReply(reply) => self.link_answered(now, link, ask, reply),
+            Message::Election(message) => self.handle_election(now, link, &who, ask, message),
             Message::Postings(message) => self.handle_postings(now, link, &who, ask, message),
             // Only an authority speaks of log-ins: whoever asks us is in the wrong place.
             Message::Login(_) => self.links.close(link),
@@ -460,6 +466,8 @@ impl SuperPeer {
         self.shed_due(now);
         self.watching_due(now);
         self.renew_due(now);
+        self.dial_backs_due(now);
+        self.electing_due(now);
         self.verifications_due(now);
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_EVERY;
@@ -484,6 +492,8 @@ impl SuperPeer {
             self.proofs.next_due(),
             self.watching.next_due(),
             self.lookups.next_due(),
+            self.dial_backs.next_due(),
+            self.electing.next_due(),
             self.next_shed(),
             self.handings.next_due(),
             (!self.keeper.is_empty() || !self.profiles.store.is_empty()).then_some(self.next_sweep),

@@ -164,6 +164,7 @@ impl SuperPeer {
         if self.contacts.opened(entry, link, now) {
             self.ring.found_again(now, entry);
         }
+        self.tell_load(now, link);
     }
 
     /// There is no link to a super-peer any more. A neighbour is dialled at once: only if that
@@ -171,6 +172,7 @@ impl SuperPeer {
     pub(super) fn node_gone(&mut self, now: Instant, lost: &Lost, why: &Closed) {
         let node = &lost.entry.node;
         self.watches_lost(now, node, why);
+        self.electing.node_gone(node);
         self.handing_lost(node);
         if !lost.was_open {
             let jitter = &mut self.entropy.jitter;

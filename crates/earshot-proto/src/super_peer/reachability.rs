@@ -1,39 +1,72 @@
-//! Dialling back: can others open a connection to this client? DESIGN 2.12.
+//! Dialling back: can others open a connection to this device, and do datagrams get through? DESIGN
+//! 2.12.
 //!
 //! Only to the address that the asking link comes from, only ports ≥ 1024, 80 and 443, one attempt
-//! in ten seconds a client, and the connection is closed as soon as it stands: nobody can make a
-//! port scanner of us.
+//! in ten seconds a device, and the connection is closed as soon as it stands: nobody can make a
+//! port scanner of us. Whoever wants it gets one datagram too, which is shorter than the question.
+//! Invariants: at most [`RUNNING_MAX`] attempts are under way, and [`REMEMBERED_MAX`] remembered.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::port::{LinkDown, LinkEvent, LinkId, LinkOrder, Output, Service};
+use crate::port::{LinkDown, LinkEvent, LinkId, LinkOrder, Output, Service, Transmit};
 use crate::secure::links::Who;
-use crate::wire::bounded::Text;
+use crate::wire::bounded::{Bytes, Text};
+use crate::wire::forward::Address;
+use crate::wire::knock::{Knock, TOKEN};
 use crate::wire::nat::{Nat, NatRefusal};
 
 use super::SuperPeer;
 
-/// Shortest time between two dial-backs for one client. DESIGN 2.12.
+/// Shortest time between two dial-backs for one device. DESIGN 2.12.
 const DIAL_BACK_EVERY: Duration = Duration::from_secs(10);
+/// How long a connection may take. Our choice: TCP asks twice within it (RFC 6298: after one
+/// second), and the device still waits for our answer.
+const DIAL_BACK_PATIENCE: Duration = Duration::from_secs(2);
+/// Attempts under way at most. Our choice: as many as clients that come home at once.
+const RUNNING_MAX: usize = 1024;
+/// Devices whose last attempt is remembered: all that may ask within [`DIAL_BACK_EVERY`].
+const REMEMBERED_MAX: usize = 4096;
 
-/// Dial-backs under way.
+/// Dial-backs under way, and when each device last asked for one.
 #[derive(Debug, Default)]
 pub(super) struct DialBacks {
     running: BTreeMap<LinkId, DialBack>,
+    asked: BTreeMap<Address, Instant>,
 }
 
 #[derive(Debug)]
 struct DialBack {
-    client: LinkId,
+    device: LinkId,
     ask: u32,
     tried: SocketAddr,
+    give_up: Instant,
 }
 
 impl DialBacks {
     pub(super) fn len(&self) -> usize {
         self.running.len()
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.running.values().map(|running| running.give_up).min()
+    }
+
+    /// Whether a device may ask now; if so it has.
+    fn admit(&mut self, now: Instant, who: &Address) -> Result<(), NatRefusal> {
+        if self.running.len() >= RUNNING_MAX {
+            return Err(NatRefusal::TooSoon);
+        }
+        if self.asked.len() >= REMEMBERED_MAX {
+            self.asked.retain(|_, at| now < *at + DIAL_BACK_EVERY);
+        }
+        let is_known = self.asked.get(who).is_some_and(|at| now < *at + DIAL_BACK_EVERY);
+        if is_known || self.asked.len() >= REMEMBERED_MAX {
+            return Err(NatRefusal::TooSoon);
+        }
+        self.asked.insert(who.clone(), now);
+        Ok(())
     }
 }
 
@@ -47,8 +80,8 @@ impl SuperPeer {
         message: Nat,
     ) {
         match message {
-            Nat::DialBack { port } => {
-                if let Err(reason) = self.dial_back(now, link, ask, port) {
+            Nat::DialBack { port, token } => {
+                if let Err(reason) = self.dial_back(now, (link, ask), who, port, token) {
                     self.answer(now, link, ask, Nat::Refused { reason });
                 }
             }
@@ -63,21 +96,29 @@ impl SuperPeer {
     fn dial_back(
         &mut self,
         now: Instant,
-        link: LinkId,
-        ask: u32,
+        (device, ask): (LinkId, u32),
+        who: &Who,
         port: u16,
+        token: Option<Bytes<TOKEN>>,
     ) -> Result<(), NatRefusal> {
-        let client = self.clients.of_link_mut(link).ok_or(NatRefusal::NotAllowed)?;
+        let Who::Device { address, .. } = who else { return Err(NatRefusal::NotAllowed) };
+        let from = self.links.remote_address(device).ok_or(NatRefusal::NotAllowed)?;
+        let token: Option<[u8; TOKEN]> = match token {
+            Some(token) => Some((*token).try_into().map_err(|_| NatRefusal::NotAllowed)?),
+            None => None,
+        };
         if port < 1024 && port != 80 && port != 443 {
             return Err(NatRefusal::PortRefused);
         }
-        if client.dialled_back.is_some_and(|at| now < at + DIAL_BACK_EVERY) {
-            return Err(NatRefusal::TooSoon);
+        self.dial_backs.admit(now, address)?;
+        let tried = SocketAddr::new(from.ip(), port);
+        if let Some(token) = token {
+            let bytes = Knock(token).to_bytes();
+            self.out.push_back(Output::Send(Transmit { to: tried, bytes }));
         }
-        client.dialled_back = Some(now);
-        let tried = SocketAddr::new(client.observed.ip(), port);
         let back = self.links.spare_id();
-        self.dial_backs.running.insert(back, DialBack { client: link, ask, tried });
+        let give_up = now + DIAL_BACK_PATIENCE;
+        self.dial_backs.running.insert(back, DialBack { device, ask, tried, give_up });
         let order = LinkOrder::Dial { to: tried, service: Service::Peer };
         self.out.push_back(Output::Link(back, order));
         Ok(())
@@ -94,19 +135,37 @@ impl SuperPeer {
         if !self.dial_backs.running.contains_key(&link) {
             return false;
         }
-        let reached = match event {
-            LinkEvent::Connected { .. } => true,
-            LinkEvent::Down(LinkDown::Refused | LinkDown::Unreachable) => false,
-            LinkEvent::Down(LinkDown::Closed | LinkDown::Broken | LinkDown::Overrun) => false,
-            LinkEvent::Accepted { .. } | LinkEvent::Bytes(_) => return true,
-        };
-        if let Some(DialBack { client, ask, tried }) = self.dial_backs.running.remove(&link) {
-            if reached {
+        match event {
+            LinkEvent::Connected { .. } => {
                 self.out.push_back(Output::Link(link, LinkOrder::Close));
+                self.dialled_back(now, link, None);
             }
-            self.answer(now, client, ask, Nat::DialedBack { reached, tried });
+            LinkEvent::Down(LinkDown::Unreachable) => self.dialled_back(now, link, Some(true)),
+            LinkEvent::Down(
+                LinkDown::Refused | LinkDown::Closed | LinkDown::Broken | LinkDown::Overrun,
+            ) => self.dialled_back(now, link, Some(false)),
+            LinkEvent::Accepted { .. } | LinkEvent::Bytes(_) => {}
         }
         true
+    }
+
+    /// Gives up those that nothing answers.
+    pub(super) fn dial_backs_due(&mut self, now: Instant) {
+        let running = self.dial_backs.running.iter();
+        let overdue = running.filter(|(_, running)| running.give_up <= now);
+        let overdue: Vec<LinkId> = overdue.map(|(link, _)| *link).collect();
+        for link in overdue {
+            self.out.push_back(Output::Link(link, LinkOrder::Close));
+            self.dialled_back(now, link, Some(true));
+        }
+    }
+
+    /// An attempt has ended; where it failed, whether it met silence or a no.
+    fn dialled_back(&mut self, now: Instant, link: LinkId, silent: Option<bool>) {
+        if let Some(DialBack { device, ask, tried, .. }) = self.dial_backs.running.remove(&link) {
+            let reached = silent.is_none();
+            self.answer(now, device, ask, Nat::DialedBack { reached, tried, silent });
+        }
     }
 
     fn relay_grant(&mut self, now: Instant, who: &Who) -> Nat {

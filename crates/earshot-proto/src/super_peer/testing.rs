@@ -37,6 +37,7 @@ pub(super) fn serving(network: &mut Network, now: Instant) -> SuperPeer {
         doors: Vec::new(),
         enrolled: Some(enrolled),
         token: None,
+        owner: None,
         relay_allow: Vec::new(),
         limits: super::budgets::Limits::default(),
         wall: NOW,

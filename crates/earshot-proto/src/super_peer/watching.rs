@@ -173,6 +173,7 @@ impl SuperPeer {
         let Some((client, watchers)) = self.clients.detach(link) else { return };
         let was_sent = self.moving.gone(link);
         let gone = client.registration.address.clone();
+        self.electing.client_gone(&gone);
         self.put_away(now, &client);
         let me = self.ring.me().node;
         for (watcher, home) in watchers {

@@ -25,6 +25,8 @@ families! {
         7 => RingReply(super::ring::Reply),
         /// Being found by name or word.
         8 => Postings(super::posting::Postings),
+        /// Need of super-peers, and invitations to serve.
+        9 => Election(super::election::Election),
     }
 }
 
@@ -75,7 +77,10 @@ impl Frame {
             }
             Message::Forward(_) | Message::Nat(_) | Message::Login(_) => true,
             Message::RingQuestion(_) | Message::RingReply(_) => true,
-            Message::Enrolment(_) | Message::Directory(_) | Message::Postings(_) => false,
+            Message::Enrolment(_)
+            | Message::Directory(_)
+            | Message::Postings(_)
+            | Message::Election(_) => false,
         }
     }
 }

@@ -8,12 +8,14 @@
 pub mod bounded;
 pub mod certificate;
 pub mod directory;
+pub mod election;
 pub mod enrolment;
 pub mod envelope;
 pub mod epoch;
 pub mod forward;
 pub mod frame;
 pub mod invite;
+pub mod knock;
 pub mod login;
 pub mod nat;
 pub mod policy;
@@ -146,6 +148,7 @@ const STANDING: &[Family] = &[
     voice::FAMILY,
     report::FAMILY,
     question::FAMILY,
+    knock::FAMILY,
 ];
 
 /// Makes a dispatcher: an enum of families, its byte tags, and their rows for [`ALL`].

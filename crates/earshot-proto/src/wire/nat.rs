@@ -1,24 +1,29 @@
-//! Am I reachable, and where may I be relayed: peer ↔ its home. DESIGN 2.12.
+//! Am I reachable: device ↔ super-peer; where may I be relayed: peer ↔ its home. DESIGN 2.12.
 
 use std::net::SocketAddr;
 
 use minicbor::{CborLen, Decode, Encode};
 
 use super::Wire;
-use super::bounded::Text;
+use super::bounded::{Bytes, Text};
+use super::knock::TOKEN;
 use crate::time::UnixTime;
 
 /// What is said about addresses and relays.
 #[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
 pub enum Nat {
-    /// Peer → home: connect back to my address, this port (≥ 1024, or 80, or 443).
+    /// Device → super-peer: connect back to my address, this port (≥ 1024, or 80, or 443).
     #[n(0)]
     DialBack {
-        /// The port that the peer listens on.
+        /// The port that the device listens on.
         #[n(0)]
         port: u16,
+        /// What a [`Knock`](super::knock::Knock) to the same port is to show; absent: none is
+        /// wanted. All 16 bytes.
+        #[n(1)]
+        token: Option<Bytes<TOKEN>>,
     },
-    /// Home → peer: tried.
+    /// Super-peer → device: tried.
     #[n(1)]
     DialedBack {
         /// Whether the connection was accepted.
@@ -27,6 +32,9 @@ pub enum Nat {
         /// The address that was tried.
         #[n(1)]
         tried: SocketAddr,
+        /// If it was not accepted: whether the address said so, or said nothing.
+        #[n(2)]
+        silent: Option<bool>,
     },
     /// Peer → home: relay credentials, please.
     #[n(2)]
@@ -47,7 +55,7 @@ pub enum Nat {
         #[n(3)]
         expires: UnixTime,
     },
-    /// Home → peer: no.
+    /// Super-peer → device: no.
     #[n(4)]
     Refused {
         /// Why.
@@ -56,7 +64,7 @@ pub enum Nat {
     },
 }
 
-/// Why a home does not do it.
+/// Why a super-peer does not do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
 #[cbor(index_only)]
 pub enum NatRefusal {

@@ -7,6 +7,7 @@ import { endOf, MockPhone } from "./calls";
 import { History } from "./history";
 import { buddyOf, type Person, STRANGERS } from "./people";
 import { HOME_NETWORK, INVITE, type Scenario, standing } from "./scenarios";
+import { MockServing } from "./serving";
 
 type Unnumbered = BackendEvent extends infer E ? (E extends BackendEvent ? Omit<E, "seq" | "at"> : never) : never;
 type Handlers = { [M in Method]: (params: Params<M>) => Result<M> };
@@ -32,6 +33,7 @@ const DEVICES = {
 
 export class MockBackend implements Backend {
   readonly phone: MockPhone;
+  readonly serving = new MockServing();
   readonly asked: { method: Method; params: unknown }[] = [];
   #seq = 0;
   #listeners = new Set<(event: BackendEvent) => void>();
@@ -290,6 +292,9 @@ export class MockBackend implements Backend {
     "audio.devices": () => this.#devices(),
     "audio.set": (chosen) => (this.#chosen = { ...this.#chosen, ...chosen }),
     "audio.test": ({ what }) => this.#test(what),
+    "super_peer.status": () => this.serving.state,
+    "super_peer.set": ({ mode }) => this.serving.choose(mode),
+    "super_peer.test": () => this.serving.test(this.#clock.now()),
     "settings.get": () => this.#settings,
     "settings.set": (change) => {
       this.#settings = { ...this.#settings, ...change };

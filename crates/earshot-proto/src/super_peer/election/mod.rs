@@ -5,7 +5,8 @@
 //! network lacks super-peers. Nobody serves who is not reachable. Invariants, whatever comes in:
 //!
 //! - No promotion without [`VERIFIERS_NEEDED`] super-peers that got through by TCP and as many by
-//!   UDP, in verdicts that still hold.
+//!   UDP, in verdicts that still hold. Where the network is known to have but one other, that one:
+//!   see [`Election::verifiers_needed`].
 //! - Under *Auto* no promotion on battery or a metered line, and none within [`REST`] after a
 //!   demotion; and neither score nor abundance ends a service within [`TERM`].
 //!
@@ -52,6 +53,8 @@ pub const TERM: Duration = Duration::from_secs(3600);
 pub const REST: Duration = Duration::from_secs(3600);
 /// After so long a service what was before is forgiven.
 pub const PROVEN: Duration = Duration::from_secs(8 * 3600);
+/// How long the authority is not asked again after it did not let us serve, even under *Always*.
+pub const ENROL_AGAIN: Duration = Duration::from_secs(60);
 /// How long an invitation holds: until [`SETTLE`] and [`JITTER`] are over, thrice.
 pub const INVITATION_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How long a view of the network holds.
@@ -178,6 +181,8 @@ pub enum Obstacle {
     NotNeeded,
     /// It was demoted not long ago; so long it rests.
     Resting(Duration),
+    /// The authority did not let it serve; it is asked again after so long.
+    NotEnrolled(Duration),
 }
 
 /// Where it stands.
@@ -204,6 +209,8 @@ pub struct Decision {
     pub tcp: Tally,
     /// Who got through by UDP.
     pub udp: Tally,
+    /// How many must get through by each.
+    pub verifiers_needed: u8,
     /// What stands against a promotion, were it to be decided now.
     pub obstacles: Vec<Obstacle>,
 }
@@ -233,6 +240,8 @@ pub struct Election {
     need: Option<(Need, Instant)>,
     invited: Option<Instant>,
     rests_until: Option<Instant>,
+    /// Until when the authority is not asked again.
+    refused_until: Option<Instant>,
     /// Demotions since a service lasted.
     demotions: u32,
     /// When it last decided: what ended before then is taken into account.
@@ -254,6 +263,7 @@ impl Election {
             need: None,
             invited: None,
             rests_until: None,
+            refused_until: None,
             demotions: 0,
             decided: now,
             orders: VecDeque::new(),
@@ -299,6 +309,7 @@ impl Election {
     /// The authority did not let us serve.
     pub fn handle_not_enrolled(&mut self, now: Instant) {
         if matches!(self.state, State::Serving { .. }) {
+            self.refused_until = Some(now + ENROL_AGAIN);
             self.demote(now, Cause::NotEnrolled);
         }
     }
@@ -322,6 +333,7 @@ impl Election {
             self.need.map(|(_, end)| end),
             self.invited,
             self.rests_until,
+            self.refused_until,
         ];
         ends.into_iter().flatten().filter(|at| *at > self.decided).min()
     }
@@ -355,6 +367,7 @@ impl Election {
             score: self.fitness.as_ref().map(Score::of),
             tcp: self.verdicts.tally(now, Transport::Tcp),
             udp: self.verdicts.tally(now, Transport::Udp),
+            verifiers_needed: self.verifiers_needed(now),
             obstacles: self.obstacles(now),
         }
     }
@@ -419,9 +432,12 @@ impl Election {
         let mut obstacles = Vec::new();
         for transport in [Transport::Tcp, Transport::Udp] {
             let tally = self.verdicts.tally(now, transport);
-            if !tally.is_verified() {
+            if !tally.is_verified(self.verifiers_needed(now)) {
                 obstacles.push(Obstacle::NotReached(transport, tally));
             }
+        }
+        if let Some(until) = self.refused_until.filter(|until| *until > now) {
+            obstacles.push(Obstacle::NotEnrolled(until - now));
         }
         if self.choice == Choice::Always {
             return obstacles;
@@ -468,7 +484,8 @@ impl Election {
         if fitness.is_some_and(|f| f.tariff == Tariff::Metered) {
             return Some(Cause::Metered);
         }
-        let is_reached = |transport| self.verdicts.tally(now, transport).is_verified();
+        let needed = self.verifiers_needed(now);
+        let is_reached = |transport| self.verdicts.tally(now, transport).is_verified(needed);
         if !is_reached(Transport::Tcp) || !is_reached(Transport::Udp) {
             return Some(Cause::NotReached);
         }
@@ -479,6 +496,15 @@ impl Election {
         let need = self.live_need(now)?;
         let is_weakest = need.weakest_other.is_none_or(|other| score <= other);
         (is_weakest && self.band.abounds(&need)).then_some(Cause::Abundance)
+    }
+
+    /// How many super-peers must get through: [`VERIFIERS_NEEDED`], or the only other one there
+    /// is. Without a view of the network that holds, the former.
+    #[must_use]
+    pub fn verifiers_needed(&self, now: Instant) -> u8 {
+        let Some(need) = self.live_need(now) else { return VERIFIERS_NEEDED };
+        let others = need.super_peers.saturating_sub(self.is_serving().into());
+        if others < 2 { 1 } else { VERIFIERS_NEEDED }
     }
 
     fn live_need(&self, now: Instant) -> Option<Need> {

@@ -46,10 +46,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Enough got through, and more than did not: a single liar changes nothing.
+    /// At least `needed` got through, and more than did not: among several a single liar changes
+    /// nothing.
     #[must_use]
-    pub const fn is_verified(&self) -> bool {
-        self.reached >= VERIFIERS_NEEDED && self.reached > self.not_reached
+    pub const fn is_verified(&self, needed: u8) -> bool {
+        self.reached >= needed && self.reached > self.not_reached
     }
 }
 

@@ -133,6 +133,55 @@ fn always_serves_at_once_but_only_when_reachable_and_says_what_is_missing() {
 }
 
 #[test]
+fn where_there_is_one_other_super_peer_its_word_is_enough_and_two_are_asked_where_there_are_two() {
+    let mut now = start();
+    let reach_one = |election: &mut Election, now| {
+        for how in [Transport::Tcp, Transport::Udp] {
+            election.handle_verdict(now, node(1), how, Finding::Reached);
+        }
+    };
+    let around = |super_peers| Need { super_peers, clients: 9, weakest_other: None };
+    for (choice, known, serves) in [
+        (Choice::Always, 1, true),
+        (Choice::Always, 2, false),
+        (Choice::Auto, 1, true),
+        (Choice::Auto, 2, false),
+    ] {
+        let mut election = election(now, choice);
+        for _ in 0..10 {
+            now += MINUTE;
+            reach_one(&mut election, now);
+            election.handle_fitness(now, GOOD);
+            // Once it serves it is counted too.
+            election.handle_need(now, around(known + u32::from(election.is_serving())));
+            election.handle_invited(now);
+        }
+        assert_eq!(election.is_serving(), serves, "{choice:?}, {known}");
+        election.handle_verdict(now, node(1), Transport::Udp, Finding::NotReached);
+        election.handle_timeout(now + LOST_PATIENCE);
+        assert!(!election.is_serving(), "and against its word nobody serves");
+    }
+    let mut election = election(now, Choice::Always);
+    reach_one(&mut election, now);
+    assert!(!election.is_serving(), "nothing is known of the network");
+}
+
+#[test]
+fn under_always_the_authority_is_asked_again_after_a_minute() {
+    let now = start();
+    let mut election = election(now, Choice::Always);
+    reach(&mut election, now);
+    election.handle_not_enrolled(now);
+    reach(&mut election, now + ENROL_AGAIN / 2);
+    assert_eq!(orders(&mut election), [Order::Promote, Order::Demote(Cause::NotEnrolled)]);
+    let left = Obstacle::NotEnrolled(ENROL_AGAIN / 2);
+    assert_eq!(election.decision(now + ENROL_AGAIN / 2).obstacles, [left]);
+    assert_eq!(election.poll_timeout(), Some(now + ENROL_AGAIN));
+    election.handle_timeout(now + ENROL_AGAIN);
+    assert_eq!(orders(&mut election), [Order::Promote]);
+}
+
+#[test]
 fn one_super_peer_asked_twice_is_one() {
     let now = start();
     let mut election = election(now, Choice::Always);
