@@ -1,5 +1,5 @@
-//! `bench crowd`: 24 super-peers and 200 peers as real processes, as one table and as a ring, and what
-//! is left of them when a third of the super-peers is killed. Issue 4.
+//! `bench crowd`: 24 super-peers and 200 peers as real processes, as one table and as a ring, and
+//! what is left of them when a third of the super-peers is killed. Issue 4.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What a day costs an ordinary peer that does nothing, in bytes: in the simulator, where a day is a
-//! matter of seconds.
+//! What a day costs an ordinary peer that does nothing, in bytes: in the simulator, where a day is
+//! a matter of seconds.
 
 use std::io::Write;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What clients cost a super-peer: memory for each, and how many questions a second of its processor
-//! answers.
+//! What clients cost a super-peer: memory for each, and how many questions a second of its
+//! processor answers.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

@@ -68,6 +68,7 @@ pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
                 .and_then(|()| day::run(report))
                 .and_then(|()| load::run(&out, report))
                 .and_then(|()| lookup::run(&out, report)),
+            Name::Load => day::run(report).and_then(|()| load::run(&out, report)),
             Name::Lookup => lookup::run(&out, report),
             Name::Crowd => crowd::run(&out, report),
         };
@@ -90,6 +91,7 @@ const fn limits(name: Name) -> &'static [&'static [Limit]] {
         Name::Idle => &[&idle::LIMITS],
         Name::App => &[&app::LIMITS],
         Name::Ring => &[&ring::LIMITS, &day::LIMITS, &load::LIMITS, &lookup::LIMITS],
+        Name::Load => &[&day::LIMITS, &load::LIMITS],
         Name::Lookup => &[&lookup::LIMITS],
         Name::Crowd => &[&crowd::LIMITS],
     }

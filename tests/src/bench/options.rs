@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Usage, for people.
-pub const USAGE: &str = "bench [sound|idle|app|ring|lookup|crowd …] [--out DIR]";
+pub const USAGE: &str = "bench [sound|idle|app|ring|load|lookup|crowd …] [--out DIR]";
 
 /// One bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Name {
     App,
     /// How well and how cheaply super-peers find anybody.
     Ring,
+    /// What that costs a peer in a day, and a super-peer for each client.
+    Load,
     /// How soon people find each other through real ones.
     Lookup,
     /// Whether many real processes find each other, also when a third of the super-peers dies.
@@ -24,8 +26,8 @@ pub enum Name {
 
 impl Name {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 6] =
-        [Self::Sound, Self::Idle, Self::App, Self::Ring, Self::Lookup, Self::Crowd];
+    pub const ALL: [Self; 7] =
+        [Self::Sound, Self::Idle, Self::App, Self::Ring, Self::Load, Self::Lookup, Self::Crowd];
 
     /// As on the command line, and before the first dot of its figures.
     #[must_use]
@@ -35,6 +37,7 @@ impl Name {
             Self::Idle => "idle",
             Self::App => "app",
             Self::Ring => "ring",
+            Self::Load => "load",
             Self::Lookup => "lookup",
             Self::Crowd => "crowd",
         }

@@ -210,7 +210,7 @@ impl World {
                 let (sign, link) = (*keys.sign.secret(), *keys.link.secret());
                 let (root, authority) = (network.root, network.authority);
                 let token = None;
-                let (claims, limits) = (None, self.limits);
+                let (claims, limits) = (None, Box::new(self.limits));
                 let plan = Blueprint::SuperPeer {
                     sign,
                     link,

@@ -134,7 +134,7 @@ pub(super) enum Blueprint {
         token: Option<Bytes<32>>,
         /// Where it says that it listens; absent, where it does.
         claims: Option<SocketAddr>,
-        limits: Limits,
+        limits: Box<Limits>,
         /// The certificate of the device that it is on.
         owner: Option<Box<Chain>>,
     },

@@ -140,7 +140,7 @@ impl World {
             authority: network.authority,
             token: Some(token),
             claims,
-            limits: self.limits,
+            limits: Box::new(self.limits),
             owner: None,
         };
         self.add(name, address, nat, blueprint);
@@ -338,7 +338,7 @@ impl World {
                     token,
                     owner: owner.map(|chain| *chain),
                     relay_allow: Vec::new(),
-                    limits,
+                    limits: *limits,
                     wall,
                     seed,
                 };

@@ -2,9 +2,10 @@
 //! registrations. Lecture, slide 31; DESIGN 2.5.
 //!
 //! Clients that want the same person at the same time share one look-up, and for [`FRESH`] its
-//! answer; so does whoever asks us as one near the key. What was found is left with the nearest that
-//! lacked it, so that the next search ends there. Invariant: an entry is taken, kept and passed on only after its signatures were checked
-//! here; a keeper that gave any other counts as silent.
+//! answer; so does whoever asks us as one near the key. What was found is left with the nearest
+//! that lacked it, so that the next search ends there. Invariant: an entry is taken, kept and
+//! passed on only after its signatures were checked here; a keeper that gave any other counts as
+//! silent.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
