@@ -107,7 +107,6 @@ fn the_capability_allows_the_methods_and_readiness_and_nothing_else() {
 fn what_the_capability_does_not_allow_is_refused() {
     let story = Story::begin();
     for command in [
-        "super_peer_status",
         "call.start",
         "nonsense",
         "plugin:event|emit",

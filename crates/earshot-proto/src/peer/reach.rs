@@ -135,7 +135,7 @@ impl Reach {
 impl Peer {
     /// Has super-peers dial back.
     pub(super) fn test_reach(&mut self, now: Instant, ask: u64) {
-        let Some((link, home)) = self.home_link() else {
+        let Some((home_link, home)) = self.home_link() else {
             return self.fail(ask, Failure::NoSuperPeer { tried: 0 });
         };
         if self.reach.test.is_some() {
@@ -144,15 +144,12 @@ impl Peer {
         let home_door = home::door_of(&home);
         let mut verifiers = Vec::new();
         if self.reach.own != Some(home.key) {
-            verifiers.push(self.verifier(home_door, link, false));
+            verifiers.push(self.verifier(home_door, home_link, false));
         }
         let but: Vec<AgreeKey> = self.reach.own.into_iter().collect();
         let (most, jitter) = (VERIFIERS_ASKED - verifiers.len(), &mut self.entropy.jitter);
         let doors = self.super_peers.verifiers(&home_door, &but, most, jitter);
-        if doors.len() < most {
-            // There may be others by now: they are known to the next test.
-            self.ask(now, link, About::SuperPeers, Directory::ListSuperPeers);
-        }
+        let are_few = doors.len() < most;
         for door in doors {
             let (link, is_ours) = match self.visit_of(&door.key) {
                 Some(open) => (open, false),
@@ -169,6 +166,10 @@ impl Peer {
         for (link, token) in questions {
             let token = Bytes::new(token.to_vec()).ok();
             self.ask(now, link, About::Verify(link), Nat::DialBack { port, token });
+        }
+        if are_few {
+            // There may be others by now: they are known to the next test.
+            self.ask(now, home_link, About::SuperPeers, Directory::ListSuperPeers);
         }
         self.reach_due(now);
     }
