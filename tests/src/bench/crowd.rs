@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::limit::Limit;
-use super::{Stop, launcher, step};
+use super::{Stop, launcher, start_super_peers, step};
 use crate::harness::{Daemon, Launch, Role};
 use crate::report::Report;
 
@@ -66,12 +66,7 @@ fn network<W: Write>(
     let authority = Daemon::spawn(&authority, out)?;
     let name = |what: &str| format!("crowd.{mode}.{what}");
     let mut super_peers = step(report, &name("super_peers"), || {
-        let (uri, token) = (authority.told("authority")?, authority.told("enrolToken")?);
-        let start = |number| {
-            let launch = launch(&format!("super-{number}"), Role::SuperPeer);
-            Ok(Daemon::spawn(&launch.args(["--authority", uri, "--enrol", token]), out)?)
-        };
-        (0..SUPER_PEERS).map(start).collect::<Result<Vec<_>, Stop>>()
+        start_super_peers(SUPER_PEERS, &authority, &launch, out)
     })?;
     let people = step(report, &name("people"), || {
         let launches: Vec<(String, Launch)> = (0..PEOPLE)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::limit::Limit;
-use super::{Stop, launcher, step};
+use super::{Stop, launcher, start_super_peers, step};
 use crate::harness::{Daemon, Mark, Role};
 use crate::report::Report;
 
@@ -35,14 +35,8 @@ pub(super) fn run<W: Write>(out: &Path, report: &mut Report<W>) -> Result<(), St
     let authority = authority.args(["--ring-threshold", THRESHOLD, "--enrol-uses", "100"]);
     let authority = authority.args(["--exempt-super-peers", "100"]);
     let authority = Daemon::spawn(&authority, out)?;
-    let super_peers = step(report, "lookup.start", || {
-        let (uri, token) = (authority.told("authority")?, authority.told("enrolToken")?);
-        let start = |number| {
-            let launch = launch(&format!("super-{number}"), Role::SuperPeer);
-            Ok(Daemon::spawn(&launch.args(["--authority", uri, "--enrol", token]), out)?)
-        };
-        (0..SUPER_PEERS).map(start).collect::<Result<Vec<_>, Stop>>()
-    })?;
+    let super_peers =
+        step(report, "lookup.start", || start_super_peers(SUPER_PEERS, &authority, &launch, out))?;
     step(report, "lookup.ring", || on_a_ring(&super_peers))?;
     let people = step(report, "lookup.people", || {
         let come = |number: usize| {

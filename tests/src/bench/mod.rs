@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::demo::Ending;
-use crate::harness::{Launch, Role, Trouble, earshotd};
+use crate::harness::{Daemon, Launch, Role, Trouble, earshotd};
 use crate::report::{Outcome, Report};
 use limit::Limit;
 use options::{Name, Options};
@@ -111,6 +111,21 @@ fn launcher(out: &Path, data: &str) -> Result<impl Fn(&str, Role) -> Launch, Sto
         let launch = Launch::earshotd(name, &program, role).arg("--data-dir").arg(data.join(name));
         launch.args(["--listen", "127.0.0.1:0"])
     })
+}
+
+/// Starts so many super-peers, one after the other, with the token of an authority.
+fn start_super_peers(
+    count: usize,
+    authority: &Daemon,
+    launch: &impl Fn(&str, Role) -> Launch,
+    out: &Path,
+) -> Result<Vec<Daemon>, Stop> {
+    let (uri, token) = (authority.told("authority")?, authority.told("enrolToken")?);
+    let start = |number| {
+        let launch = launch(&format!("super-{number}"), Role::SuperPeer);
+        Ok(Daemon::spawn(&launch.args(["--authority", uri, "--enrol", token]), out)?)
+    };
+    (0..count).map(start).collect()
 }
 
 fn step<W: Write, T>(

@@ -20,6 +20,7 @@ use crate::wire::bounded::{Bytes, List};
 use crate::wire::certificate::{HolderKeys, Subject};
 use crate::wire::directory::NodeEntry;
 use crate::wire::enrolment::{Enrolment, EnrolmentRefusal};
+use crate::wire::nat::is_dialled;
 use crate::wire::policy::{Policy, Prefix};
 
 /// Nodes of one address or /48 within [`PORTS_TIME`] at most. DESIGN 2.5.
@@ -234,9 +235,7 @@ impl Registrar {
     /// policy allows the range, and it is not one of a crowd.
     fn may_serve(&self, at: Moment, address: SocketAddr, node: NodeId) -> bool {
         let ip = address.ip().to_canonical();
-        let port = address.port();
-        let is_port = port >= 1024 || port == 80 || port == 443;
-        if !is_port || ip.is_unspecified() || ip.is_multicast() {
+        if !is_dialled(address.port()) || ip.is_unspecified() || ip.is_multicast() {
             return false;
         }
         if in_ranges(&self.state.policy, ip) {

@@ -15,7 +15,7 @@ use crate::secure::links::Who;
 use crate::wire::bounded::{Bytes, Text};
 use crate::wire::forward::Address;
 use crate::wire::knock::{Knock, TOKEN};
-use crate::wire::nat::{Nat, NatRefusal};
+use crate::wire::nat::{Nat, NatRefusal, is_dialled};
 
 use super::SuperPeer;
 
@@ -107,7 +107,7 @@ impl SuperPeer {
             Some(token) => Some((*token).try_into().map_err(|_| NatRefusal::NotAllowed)?),
             None => None,
         };
-        if port < 1024 && port != 80 && port != 443 {
+        if !is_dialled(port) {
             return Err(NatRefusal::PortRefused);
         }
         self.dial_backs.admit(now, address)?;

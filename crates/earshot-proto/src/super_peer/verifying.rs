@@ -17,6 +17,7 @@ use crate::secure::link::Expect;
 use crate::secure::links::Who;
 use crate::wire::certificate::{AgreeKey, Signed};
 use crate::wire::enrolment::{AddressProof, Enrolment};
+use crate::wire::nat::is_dialled;
 
 use super::SuperPeer;
 
@@ -61,9 +62,7 @@ impl SuperPeer {
     ) {
         match (message, who) {
             (Enrolment::Verify { address, key, nonce }, Who::Authority) => {
-                let port = address.port();
-                let is_allowed = port >= 1024 || port == 80 || port == 443;
-                if !is_allowed || self.verifications.len() >= RUNNING_MAX {
+                if !is_dialled(address.port()) || self.verifications.len() >= RUNNING_MAX {
                     return self.links.close(link);
                 }
                 let to = self.dial_candidate(now, address, key, nonce);

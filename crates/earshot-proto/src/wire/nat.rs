@@ -82,6 +82,13 @@ pub enum NatRefusal {
     NotAllowed,
 }
 
+/// Whether super-peers dial that port for others: nobody can make a port scanner of them. DESIGN
+/// 2.12.
+#[must_use]
+pub const fn is_dialled(port: u16) -> bool {
+    port >= 1024 || port == 80 || port == 443
+}
+
 impl Wire for Nat {
     const NAME: &'static str = "nat";
     const MAX: usize = 512;
