@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use earshot_proto::super_peer::ring::Config;
+use earshot_tests::lab::credentials::Credentials;
 use earshot_tests::lab::lots;
 use earshot_tests::lab::network::{Delays, Network};
 use earshot_tests::lab::queue::SECOND;
@@ -43,6 +44,15 @@ fn a_thousand_in_a_ring_find_anybody_while_they_come_and_go() {
 }
 
 #[test]
+fn who_know_each_other_find_anybody_though_nobody_lives_long() {
+    let session = Some(Duration::from_secs(84));
+    let (warm_up, minutes, searches) = (2, 2, 1_000);
+    let measured = run(&Trial { warm_up, minutes, searches, session, ..Trial::of(150) });
+    assert_eq!(measured.modes[2], 0, "nobody is in a Chord ring");
+    assert_success(&measured, 98.0);
+}
+
+#[test]
 fn a_fifth_of_liars_hides_nobody() {
     let measured = run(&Trial { liars: 0.2, ..thousand_in_chord() });
     assert_success(&measured, 99.0);
@@ -69,7 +79,8 @@ fn lost_datagrams_and_long_lines_cost_time_and_no_searches() {
 fn a_parted_ring_becomes_two_and_one_again() {
     let network = Network::new(Delays::Cities, 0.0, lots(1, 0));
     let users = Users::new(0, &mut lots(1, 1));
-    let mut world = World::new(1, Config::with_thresholds(32, 16), network, users);
+    let config = Config::with_thresholds(32, 16);
+    let mut world = World::new(1, config, network, users, Credentials::default());
     world.found(120, |_| false);
     world.run_until(30 * SECOND);
     assert!(world.is_whole());
@@ -89,4 +100,22 @@ fn the_same_seed_gives_the_same_run() {
     assert_eq!((one.events, one.upkeep, one.search), (two.events, two.upkeep, two.search));
     let other = run(&Trial { seed: 2, ..trial });
     assert_ne!(one.events, other.events);
+}
+
+#[test]
+fn counted_signatures_lead_to_the_run_of_real_ones() {
+    let session = Some(Duration::from_secs(1200));
+    let trial = Trial {
+        users: 3_000,
+        minutes: 2,
+        searches: 1_000,
+        session,
+        liars: 0.2,
+        ..thousand_in_chord()
+    };
+    let counted = run(&trial);
+    let real = run(&Trial { is_signed: true, ..trial });
+    assert_eq!(counted.signatures, real.signatures);
+    assert!(counted.signatures > 3 * 4 * 3_000, "each record at each keeper, and each answer");
+    assert_eq!(counted, real);
 }

@@ -11,6 +11,7 @@
 use earshot_proto::ids::NodeId;
 use earshot_proto::lookup::Near;
 
+use super::credentials::Handed;
 use super::fare::Purpose;
 use super::world::{RECORD_LEN, World, number_of};
 
@@ -36,10 +37,10 @@ impl World {
             while owner < places.len() && places[owner].0 < key {
                 owner += 1;
             }
-            let counter = self.users.renew(user);
+            let counter = self.renew(user);
             for far in (0..KEEPERS.min(places.len())).rev() {
                 let keeper = places[(owner + far) % places.len()].1;
-                if !self.nodes[keeper as usize].lies {
+                if self.believes(keeper, user, counter) {
                     self.users.hold(user, keeper, counter, |_| true);
                 }
             }
@@ -48,11 +49,18 @@ impl World {
 
     /// A home refreshes a user's record.
     pub fn refresh(&mut self, home: u32, user: usize) {
-        let counter = self.users.renew(user);
+        let counter = self.renew(user);
         let keepers = self.keepers_for(home, user);
         for keeper in keepers {
             self.put(user, keeper, counter, Purpose::Records);
         }
+    }
+
+    /// The user's device makes a newer record; says its counter.
+    fn renew(&mut self, user: usize) -> u16 {
+        let counter = self.users.renew(user);
+        self.credentials.made(self.now, user, counter);
+        counter
     }
 
     /// The keepers of today, as the network says.
@@ -98,10 +106,16 @@ impl World {
             return self.bill.silent(purpose, 1, RECORD_LEN);
         }
         self.bill.answered(purpose, false, 1, RECORD_LEN, KEPT_LEN);
-        if !node.lies {
+        if self.believes(at, user, counter) {
             let nodes = &self.nodes;
             self.users.hold(user, at, counter, |node| nodes[node as usize].ring.is_some());
         }
+    }
+
+    /// Whether a keeper takes a record that its user has made; a liar takes none.
+    fn believes(&mut self, keeper: u32, user: usize, counter: u16) -> bool {
+        let handed = Handed { user, counter, is_forged: false };
+        !self.nodes[keeper as usize].lies && self.credentials.believes(self.now, handed)
     }
 
     /// The neighbourhood of a node has changed: records go to where they are to be now.

@@ -1,13 +1,15 @@
 //! What a lying super-peer says. All liars work together and are as clever as a stranger to the
 //! look-up can be: they keep their places on the ring by honest upkeep, name only each other as
-//! keepers of any key (as many as the look-up's density check lets through), hold nothing, and deny
-//! all records.
+//! keepers of any key (as many as the look-up's density check lets through), and hold nothing: half
+//! of them deny all records, the others hand out forged ones that look newer.
 
 use std::collections::BTreeMap;
 
 use earshot_proto::ids::{NodeId, RingKey};
 use earshot_proto::lookup::{Density, Near};
 use earshot_proto::wire::directory::{NODES_MAX, NodeEntry};
+
+use super::credentials::Handed;
 
 /// All liars that live.
 #[derive(Debug, Default)]
@@ -24,6 +26,13 @@ impl Liars {
     /// One less.
     pub fn leave(&mut self, node: &NodeId) {
         self.nodes.remove(node);
+    }
+
+    /// What one of them hands out for a user's record.
+    #[must_use]
+    pub fn hand(liar: u32, user: usize, newest: u16) -> Option<Handed> {
+        let counter = newest.saturating_add(1);
+        (liar % 2 == 1).then_some(Handed { user, counter, is_forged: true })
     }
 
     /// What they say of a key in a ring of that density.

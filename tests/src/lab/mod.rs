@@ -9,6 +9,7 @@
 //! | [`users`] | ten million users as compact rows, and who holds their records |
 //! | [`world`] | super-peers: rings, look-ups, keepers, in one loop of events |
 //! | [`liars`] | what a lying super-peer says |
+//! | [`credentials`] | whether a record is believed: by counting, or by real signatures |
 //! | [`keeping`] | records: refreshed, handed over, repaired |
 //! | [`trial`] | one experiment: churn, searches, and what came of them |
 //! | [`stoica`], [`stoica_churn`], [`paper`] | plain Chord, laid beside its paper |
@@ -17,16 +18,17 @@
 //! | [`command`] | `sim --lab` |
 //!
 //! What is the product's: every decision of the ring and of the look-up, by the very machines that
-//! run in `earshotd`, and every byte that they say (its encoded length). What is not: signatures
-//! and ciphers, which neither machine holds; they are counted ([`trial::Measured::signatures`]) and
-//! cost no time. A record is a row, and put and fetched in one piece; the links to neighbours are
-//! counted as sessions of datagrams, and a dead neighbour is silent instead of closing its link.
-//! That is the harder case: a process that is killed closes its links at once.
+//! run in `earshotd`, and every byte that they say (its encoded length). What is not: ciphers, and
+//! signatures but where [`trial::Trial::is_signed`] asks for them; they cost no time. A record is a
+//! row, and put and fetched in one piece; the links to neighbours are counted as sessions of
+//! datagrams, and a dead neighbour is silent instead of closing its link. That is the harder case:
+//! a process that is killed closes its links at once.
 //!
 //! [`Ring`]: earshot_proto::super_peer::ring::Ring
 //! [`Lookup`]: earshot_proto::lookup::Lookup
 
 pub mod command;
+pub mod credentials;
 pub mod fare;
 pub mod keeping;
 pub mod liars;

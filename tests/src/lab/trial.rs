@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use earshot_proto::super_peer::ring::Config;
 
+use super::credentials::{Credentials, Signatures};
 use super::fare::{Purpose, Sum};
 use super::keeping::Standing;
 use super::network::{Delays, Network};
 use super::queue::{Moment, SECOND};
 use super::users::Users;
-use super::world::{Ended, World};
+use super::world::World;
 use super::{lots, mean, percentile, unit};
 
 /// How often a home refreshes a record. DESIGN 2.5.
@@ -47,6 +48,8 @@ pub struct Trial {
     pub delays: Delays,
     /// Share of datagrams that are lost.
     pub loss: f64,
+    /// Whether records have real signatures: then the run is no longer than a registration's life.
+    pub is_signed: bool,
     /// The ring's times and thresholds.
     pub config: Config,
     /// The seed.
@@ -68,6 +71,7 @@ impl Trial {
             fail: 0.0,
             delays: Delays::Fixed,
             loss: 0.0,
+            is_signed: false,
             config: Config::default(),
             seed: 1,
         }
@@ -75,7 +79,7 @@ impl Trial {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measured {
     /// Searches that ended, by members that lived to see it.
     pub searches: usize,
@@ -97,7 +101,7 @@ pub struct Measured {
     pub repair: Sum,
     /// Bytes that a super-peer sends a second to keep the ring.
     pub upkeep_per_node: f64,
-    /// Signatures that the searches' answers would have to be checked for: three a record.
+    /// Signatures of records that were checked in the whole run, or would have to be.
     pub signatures: u64,
     /// Beats of users to their homes.
     pub beats: u64,
@@ -184,7 +188,7 @@ pub fn run(trial: &Trial) -> Measured {
         records: since(Purpose::Records),
         repair: since(Purpose::Repair),
         upkeep_per_node: upkeep.bytes as f64 / living / seconds,
-        signatures: 3 * ended.iter().map(signatures).sum::<u64>(),
+        signatures: world.credentials.checks(),
         beats: trial.users as u64 * trial.minutes * 60 * SECOND / BEAT_EVERY,
         busiest: world.nodes.iter().map(|node| node.asked).max().unwrap_or(0),
         known: world.known(),
@@ -196,11 +200,6 @@ pub fn run(trial: &Trial) -> Measured {
         modes: world.modes(),
         events: world.events(),
     }
-}
-
-/// Records that a search has checked: the two that end it.
-const fn signatures(ended: &Ended) -> u64 {
-    if ended.is_right { 2 } else { 0 }
 }
 
 struct Run<'a> {
@@ -221,7 +220,13 @@ impl<'a> Run<'a> {
     fn new(trial: &'a Trial) -> Self {
         let users = Users::new(trial.users, &mut lots(trial.seed, 2));
         let network = Network::new(trial.delays, trial.loss, lots(trial.seed, 3));
-        let mut world = World::new(trial.seed, trial.config, network, users);
+        let credentials = if trial.is_signed {
+            let signatures = Signatures::new(trial.users, &mut lots(trial.seed, 5));
+            Credentials::Real(Box::new(signatures))
+        } else {
+            Credentials::default()
+        };
+        let mut world = World::new(trial.seed, trial.config, network, users, credentials);
         let mut lots = lots(trial.seed, 4);
         world.found(trial.nodes, |_| unit(&mut lots) < trial.liars);
         world.put_all();

@@ -16,6 +16,7 @@ use earshot_proto::wire::certificate::AgreeKey;
 use earshot_proto::wire::directory::NodeEntry;
 use earshot_proto::wire::ring::{Question, Reply};
 
+use super::credentials::{Credentials, Handed};
 use super::fare::{Bill, Purpose, Sessions};
 use super::liars::Liars;
 use super::lots;
@@ -107,6 +108,7 @@ pub struct World {
     /// The network.
     pub network: Network,
     pub(super) users: Users,
+    pub(super) credentials: Credentials,
     pub(super) bill: Bill,
     searches: BTreeMap<u32, Search>,
     last_search: u32,
@@ -117,7 +119,13 @@ pub struct World {
 impl World {
     /// An empty world.
     #[must_use]
-    pub fn new(seed: u64, config: Config, network: Network, users: Users) -> Self {
+    pub fn new(
+        seed: u64,
+        config: Config,
+        network: Network,
+        users: Users,
+        credentials: Credentials,
+    ) -> Self {
         Self {
             now: 0,
             opened: Instant::now(),
@@ -128,6 +136,7 @@ impl World {
             liars: Liars::default(),
             network,
             users,
+            credentials,
             bill: Bill::default(),
             searches: BTreeMap::new(),
             last_search: 0,
@@ -474,11 +483,19 @@ impl World {
                 (near_len(width), said, Answer::Near(Near::of_reply(reply).map(Box::new)))
             }
             What::Fetch => {
-                let held = self.users.held(user, to).filter(|_| !node.lies);
-                let fetched = held.map_or(Fetched::NotHere, |counter| Fetched::Held {
-                    counter: u64::from(counter),
-                });
-                let said = if held.is_some() { RECORD_LEN } else { NOT_HERE_LEN };
+                let handed = if node.lies {
+                    Liars::hand(to, user, self.users.counter(user))
+                } else {
+                    let held = self.users.held(user, to);
+                    held.map(|counter| Handed { user, counter, is_forged: false })
+                };
+                let (said, fetched) = match handed {
+                    None => (NOT_HERE_LEN, Fetched::NotHere),
+                    Some(handed) if self.credentials.believes(self.now, handed) => {
+                        (RECORD_LEN, Fetched::Held { counter: u64::from(handed.counter) })
+                    }
+                    Some(_) => (RECORD_LEN, Fetched::Failed),
+                };
                 (FIND_LEN, said, Answer::Fetched(fetched))
             }
         };

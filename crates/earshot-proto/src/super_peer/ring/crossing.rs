@@ -21,7 +21,7 @@ use super::table::Table;
 use super::{Config, Ring, Standing};
 use crate::entropy::Stream;
 
-/// Stretches of a walk that may fail before it is given up.
+/// Stretches of a walk that may fail in a row before it is given up.
 const MISSES_MAX: u8 = 4;
 /// How many times fewer members than estimated a walk may find: with fewer it was led astray.
 const FEWER_MAX: u64 = 4;
@@ -152,7 +152,9 @@ impl Ring {
             return self.census_ended(now);
         }
         if census.cursor.node != before {
+            census.misses = 0;
             let next = census.cursor;
+            self.walked(now, &before, &next.node);
             return self.walk_on(now, next);
         }
         census.misses += 1;
@@ -162,6 +164,26 @@ impl Ring {
                 self.walk_on(now, other);
             }
             Some(_) | None => self.census = None,
+        }
+    }
+
+    /// The walk has come from one member to another: a newcomer knows so many more.
+    fn walked(&mut self, now: Instant, from: &NodeId, to: &NodeId) {
+        let Some(census) = &self.census else { return };
+        let Standing::Full(table) = &mut self.standing else { return };
+        table.know_on(from, to);
+        let found = census.found.range(from..).chain(census.found.range(..from));
+        let last = |(node, _): &(&NodeId, &NodeEntry)| *node == to || between(from, node, to);
+        let found = found.skip_while(|(node, _)| *node == from).take_while(last);
+        let found: Vec<NodeEntry> = found.map(|(_, entry)| *entry).collect();
+        self.take_in(now, found);
+    }
+
+    /// A newcomer whose walk was given up goes on with it.
+    pub(super) fn walk_again(&mut self, now: Instant) {
+        let Standing::Full(table) = &self.standing else { return };
+        if let Some(last) = table.known_last().filter(|last| last.node != self.me.node).copied() {
+            self.start_census(now, last, self.config.up);
         }
     }
 
@@ -181,7 +203,12 @@ impl Ring {
         let len = found.len() + 1;
         match &self.standing {
             Standing::Outside | Standing::Joining(_) => {}
-            Standing::Full(_) => self.take_in(now, found.into_values()),
+            Standing::Full(_) => {
+                self.take_in(now, found.into_values());
+                if let Standing::Full(table) = &mut self.standing {
+                    table.know_all();
+                }
+            }
             Standing::Chord(structure) => {
                 let plausible = len as u64 * FEWER_MAX >= self.len_estimate();
                 if len <= usize::from(limit) && plausible {

@@ -158,6 +158,7 @@ impl Ring {
             table.insert(member);
         }
         let successor = table.others().next().copied().unwrap_or(member);
+        table.know_until(successor.node);
         self.standing = Standing::Full(table);
         self.ask(now, successor, Question::Rectify, About::Nothing);
         self.start_census(now, successor, self.config.up);

@@ -21,19 +21,44 @@ use super::{Ring, Standing};
 /// Members that are asked at once whether they live. Our choice: after the death of a third of
 /// 2,048 members each table is right within ten patience times.
 const CHECKS_MAX: usize = 64;
+/// Successors beyond the first that hold what a node owns. DESIGN 2.5: four keepers.
+const WATCHED_AFTER: usize = 2;
 
 impl Ring {
     /// Asks the first successor for its state.
     pub(super) fn stabilise_members(&mut self, now: Instant) {
+        self.walk_again(now);
         let Standing::Full(table) = &self.standing else { return };
         let Some(successor) = table.others().next().copied() else { return };
         if self.open(|about| matches!(about, About::Successor)) > 0 {
             return;
         }
-        let inner = usize::from(self.config.successors) - 1;
-        let list = table.from(successor.node).skip(1).take(inner);
-        let known = digest(Some(self.me.node), list.map(|n| n.node), true);
+        let known = self.expected_of(table, &successor.node);
         self.ask(now, successor, Question::State { known }, About::Successor);
+        if !self.is_at_rest() {
+            self.watch_keepers(now);
+        }
+    }
+
+    /// While neighbours come and go, whoever keeps what we keep is asked too whether it lives: a
+    /// copy is restored as soon as its keeper is found dead, and news of that would take longer.
+    fn watch_keepers(&mut self, now: Instant) {
+        let Standing::Full(table) = &self.standing else { return };
+        let after = table.others().skip(1).take(WATCHED_AFTER);
+        let watched = after.chain(table.predecessor()).copied();
+        let watched: Vec<NodeEntry> = watched.filter(|node| !self.is_checked(node)).collect();
+        for node in watched {
+            let Standing::Full(table) = &self.standing else { return };
+            let known = self.expected_of(table, &node.node);
+            self.ask(now, node, Question::State { known }, About::Member);
+        }
+    }
+
+    /// Digest of what a member says of its neighbours if it knows the same members as we do.
+    fn expected_of(&self, table: &Table, node: &NodeId) -> u64 {
+        let inner = usize::from(self.config.successors) - 1;
+        let list = table.from(*node).skip(1).take(inner);
+        digest(table.before_place(node).map(|n| n.node), list.map(|n| n.node), true)
     }
 
     pub(super) fn member_successor_answered(
@@ -121,8 +146,7 @@ impl Ring {
 
     /// Asks a node whether it lives and is a member; later, if many are being asked.
     pub(super) fn check(&mut self, now: Instant, node: NodeEntry) {
-        let is_asked = self.is_asked(&node.node, |about| matches!(about, About::Member));
-        if is_asked || node.node == self.me.node {
+        if self.is_checked(&node) || node.node == self.me.node {
             return;
         }
         if self.open(|about| matches!(about, About::Member)) < CHECKS_MAX {
@@ -130,6 +154,11 @@ impl Ring {
         } else if let Standing::Full(table) = &mut self.standing {
             table.doubt(&node.node);
         }
+    }
+
+    /// Whether a node is being asked whether it lives.
+    fn is_checked(&self, node: &NodeEntry) -> bool {
+        self.is_asked(&node.node, |about| matches!(about, About::Member))
     }
 
     /// Compares an arc with a member drawn by lot.

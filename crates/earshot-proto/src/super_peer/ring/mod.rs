@@ -383,17 +383,15 @@ impl Ring {
 
     /// What we can say about a key, at most `width` nodes: its keepers under full membership, and
     /// in a Chord ring if it lies between our predecessor and our last successor; otherwise those
-    /// of our successors and fingers that precede it most closely. Outside, the nodes to join
-    /// through.
+    /// of our successors and fingers that precede it most closely. So says a newcomer under full
+    /// membership too, until it knows everybody. Outside, the nodes to join through.
     #[must_use]
     pub fn nearest(&self, key: &RingKey, width: usize) -> Near {
         match &self.standing {
             Standing::Outside | Standing::Joining(_) => {
                 Near::Closer(self.doors.iter().take(width).copied().collect())
             }
-            Standing::Full(table) => {
-                Near::Keepers(table.from(NodeId(key.0)).take(width).copied().collect())
-            }
+            Standing::Full(table) => table.nearest(key, width),
             Standing::Chord(structure) => structure.nearest(key, width),
         }
     }
@@ -445,7 +443,10 @@ impl Ring {
     pub fn density(&self) -> Option<Density> {
         match &self.standing {
             Standing::Outside | Standing::Joining(_) => None,
-            Standing::Full(table) => Some(Density::of_ring(table.len() as u64)),
+            Standing::Full(table) if table.known_last().is_none() => {
+                Some(Density::of_ring(table.len() as u64))
+            }
+            Standing::Full(_) => Density::of_list(self.me.node, &self.successors()),
             Standing::Chord(structure) => {
                 Density::of_list(self.me.node, structure.chord.successors())
             }

@@ -75,6 +75,11 @@ impl Ring {
         }
     }
 
+    /// Whether nothing has changed around us for some periods.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.timers.is_none_or(|timers| timers.pace >= self.config.stabilise_every)
+    }
+
     /// Fingers are filled quickly from now on, until all slots were visited once.
     pub(super) fn fill_fingers(&mut self, now: Instant) {
         let at = now + self.part_of(self.config.refresh_every / FILL_FASTER);
