@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::ids::{NodeId, SubscriptionId};
+use crate::ids::{DeviceId, NodeId, SubscriptionId, UserName};
 use crate::port::LinkId;
 use crate::wire::bounded::Bytes;
 use crate::wire::directory::{LOCATION_MAX, NodeEntry};
@@ -131,6 +131,13 @@ impl Clients {
     /// The device of a link, to change it.
     pub fn of_link_mut(&mut self, link: LinkId) -> Option<&mut Client> {
         self.by_address.get_mut(self.by_link.get(&link)?)
+    }
+
+    /// Whether any device of that user is at home here.
+    #[must_use]
+    pub fn serves(&self, user: &UserName) -> bool {
+        let first = Address { user: user.clone(), device: DeviceId([0; 16]) };
+        self.by_address.range(first..).next().is_some_and(|(address, _)| address.user == *user)
     }
 
     /// Whether that link is a client's.
