@@ -16,6 +16,8 @@ mod presence;
 mod ring_rules;
 mod same_seed;
 mod secrecy;
+mod seen;
 mod stoica;
 mod swarm;
 mod watching;
+mod watching_on_ring;

@@ -107,6 +107,12 @@ impl SuperPeer {
         Watches { carried: self.watching.carried.len(), subscribers, lists, listed }
     }
 
+    /// Whether it holds the list of subscribers of that home.
+    #[must_use]
+    pub fn holds_list_of(&self, home: &NodeId) -> bool {
+        self.watching.holds_list_of(home)
+    }
+
     pub(super) fn handle_watch(
         &mut self,
         now: Instant,
