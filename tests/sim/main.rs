@@ -19,5 +19,6 @@ mod secrecy;
 mod seen;
 mod stoica;
 mod swarm;
+mod unwatching;
 mod watching;
 mod watching_on_ring;

@@ -406,7 +406,8 @@ impl Peer {
             | Forward::Subscribers { .. }
             | Forward::Copied
             | Forward::HomeDead { .. }
-            | Forward::Subscribed { .. } => self.links.close(link),
+            | Forward::Subscribed { .. }
+            | Forward::Unwatch { .. } => self.links.close(link),
         }
     }
 

@@ -139,8 +139,18 @@ impl Peer {
     pub(super) fn hide(&mut self, now: Instant, user: &UserName) {
         let theirs = self.presences.devices.keys().filter(|address| address.user == *user);
         let theirs: Vec<Address> = theirs.cloned().collect();
-        theirs.iter().for_each(|address| self.device_gone(now, address));
+        for address in &theirs {
+            self.device_gone(now, address);
+            self.unwatch(now, address);
+        }
         self.presences.absences.forget(user);
+    }
+
+    /// Our home is to say nothing more of that device.
+    fn unwatch(&mut self, now: Instant, who: &Address) {
+        let Some((link, _)) = self.home_link() else { return };
+        let Some(watcher) = self.session.as_ref().map(|s| s.address.clone()) else { return };
+        self.links.send(now, link, 0, Forward::Unwatch { who: who.clone(), watcher });
     }
 
     /// A user was looked up: whoever concerns us is greeted.

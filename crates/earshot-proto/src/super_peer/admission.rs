@@ -221,7 +221,8 @@ fn cost_of(message: &Message) -> Option<Kind> {
             | Forward::Lost { .. }
             | Forward::Subscribers { .. }
             | Forward::HomeDead { .. }
-            | Forward::Subscribed { .. } => Some(Kind::Upkeep),
+            | Forward::Subscribed { .. }
+            | Forward::Unwatch { .. } => Some(Kind::Upkeep),
             Forward::Delivered
             | Forward::Undelivered { .. }
             | Forward::Watching

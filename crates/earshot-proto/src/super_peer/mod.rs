@@ -99,6 +99,7 @@ use relay::{Relay, RelayOutput};
 use ring::Ring;
 use verifying::Verifications;
 use watching::Watching;
+use watching::carried::Watch;
 
 /// How often expired registrations are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -144,8 +145,10 @@ enum About {
     Post(LinkId),
     /// A page that a look-up puts together, asked from this keeper.
     FetchPage(u32, NodeId),
-    /// An envelope or a watch that a client wanted carried: its link and question, and to whom.
+    /// An envelope that a client wanted carried: its link and question, and to whom.
     Carry(LinkId, u32, UserName),
+    /// A watch, likewise, and at which home.
+    Watch(LinkId, u32, Box<(Watch, NodeId)>),
     /// Whether this successor holds our list of subscribers.
     Copy(NodeId),
     /// Whether this home, of which somebody says that it is dead, lives.
@@ -416,6 +419,9 @@ impl SuperPeer {
             (About::Carry(link, ask, user), Message::Forward(answer)) => {
                 self.carried(now, link, ask, &user, answer);
             }
+            (About::Watch(link, ask, watch), Message::Forward(answer)) => {
+                self.watch_carried(now, link, ask, &watch, answer);
+            }
             (About::Copy(node), Message::Forward(Forward::Copied)) => {
                 self.watching.copied(now, &node);
             }
@@ -441,6 +447,9 @@ impl SuperPeer {
             About::Post(client) => self.post_answered(now, client, None),
             About::FetchPage(lookup, node) => self.page_fetched(now, lookup, &node, None),
             About::Carry(link, ask, user) => self.carry_failed(now, link, ask, &user),
+            About::Watch(link, ask, watch) => {
+                self.carry_failed(now, link, ask, &watch.0.watched.user);
+            }
             About::Copy(node) => self.watching.not_copied(now, &node),
             About::Lives(home) => self.home_silent(now, &home),
             About::Members | About::Certificates => {}

@@ -72,6 +72,8 @@ pub struct Load {
 pub struct Watches {
     /// Of its clients, of devices at other homes.
     pub carried: usize,
+    /// Of devices at home here, whoever watches them.
+    pub here: usize,
     /// Other super-peers whose clients watch devices here.
     pub subscribers: usize,
     /// Homes whose lists of subscribers are held here.
