@@ -243,39 +243,6 @@ impl SuperPeer {
         machine
     }
 
-    /// What it is doing.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        Status {
-            clients: self.clients.len(),
-            kept: self.keeper.len(),
-            postings: self.profiles.store.len(),
-            members: usize::try_from(self.ring.len_estimate().max(1)).unwrap_or(usize::MAX),
-            counters: self.counters,
-            answers: self.answers.counters(),
-            relay: self.relay.as_ref().map(|relay| *relay.counters()).unwrap_or_default(),
-        }
-    }
-
-    /// How much it holds at the moment.
-    #[must_use]
-    pub fn load(&self) -> Load {
-        Load {
-            links: self.links.len(),
-            accepted: self.links.accepted().count(),
-            asks: self.asks.len() + self.questions.len(),
-            lookups: self.lookups.len() + self.profiles.jobs(),
-            dial_backs: self.dial_backs.len() + self.verifications.len(),
-            handings: self.handings.len(),
-        }
-    }
-
-    /// Whether a registration of this user is held here.
-    #[must_use]
-    pub fn keeps(&self, user: &UserName) -> bool {
-        self.keeper.holds(user)
-    }
-
     /// Says goodbye: the neighbours on the ring are told, and links are closed, so that clients
     /// need not find out.
     pub fn leave(&mut self, now: Instant) {
