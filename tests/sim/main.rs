@@ -11,6 +11,7 @@ mod enrolment;
 mod lab;
 mod listing;
 mod login;
+mod moving;
 mod overload;
 mod presence;
 mod ring_rules;

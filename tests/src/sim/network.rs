@@ -190,7 +190,7 @@ impl World {
         let told = self.owner(name).super_peer.iter();
         let entry = told.rev().find_map(|notice| match notice {
             SuperPeerNotice::Serving { entry, .. } => Some(*entry),
-            SuperPeerNotice::NotEnrolled(_) => None,
+            SuperPeerNotice::NotEnrolled(_) | SuperPeerNotice::Deserted => None,
         });
         entry.expect("it serves")
     }

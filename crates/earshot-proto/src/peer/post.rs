@@ -395,7 +395,9 @@ impl Peer {
             Forward::Lost { who, watcher: _, home } => self.watch_lost(now, &who, &home),
             Forward::Delivered | Forward::Undelivered { .. } | Forward::Watching => {
                 match self.asks.answered(link, ask) {
-                    Some(About::Watch(watched)) => self.watch_answered(now, &watched, &message),
+                    Some(About::Watch(watched, home)) => {
+                        self.watch_answered(now, &watched, &home, &message);
+                    }
                     Some(About::Letter(sent)) => self.letter_answered(now, *sent, Some(message)),
                     Some(about) => self.answered(now, about, None),
                     None => {}

@@ -165,6 +165,13 @@ impl Peer {
         }
     }
 
+    /// Our home is another one: everybody on line is told, and asked to be watched from there.
+    pub(super) fn greet_all(&mut self, now: Instant) {
+        let buddies: Vec<UserName> = self.buddies.buddies().cloned().collect();
+        buddies.iter().for_each(|user| self.greet(now, user));
+        self.tell_own_devices(now, false);
+    }
+
     /// Tells a buddy's devices our presence and asks for theirs.
     pub(super) fn greet(&mut self, now: Instant, user: &UserName) {
         let devices: Vec<Address> = self.cards.at_home(user).map(|(a, _)| a.clone()).collect();
@@ -291,6 +298,6 @@ impl Peer {
         let home = location.home;
         let (watcher_home, subscription) = (None, None);
         let watch = Forward::Watch { home, grant, watcher, watcher_home, subscription };
-        self.ask(now, link, About::Watch(device.clone()), watch);
+        self.ask(now, link, About::Watch(device.clone(), home.node), watch);
     }
 }

@@ -26,7 +26,7 @@
 //! | [`postings`] | the profiles that are kept here |
 //! | `profiles` | posting and finding them for clients |
 //! | [`budgets`] | what others may use |
-//! | `admission` | whom to let in, and whom to hand over |
+//! | `admission`, `leaving` | whom to let in, and whom to hand over |
 //! | [`election`] | whether to serve, and whom to invite |
 //! | `electing` | how many are around, and the invitations |
 
@@ -43,6 +43,7 @@ pub mod enrolment;
 mod forwarding;
 mod handover;
 pub mod keeper;
+mod leaving;
 mod lookups;
 mod place;
 pub mod postings;
@@ -124,6 +125,8 @@ pub enum Notice {
     },
     /// The authority does not let it serve.
     NotEnrolled(enrolment::NotEnrolled),
+    /// After [`SuperPeer::hand_over_clients`]: all have gone, or their time is over.
+    Deserted,
 }
 
 /// What a question to another was about.

@@ -207,6 +207,7 @@ impl SuperPeer {
         }
         self.watcher_left(now, &gone);
         self.watching.changed(now);
+        self.leaving_due(now);
     }
 
     /// Another home says that a device is gone from it.
