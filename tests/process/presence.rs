@@ -79,6 +79,8 @@ fn buddies(world: &World, network: &Network) -> (Daemon, (String, Daemon)) {
         (name, peer)
     });
     let (name, ben) = others.take(16).find(|(_, peer)| home_of(peer) != home).unwrap();
+    // Who has just come home may not be kept yet, and a request is repeated only after a while.
+    assert!((0..20).any(|_| ring::finds(&anna, &name)), "{name} is not found");
     befriend(("anna", &anna), (&name, &ben));
     shows(&anna, Mark::default(), &name, "online");
     shows(&ben, Mark::default(), "anna", "online");
@@ -203,6 +205,11 @@ fn a_home_that_is_stopped_hides_nobody() {
     home.wait_exit(CRASH_SEEN).unwrap();
     let gone = falsely_gone(&ben, of_ben, "anna").max(falsely_gone(&anna, of_anna, &bens_name));
     figure("home_stopped.false", gone);
+    let is_homeless =
+        |event: &Value| event["type"] == "networkChanged" && !event["home"].is_object();
+    let homeless = anna.wait_event(of_anna, Duration::from_millis(1), "no home", is_homeless);
+    // On a busy machine the time that a process has to end may be too short to be taken in.
+    println!("FIGURE presence.process.home_stopped.homeless={}", u8::from(homeless.is_ok()));
     assert!(gone <= FALSE_AT_LEAVE, "{gone:?}");
     assert!(home_of(&anna).is_string());
 }
