@@ -7,9 +7,12 @@ use std::time::Duration;
 use earshot_tests::harness::{Daemon, Heard, Mark, Role, monotonic_ns};
 use serde_json::{Value, json};
 
+use crate::ring;
 use crate::world::{World, befriend, shows};
 
 const SUPER_PEERS: usize = 4;
+/// More than the threshold of such a network.
+const ON_A_RING: usize = 10;
 const SECOND: Duration = Duration::from_secs(1);
 const CRASH_SEEN: Duration = Duration::from_secs(15);
 const FALSE_AT_LEAVE: Duration = Duration::from_secs(5);
@@ -28,6 +31,22 @@ fn network(world: &World) -> Network {
     let super_peers = (0..SUPER_PEERS)
         .map(|number| world.super_peer(&format!("super-{number}"), &authority))
         .collect();
+    Network { _authority: authority, super_peers }
+}
+
+/// One whose super-peers form a Chord ring.
+fn network_on_a_ring(world: &World) -> Network {
+    let authority = ring::authority(world, "8");
+    let super_peers: Vec<Daemon> = std::thread::scope(|scope| {
+        let starting: Vec<_> = (0..ON_A_RING)
+            .map(|number| {
+                let authority = &authority;
+                scope.spawn(move || world.super_peer(&format!("super-{number}"), authority))
+            })
+            .collect();
+        starting.into_iter().map(|starting| starting.join().unwrap()).collect()
+    });
+    ring::is_perfect_within(&super_peers, "ring", ring::FORMED);
     Network { _authority: authority, super_peers }
 }
 
@@ -60,6 +79,8 @@ fn buddies(world: &World, network: &Network) -> (Daemon, (String, Daemon)) {
         (name, peer)
     });
     let (name, ben) = others.take(16).find(|(_, peer)| home_of(peer) != home).unwrap();
+    // Who has just come home may not be kept yet, and a request is repeated only after a while.
+    assert!((0..20).any(|_| ring::finds(&anna, &name)), "{name} is not found");
     befriend(("anna", &anna), (&name, &ben));
     shows(&anna, Mark::default(), &name, "online");
     shows(&ben, Mark::default(), "anna", "online");
@@ -101,18 +122,24 @@ fn falsely_gone(peer: &Daemon, from: Mark, user: &str) -> Duration {
     longest
 }
 
+/// How long it took at most until Ben saw what Anna shows.
+fn changes(anna: &Daemon, ben: &Daemon) -> Duration {
+    let mut longest = Duration::ZERO;
+    for presence in ["away", "doNotDisturb", "online"] {
+        let (from, start) = (ben.mark(), monotonic_ns());
+        anna.rpc("presence.set", json!({ "presence": presence })).unwrap();
+        let seen = sees(ben, from, "anna", presence, CRASH_SEEN).expect("it is told");
+        longest = longest.max(since(start, &seen));
+    }
+    longest
+}
+
 #[test]
 fn a_change_and_the_death_of_a_peer_are_seen_in_time() {
     let world = World::new("presence-peer");
     let network = network(&world);
     let (anna, (_, ben)) = buddies(&world, &network);
-    let mut longest = Duration::ZERO;
-    for presence in ["away", "doNotDisturb", "online"] {
-        let (from, start) = (ben.mark(), monotonic_ns());
-        anna.rpc("presence.set", json!({ "presence": presence })).unwrap();
-        let seen = sees(&ben, from, "anna", presence, CRASH_SEEN).expect("it is told");
-        longest = longest.max(since(start, &seen));
-    }
+    let longest = changes(&anna, &ben);
     figure("change", longest);
     assert!(longest < SECOND, "{longest:?}");
     let (from, start) = (ben.mark(), monotonic_ns());
@@ -146,6 +173,28 @@ fn a_killed_home_takes_only_those_along_who_die_with_it() {
 }
 
 #[test]
+fn on_a_ring_changes_and_deaths_are_seen_in_time_and_who_lives_is_not_taken_for_gone() {
+    let world = World::new("presence-ring");
+    let network = network_on_a_ring(&world);
+    let (anna, (_, ben)) = buddies(&world, &network);
+    let longest = changes(&anna, &ben);
+    figure("ring.change", longest);
+    assert!(longest < SECOND, "{longest:?}");
+    let from = ben.mark();
+    network.home(&anna).kill();
+    let gone = falsely_gone(&ben, from, "anna");
+    figure("ring.home_killed.false", gone);
+    assert!(gone <= FALSE_AT_CRASH, "{gone:?}");
+    let home = network.home(&anna);
+    let (from, start) = (ben.mark(), monotonic_ns());
+    home.kill();
+    anna.kill();
+    let seen = sees(&ben, from, "anna", "offline", LONG_ENOUGH).expect("she is gone");
+    figure("ring.home_killed.dead", since(start, &seen));
+    assert!(since(start, &seen) < CRASH_SEEN);
+}
+
+#[test]
 fn a_home_that_is_stopped_hides_nobody() {
     let world = World::new("presence-leave");
     let network = network(&world);
@@ -156,6 +205,11 @@ fn a_home_that_is_stopped_hides_nobody() {
     home.wait_exit(CRASH_SEEN).unwrap();
     let gone = falsely_gone(&ben, of_ben, "anna").max(falsely_gone(&anna, of_anna, &bens_name));
     figure("home_stopped.false", gone);
+    let is_homeless =
+        |event: &Value| event["type"] == "networkChanged" && !event["home"].is_object();
+    let homeless = anna.wait_event(of_anna, Duration::from_millis(1), "no home", is_homeless);
+    // On a busy machine the time that a process has to end may be too short to be taken in.
+    println!("FIGURE presence.process.home_stopped.homeless={}", u8::from(homeless.is_ok()));
     assert!(gone <= FALSE_AT_LEAVE, "{gone:?}");
     assert!(home_of(&anna).is_string());
 }

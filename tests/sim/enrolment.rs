@@ -24,7 +24,9 @@ fn answer(world: &mut World, name: &str) -> Option<EnrolmentRefusal> {
     match &world.owner(name).super_peer[0] {
         Notice::Serving { .. } => None,
         Notice::NotEnrolled(NotEnrolled::Refused(reason)) => Some(*reason),
-        other => panic!("no answer of the authority: {other:?}"),
+        other @ (Notice::NotEnrolled(_) | Notice::Deserted) => {
+            panic!("no answer of the authority: {other:?}")
+        }
     }
 }
 

@@ -207,6 +207,7 @@ fn forward(d: &mut Draw) -> Vec<Forward> {
         Forward::Copied,
         Forward::HomeDead { home: NodeId(d.bytes()), subscription: subscription(d) },
         Forward::Subscribed { subscription: subscription(d) },
+        Forward::Unwatch { who: address(d), watcher: address(d) },
     ];
     let reasons = [
         Undelivered::NotHere,

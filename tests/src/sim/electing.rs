@@ -230,7 +230,7 @@ impl World {
         let told = self.owner(&node).super_peer.iter().rev();
         let key = told.into_iter().find_map(|notice| match notice {
             Notice::Serving { entry, .. } => Some(entry.key),
-            Notice::NotEnrolled(_) => None,
+            Notice::NotEnrolled(_) | Notice::Deserted => None,
         });
         self.of_peer(name, |peer| peer.own_super_peer(key));
     }

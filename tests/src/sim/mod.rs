@@ -6,6 +6,7 @@
 
 mod disk;
 mod electing;
+mod handing;
 mod host;
 pub mod intruder;
 mod journal;

@@ -12,6 +12,7 @@ use earshot_proto::port::{LinkDown, LinkEvent, PathPolicy};
 use earshot_proto::secure::identity::{Keys, LinkKey, SignKey};
 use earshot_proto::secure::password::StretchCost;
 use earshot_proto::super_peer::budgets::Limits as SuperPeerLimits;
+use earshot_proto::super_peer::ring::Ring;
 use earshot_proto::super_peer::{self, Notice as SuperPeerNotice, SuperPeer};
 use earshot_proto::wire::bounded::{List, Text};
 use earshot_proto::wire::certificate::{Chain, VerifyKey};
@@ -189,7 +190,7 @@ impl World {
         let told = self.owner(name).super_peer.iter();
         let entry = told.rev().find_map(|notice| match notice {
             SuperPeerNotice::Serving { entry, .. } => Some(*entry),
-            SuperPeerNotice::NotEnrolled(_) => None,
+            SuperPeerNotice::NotEnrolled(_) | SuperPeerNotice::Deserted => None,
         });
         entry.expect("it serves")
     }
@@ -197,6 +198,18 @@ impl World {
     fn door_of(&self, name: &str) -> Door {
         let entry = self.entry_of(name);
         Door { address: entry.address, key: entry.key }
+    }
+
+    /// From now on the invite leads to that super-peer alone. Answers the invite of before.
+    pub(super) fn invites_to(&mut self, name: &str) -> Invite {
+        let (before, door) = (self.invite(), self.door_of(name));
+        self.invite_by(Invite { super_peers: List::first_of([door]), ..before.clone() });
+        before
+    }
+
+    /// From now on the network has that invite.
+    pub(super) fn invite_by(&mut self, invite: Invite) {
+        self.network.as_mut().expect("a network was founded").invite = invite;
     }
 
     /// The invite of the network.
@@ -216,8 +229,35 @@ impl World {
     /// What a super-peer is doing.
     #[must_use]
     pub fn status(&self, name: &str) -> super_peer::Status {
+        self.super_peer(name).status()
+    }
+
+    /// The place of a living super-peer on the ring.
+    #[must_use]
+    pub fn ring_of(&self, name: &str) -> &Ring {
+        self.super_peer(name).ring()
+    }
+
+    /// Who follows a living super-peer on the ring, as it knows.
+    #[must_use]
+    pub fn successors(&self, name: &str) -> Vec<String> {
+        let name_at = |entry: &NodeEntry| {
+            let is_there = |id: &&MachineId| self.address_of(**id) == entry.address;
+            let id = self.names.values().find(is_there).expect("a super-peer is a host");
+            self.machine(*id).name.clone()
+        };
+        self.ring_of(name).successors().iter().map(name_at).collect()
+    }
+
+    /// Whether a living super-peer holds the list of subscribers of that home.
+    #[must_use]
+    pub fn holds_list(&self, name: &str, home: &str) -> bool {
+        self.super_peer(name).holds_list_of(&self.entry_of(home).node)
+    }
+
+    fn super_peer(&self, name: &str) -> &SuperPeer {
         match &self.machine(self.id(name)).role {
-            Some(Role::SuperPeer(node)) => node.status(),
+            Some(Role::SuperPeer(node)) => node,
             Some(Role::Peer(_) | Role::Authority(_) | Role::Script(_)) | None => {
                 panic!("{name} is no living super-peer")
             }

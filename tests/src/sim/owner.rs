@@ -38,6 +38,8 @@ pub struct Owner {
     pub delivered: BTreeMap<MessageId, Delivery>,
     /// People found.
     pub hits: Vec<SearchHit>,
+    /// How often it was told how somebody is.
+    pub presences: usize,
     /// Searches that are over.
     pub searched: BTreeMap<u64, SearchEnd>,
     /// Each call as it was told last.
@@ -89,6 +91,7 @@ impl Owner {
             }
             Notice::Presence(view) => {
                 let word = format!("{} {:?}", view.user, view.state);
+                self.presences += 1;
                 self.presence.insert(view.user.clone(), view);
                 word
             }

@@ -405,7 +405,9 @@ impl World {
         for other in others.cloned().collect::<Vec<_>>() {
             self.cut(name, &other);
         }
+        let invite = self.invites_to(home);
         self.comes_in(name);
+        self.invite_by(invite);
         self.heal();
         assert_eq!(self.home(name), home);
     }

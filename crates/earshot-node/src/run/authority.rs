@@ -106,7 +106,7 @@ pub(super) async fn network(options: Options, setting: &mut Setting) -> Result<(
     setting.first_line.ready(&ready)?;
     let mut rpc = Rpc::stdio(Role::Network);
     serve(&mut rpc, &mut end, async |command| node.execute(command).await).await;
-    node.leave().await;
+    node.leave(super_peer::ENDS_WITHIN).await;
     let _ = authority.handle.leave().await;
     driver.stop().await;
     rpc.leave().await;

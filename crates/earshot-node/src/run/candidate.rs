@@ -219,9 +219,11 @@ impl Task {
             };
             tokio::select! {
                 word = words.recv() => {
-                    let Some(word) = word else { return self.stop_serving().await };
+                    let Some(word) = word else {
+                        return self.stop_serving(super_peer::ENDS_WITHIN).await;
+                    };
                     if let Word::Leave(done) = word {
-                        self.stop_serving().await;
+                        self.stop_serving(super_peer::ENDS_WITHIN).await;
                         let _ = done.send(());
                         return;
                     }
@@ -327,7 +329,7 @@ impl Task {
                 },
                 Wish::Demote(cause) => {
                     tracing::info!(?cause, "This computer stops serving as a super-peer");
-                    self.stop_serving().await;
+                    self.stop_serving(super_peer::RETIRES_WITHIN).await;
                 }
             }
         }
@@ -379,9 +381,9 @@ impl Task {
         tried.unwrap_or(self.ground.address)
     }
 
-    async fn stop_serving(&mut self) {
+    async fn stop_serving(&mut self, within: Duration) {
         if let Some(service) = self.serving.take() {
-            service.node.retire().await;
+            service.node.retire(within).await;
             self.know_ourselves(None).await;
         }
     }

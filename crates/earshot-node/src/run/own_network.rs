@@ -131,7 +131,7 @@ impl OwnNetwork {
 
     /// Says goodbye.
     pub(super) async fn leave(self) {
-        self.node.leave().await;
+        self.node.leave(super_peer::ENDS_WITHIN).await;
         let _ = self.authority.handle.leave().await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64URL_NOPAD;
@@ -18,7 +19,7 @@ use earshot_proto::wire::directory::NodeEntry;
 use earshot_proto::wire::enrolment::EnrolmentRefusal;
 use earshot_proto::wire::invite::{AuthorityPlace, Door, Invite};
 use earshot_proto::wire::policy::Range;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use zeroize::Zeroizing;
 
 use super::{open, serve, told_address};
@@ -41,6 +42,10 @@ const ENROLMENT: &str = "node.enrolment";
 /// How long enrolling may take before the process says that it does not serve. INTERFACES 2: the
 /// first line comes within 5 s.
 const ENROL_PATIENCE: Duration = Duration::from_secs(4);
+/// How long clients are handed over when the process ends: it has three seconds for all its roles.
+pub(super) const ENDS_WITHIN: Duration = Duration::from_millis(900);
+/// The same when only the super-peer ends. Our choice: its owner's questions wait as long.
+pub(super) const RETIRES_WITHIN: Duration = Duration::from_secs(3);
 
 /// A super-peer to be.
 pub(super) struct Wanted {
@@ -68,6 +73,7 @@ pub(super) struct Serving {
     /// To be handed to newcomers.
     pub(super) invite: Invite,
     pub(super) entry: NodeEntry,
+    deserted: Arc<Notify>,
     since: earshot_proto::time::UnixTime,
 }
 
@@ -103,7 +109,7 @@ pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), F
     setting.first_line.ready(&ready)?;
     let mut rpc = Rpc::stdio(Role::SuperPeer);
     serve(&mut rpc, &mut end, async |command| serving.execute(command).await).await;
-    serving.leave().await;
+    serving.leave(ENDS_WITHIN).await;
     driver.stop().await;
     rpc.leave().await;
     Ok(())
@@ -141,6 +147,8 @@ pub(super) async fn house(
     };
     let (told, outcome) = oneshot::channel();
     let mut told = Some(told);
+    let deserted = Arc::new(Notify::new());
+    let is_deserted = Arc::clone(&deserted);
     let residence = Residence {
         machine: SuperPeer::new(config, Instant::now()),
         services: vec![Service::SuperPeer],
@@ -148,6 +156,9 @@ pub(super) async fn house(
         keep: Box::new(NodeDisk { enrolment: data.file(ENROLMENT) }),
         notices: Box::new(move |notice| {
             tracing::info!(?notice, "Super-peer");
+            if notice == Notice::Deserted {
+                return is_deserted.notify_one();
+            }
             if let Some(told) = told.take() {
                 let _ = told.send(notice);
             }
@@ -157,10 +168,10 @@ pub(super) async fn house(
     let handle = driver.house(residence).await.map_err(|_| ErrorCode::Leaving)?;
     let why = match tokio::time::timeout(ENROL_PATIENCE, outcome).await {
         Ok(Ok(Notice::Serving { invite, entry })) => {
-            return Ok(Serving { handle, invite, entry, since: clock::unix_now() });
+            return Ok(Serving { handle, invite, entry, deserted, since: clock::unix_now() });
         }
         Ok(Ok(Notice::NotEnrolled(why))) => not_enrolled(why, address),
-        Ok(Err(_)) => ErrorCode::Leaving,
+        Ok(Ok(Notice::Deserted) | Err(_)) => ErrorCode::Leaving,
         Err(_) => ErrorCode::AuthorityUnreachable { since: None },
     };
     // Whoever tries again takes in another.
@@ -220,12 +231,17 @@ impl Serving {
     }
 
     /// Says goodbye and is taken out of the loop.
-    pub(super) async fn retire(self) {
-        self.leave().await;
+    pub(super) async fn retire(self, within: Duration) {
+        self.leave(within).await;
         let _ = self.handle.leave().await;
     }
 
-    pub(super) async fn leave(&self) {
+    /// Hands the clients over within that time, and says goodbye.
+    pub(super) async fn leave(&self, within: Duration) {
+        let handed = self.handle.call(move |machine, now| machine.hand_over_clients(now, within));
+        if handed.await.is_ok() {
+            self.deserted.notified().await;
+        }
         let _ = self.handle.call(|machine, now| machine.leave(now)).await;
     }
 }

@@ -67,6 +67,11 @@ impl Absences {
         self.held.remove(address);
     }
 
+    /// How many devices are held.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// Nobody looks for that user any more.
     pub(super) fn forget(&mut self, user: &UserName) {
         self.lost.remove(user);
@@ -116,8 +121,18 @@ impl Peer {
         self.hold(now, address, now + HELD);
     }
 
-    /// The home of a device was asked to say when it is gone.
-    pub(super) fn watch_answered(&mut self, now: Instant, watched: &Address, answer: &Forward) {
+    /// The home of a device was asked to say when it is gone. What it says of one that has another
+    /// home by now is of no use.
+    pub(super) fn watch_answered(
+        &mut self,
+        now: Instant,
+        watched: &Address,
+        home: &NodeId,
+        answer: &Forward,
+    ) {
+        if self.is_elsewhere(watched, home) {
+            return;
+        }
         if let Forward::Undelivered { reason: Undelivered::HomeUnreachable } = answer {
             self.home_unreachable(now, watched);
         } else if let Forward::Undelivered { reason: Undelivered::TooMuch } = answer {

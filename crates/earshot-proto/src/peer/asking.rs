@@ -25,6 +25,8 @@ use super::post::Sent;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum About {
     Attach,
+    /// Whether another home, over that link, takes us in.
+    MoveIn(LinkId),
     DialBack,
     RelayCredentials,
     SuperPeers,
@@ -35,7 +37,8 @@ pub(super) enum About {
     SearchByHome(u64),
     LookUp(UserName),
     Letter(Box<Sent>),
-    Watch(Address),
+    /// Whether that home, by its device's word, watches the device for us.
+    Watch(Address, NodeId),
     /// A posting of ours, with this counter.
     Posting(u64),
     /// A page of a search by words.
@@ -70,6 +73,7 @@ impl Peer {
             ) => {
                 self.attached(now, keepers, &epochs);
             }
+            (About::MoveIn(link), answer) => self.move_in_answered(now, link, answer),
             (About::DialBack, Some(Message::Nat(Nat::DialedBack { reached, tried, .. }))) => {
                 self.dialled_back(now, reached, tried);
             }
@@ -113,7 +117,7 @@ impl Peer {
                 self.tell(Notice::Around { super_peers, clients })
             }
             (About::Attach, _) => self.not_attached(now),
-            (About::Watch(_) | About::DialBack | About::Around, _) => {}
+            (About::Watch(..) | About::DialBack | About::Around, _) => {}
             (About::RelayCredentials | About::SuperPeers, _) => {}
         }
     }

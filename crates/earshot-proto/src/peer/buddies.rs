@@ -533,6 +533,9 @@ impl Peer {
                 if let Some(view) = self.buddies.view(user) {
                     self.tell(Notice::Buddy(view));
                 }
+                if !self.buddies.is_buddy(user) {
+                    self.hide(now, user);
+                }
                 self.look_up(now, user);
             }
             if !changed.is_empty() {

@@ -3,12 +3,15 @@
 //!
 //! One home at a time. Several doors are knocked at with staggered starts and the first that opens
 //! is the home; when it is lost, the next is sought at once, then with growing, fully jittered
-//! pauses. A home with too much to do names others, and serves us until we go there.
+//! pauses. A home with too much to do names others, and serves us until one of them does
+//! ([`moving`]).
+
+mod moving;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::port::{LinkDown, LinkId, RelayServer, Service};
+use crate::port::{LinkId, RelayServer, Service};
 use crate::secure::link::Expect;
 use crate::secure::links::Closed;
 use crate::secure::location::seal_location;
@@ -20,6 +23,7 @@ use crate::wire::invite::Door;
 use crate::wire::nat::Nat;
 
 use super::{About, OnSaved, Peer, Record, super_peers};
+use moving::Move;
 
 /// Pause before the next door is knocked at while the others still think. RFC 8305, section 5: 250
 /// ms.
@@ -76,8 +80,10 @@ pub(super) struct Linked {
     /// Where others reach us directly, when they can.
     direct: Option<SocketAddr>,
     refresh: Instant,
-    /// It has too much to do: when we leave it, and for whom.
-    moves: Option<(Instant, Vec<Door>)>,
+    /// It has too much to do: where we are to go.
+    moves: Option<Move>,
+    /// The link to the home before this one, and how long it stays.
+    left: Option<(LinkId, Instant)>,
     /// Rounds in which no home was found, and this one has not taken us in yet.
     rounds: u32,
     relay: Option<(RelayServer, UnixTime)>,
@@ -128,6 +134,9 @@ impl Peer {
 
     /// A super-peer's link is open: perhaps our home.
     pub(super) fn home_opened(&mut self, now: Instant, link: LinkId, node: NodeEntry) -> bool {
+        if self.new_home_opened(now, link, node) {
+            return true;
+        }
         let Home::Seeking(seeking) = &mut self.home else { return false };
         if !seeking.knocking.iter().any(|(id, _)| *id == link) {
             return false;
@@ -146,6 +155,7 @@ impl Peer {
             direct: None,
             refresh: now + REFRESH,
             moves: None,
+            left: None,
             rounds,
             relay: None,
         }));
@@ -172,13 +182,24 @@ impl Peer {
         self.at_home(now);
     }
 
-    /// Registers, or refreshes the registration.
+    /// Registers, or refreshes the registration: not while another home is asked to.
     pub(super) fn attach(&mut self, now: Instant) {
-        let wall = self.wall(now);
-        let (Home::Linked(home), Some(session)) = (&mut self.home, &mut self.session) else {
-            return;
-        };
+        let Home::Linked(home) = &mut self.home else { return };
         home.refresh = now + REFRESH;
+        if home.moves.as_mut().is_some_and(Move::registers) {
+            return;
+        }
+        let (link, node) = (home.link, home.node);
+        if let Some(attach) = self.attach_at(now, node) {
+            self.ask(now, link, About::Attach, attach);
+        }
+    }
+
+    /// What registers us at a home.
+    fn attach_at(&mut self, now: Instant, node: NodeEntry) -> Option<Directory> {
+        let wall = self.wall(now);
+        let location = Location { home: node, ..self.location()? };
+        let session = self.session.as_mut()?;
         let counter = session.next_counter(wall);
         let registration = session.vault.keys.sign.sign(&Registration {
             chain: session.vault.chain.clone(),
@@ -186,17 +207,11 @@ impl Peer {
             counter,
             expires: wall.plus(REGISTRATION_LIFE),
         });
-        let location = Location {
-            home: home.node,
-            direct: home.direct,
-            reachability: home.reachability.unwrap_or(Reachability::Natted),
-        };
         let device = session.address.device;
         let secrets = &mut self.entropy.secrets;
         let location =
             seal_location(&session.vault.contact_key, &device, counter, &location, secrets);
-        let link = home.link;
-        self.ask(now, link, About::Attach, Directory::Attach { registration, location });
+        Some(Directory::Attach { registration, location })
     }
 
     /// Our own location, to be told to buddies.
@@ -234,6 +249,9 @@ impl Peer {
 
     /// A link is gone: perhaps the home's, or a door that stayed shut.
     pub(super) fn home_closed(&mut self, now: Instant, link: LinkId, why: &Closed) {
+        if self.other_home_closed(now, link) {
+            return;
+        }
         match &mut self.home {
             Home::Linked(home) if home.link == link => {
                 // A super-peer that lets us go before it took us in is as good as a shut door.
@@ -244,21 +262,34 @@ impl Peer {
                         home.rounds.saturating_add(1)
                     }
                 };
-                let moves = home.moves.take();
+                let (moves, was_in) = (home.moves.take(), home.keepers.is_some());
+                if let Some((left, _)) = home.left.take() {
+                    self.links.close(left);
+                }
                 let mut seeking = self.seeking(now, rounds);
-                if let Some((at, named)) = moves {
-                    seeking.next_knock = at;
-                    // Where the next one sends us on again, we choose ourselves, so that nobody
-                    // leads us about.
-                    if rounds <= 1 {
-                        seeking.doors.extend(named);
+                let mut hurried = None;
+                match moves {
+                    Some(moves) if was_in => hurried = Self::move_hurries(&mut seeking, moves),
+                    Some(moves) => {
+                        seeking.next_knock = moves.next;
+                        // Where the next one sends us on again, we choose ourselves, so that
+                        // nobody leads us about.
+                        if rounds <= 1 {
+                            seeking.doors.extend(moves.doors);
+                        }
                     }
+                    None => {}
                 }
                 self.home = Home::Seeking(seeking);
                 self.homeless(now, why);
                 self.surroundings_changed(now);
                 self.tell_network();
-                self.knock(now);
+                match hurried {
+                    Some((link, node)) => {
+                        self.home_opened(now, link, node);
+                    }
+                    None => self.knock(now),
+                }
             }
             Home::Seeking(seeking) => {
                 let Some(place) = seeking.knocking.iter().position(|(id, _)| *id == link) else {
@@ -275,34 +306,15 @@ impl Peer {
         }
     }
 
-    /// A home has too much to do, and names others. If it serves us, we leave when it wants us to;
-    /// if it has not taken us in, at once, and knock at that time.
-    pub(super) fn moved_on(
-        &mut self,
-        now: Instant,
-        link: LinkId,
-        homes: &[NodeEntry],
-        after: Duration,
-    ) {
-        let Home::Linked(home) = &mut self.home else { return };
-        if home.link == link {
-            let at = now + after.min(PAUSE_MAX);
-            home.moves = Some((at, homes.iter().map(door_of).collect()));
-            if home.keepers.is_none() {
-                self.leave_for_another(now, link);
-            }
-        }
-    }
-
-    fn leave_for_another(&mut self, now: Instant, home: LinkId) {
-        self.links.close(home);
-        self.link_closed(now, home, &Closed::Down(LinkDown::Closed));
-    }
-
     /// Leaves the home: the session is over.
     pub(super) fn leave_home(&mut self) {
         match std::mem::take(&mut self.home) {
-            Home::Linked(home) => self.links.close(home.link),
+            Home::Linked(home) => {
+                let other = home.moves.and_then(|moves| moves.link());
+                let left = home.left.map(|(left, _)| left);
+                let links = [Some(home.link), other, left];
+                links.into_iter().flatten().for_each(|link| self.links.close(link));
+            }
             Home::Seeking(seeking) => {
                 seeking.knocking.into_iter().for_each(|(link, _)| self.links.close(link));
             }
@@ -399,11 +411,9 @@ impl Peer {
     /// What is due at home: the next knock, the refresh, new credentials.
     pub(super) fn home_due(&mut self, now: Instant) {
         self.knock(now);
+        self.moving_due(now);
         let wall = self.wall(now);
         let Home::Linked(home) = &self.home else { return };
-        if home.moves.as_ref().is_some_and(|(at, _)| *at <= now) {
-            return self.leave_for_another(now, home.link);
-        }
         let (link, refresh) = (home.link, home.refresh);
         let ending =
             home.relay.as_ref().is_some_and(|(_, at)| *at <= wall.plus(CREDENTIALS_MARGIN));
@@ -423,8 +433,9 @@ impl Peer {
                 (more && seeking.knocking.len() < KNOCKS_MAX).then_some(seeking.next_knock)
             }
             Home::Linked(home) => {
-                let moves = home.moves.as_ref().map(|(at, _)| *at);
-                Some(moves.map_or(home.refresh, |at| at.min(home.refresh)))
+                let moves = home.moves.as_ref().and_then(Move::next_due);
+                let left = home.left.map(|(_, until)| until);
+                moves.into_iter().chain(left).chain([home.refresh]).min()
             }
         }
     }

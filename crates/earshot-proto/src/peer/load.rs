@@ -17,6 +17,8 @@ pub struct Load {
     pub outbox: usize,
     /// Letters that wait for their turn.
     pub letters: usize,
+    /// Devices that are shown as they were although their home or ours was lost.
+    pub held: usize,
 }
 
 impl Peer {
@@ -30,6 +32,7 @@ impl Peer {
             searches: self.searches.len(),
             outbox: self.chats.waiting(),
             letters: self.post.waiting(),
+            held: self.presences.absences.held(),
         }
     }
 }

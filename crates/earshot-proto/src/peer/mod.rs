@@ -12,7 +12,7 @@
 //! | `disk` | what is kept, and what follows when it is safe |
 //! | [`super_peers`] | the list of super-peers to knock at |
 //! | `asking` | questions to others, and where their answers go |
-//! | `home` | the link to the home super-peer |
+//! | `home` | the link to the home super-peer, and moving to another |
 //! | [`search`], `by_words` | finding people by exact name, and by words |
 //! | [`words`], [`listings`] | the words of names, and the profiles found by them |
 //! | `profile` | letting others find us by name |

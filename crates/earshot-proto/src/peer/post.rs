@@ -395,7 +395,9 @@ impl Peer {
             Forward::Lost { who, watcher: _, home } => self.watch_lost(now, &who, &home),
             Forward::Delivered | Forward::Undelivered { .. } | Forward::Watching => {
                 match self.asks.answered(link, ask) {
-                    Some(About::Watch(watched)) => self.watch_answered(now, &watched, &message),
+                    Some(About::Watch(watched, home)) => {
+                        self.watch_answered(now, &watched, &home, &message);
+                    }
                     Some(About::Letter(sent)) => self.letter_answered(now, *sent, Some(message)),
                     Some(about) => self.answered(now, about, None),
                     None => {}
@@ -406,7 +408,8 @@ impl Peer {
             | Forward::Subscribers { .. }
             | Forward::Copied
             | Forward::HomeDead { .. }
-            | Forward::Subscribed { .. } => self.links.close(link),
+            | Forward::Subscribed { .. }
+            | Forward::Unwatch { .. } => self.links.close(link),
         }
     }
 

@@ -139,8 +139,18 @@ impl Peer {
     pub(super) fn hide(&mut self, now: Instant, user: &UserName) {
         let theirs = self.presences.devices.keys().filter(|address| address.user == *user);
         let theirs: Vec<Address> = theirs.cloned().collect();
-        theirs.iter().for_each(|address| self.device_gone(now, address));
+        for address in &theirs {
+            self.device_gone(now, address);
+            self.unwatch(now, address);
+        }
         self.presences.absences.forget(user);
+    }
+
+    /// Our home is to say nothing more of that device.
+    fn unwatch(&mut self, now: Instant, who: &Address) {
+        let Some((link, _)) = self.home_link() else { return };
+        let Some(watcher) = self.session.as_ref().map(|s| s.address.clone()) else { return };
+        self.links.send(now, link, 0, Forward::Unwatch { who: who.clone(), watcher });
     }
 
     /// A user was looked up: whoever concerns us is greeted.
@@ -153,6 +163,13 @@ impl Peer {
         } else {
             self.send_request(now, user);
         }
+    }
+
+    /// Our home is another one: everybody on line is told, and asked to be watched from there.
+    pub(super) fn greet_all(&mut self, now: Instant) {
+        let buddies: Vec<UserName> = self.buddies.buddies().cloned().collect();
+        buddies.iter().for_each(|user| self.greet(now, user));
+        self.tell_own_devices(now, false);
     }
 
     /// Tells a buddy's devices our presence and asks for theirs.
@@ -281,6 +298,6 @@ impl Peer {
         let home = location.home;
         let (watcher_home, subscription) = (None, None);
         let watch = Forward::Watch { home, grant, watcher, watcher_home, subscription };
-        self.ask(now, link, About::Watch(device.clone()), watch);
+        self.ask(now, link, About::Watch(device.clone(), home.node), watch);
     }
 }

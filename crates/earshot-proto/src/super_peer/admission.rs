@@ -23,23 +23,27 @@ use crate::wire::posting::{PostingRefusal, Postings};
 use super::SuperPeer;
 use super::budgets::{Asker, Kind};
 use super::directory::refused;
+use super::leaving::Leaving;
 
 /// How long a client that was sent elsewhere may stay beyond its time. Our choice: that of a
 /// handshake on a poor line.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// The clients that were sent elsewhere: until when they are served.
+/// The clients that were sent elsewhere: until when they are served; and whether all are.
 #[derive(Debug, Default)]
-pub(super) struct Moving(BTreeMap<LinkId, Instant>);
+pub(super) struct Moving {
+    clients: BTreeMap<LinkId, Instant>,
+    pub(super) leaving: Leaving,
+}
 
 impl Moving {
     /// Its link is down. Answers whether it was sent elsewhere.
     pub(super) fn gone(&mut self, link: LinkId) -> bool {
-        self.0.remove(&link).is_some()
+        self.clients.remove(&link).is_some()
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.0.values().min().copied()
+        self.clients.values().copied().chain(self.leaving.next_due()).min()
     }
 }
 
@@ -130,7 +134,8 @@ impl SuperPeer {
 
     /// Whether one client more may come.
     pub(super) fn has_room_for_a_client(&self) -> bool {
-        self.clients.len() < self.budgets.limits().clients && !self.lookups.is_full()
+        let is_open = !self.moving.leaving.is_under_way() && !self.lookups.is_full();
+        is_open && self.clients.len() < self.budgets.limits().clients
     }
 
     /// Somebody wants to be at home here, and there is no room.
@@ -156,23 +161,34 @@ impl SuperPeer {
     /// Hands clients over when there are too many, and lets go those that were handed over and have
     /// not gone.
     pub(super) fn shed_due(&mut self, now: Instant) {
-        let late: Vec<LinkId> =
-            self.moving.0.iter().filter(|(_, until)| **until <= now).map(|(l, _)| *l).collect();
+        let late: Vec<LinkId> = self
+            .moving
+            .clients
+            .iter()
+            .filter(|(_, until)| **until <= now)
+            .map(|(l, _)| *l)
+            .collect();
         for link in late {
             self.links.close(link);
             self.link_down(now, link, &Closed::Down(LinkDown::Closed));
         }
+        self.leaving_due(now);
         let waits = self.budgets.poll_shed(now, self.staying());
         if self.ring.known().is_empty() {
             return;
         }
-        let newest = self.clients.newest().filter(|link| !self.moving.0.contains_key(link));
+        let newest = self.clients.newest().filter(|link| !self.moving.clients.contains_key(link));
         let leaving: Vec<(LinkId, Duration)> = newest.zip(waits).collect();
         for (link, wait) in leaving {
-            self.counters.handed_over += 1;
-            self.moving.0.insert(link, now + wait + LINGER);
-            self.move_on(now, link, 0, wait);
+            self.hand_on(now, link, wait, now + wait + LINGER);
         }
+    }
+
+    /// Tells a client of others, and to go to one after a while; it is served until then.
+    pub(super) fn hand_on(&mut self, now: Instant, link: LinkId, wait: Duration, until: Instant) {
+        self.counters.handed_over += 1;
+        self.moving.clients.insert(link, until);
+        self.move_on(now, link, 0, wait);
     }
 
     pub(super) fn next_shed(&self) -> Option<Instant> {
@@ -182,7 +198,7 @@ impl SuperPeer {
 
     /// Clients that were not sent elsewhere.
     fn staying(&self) -> usize {
-        self.clients.len() - self.moving.0.len()
+        self.clients.len() - self.moving.clients.len()
     }
 }
 
@@ -221,7 +237,8 @@ fn cost_of(message: &Message) -> Option<Kind> {
             | Forward::Lost { .. }
             | Forward::Subscribers { .. }
             | Forward::HomeDead { .. }
-            | Forward::Subscribed { .. } => Some(Kind::Upkeep),
+            | Forward::Subscribed { .. }
+            | Forward::Unwatch { .. } => Some(Kind::Upkeep),
             Forward::Delivered
             | Forward::Undelivered { .. }
             | Forward::Watching

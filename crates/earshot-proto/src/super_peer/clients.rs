@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::ids::{NodeId, SubscriptionId};
+use crate::ids::{DeviceId, NodeId, SubscriptionId, UserName};
 use crate::port::LinkId;
 use crate::wire::bounded::Bytes;
 use crate::wire::directory::{LOCATION_MAX, NodeEntry};
@@ -133,6 +133,13 @@ impl Clients {
         self.by_address.get_mut(self.by_link.get(&link)?)
     }
 
+    /// Whether any device of that user is at home here.
+    #[must_use]
+    pub fn serves(&self, user: &UserName) -> bool {
+        let first = Address { user: user.clone(), device: DeviceId([0; 16]) };
+        self.by_address.range(first..).next().is_some_and(|(address, _)| address.user == *user)
+    }
+
     /// Whether that link is a client's.
     #[must_use]
     pub fn has_link(&self, link: LinkId) -> bool {
@@ -162,6 +169,48 @@ impl Clients {
             self.watches_less(&before);
         }
         true
+    }
+
+    /// `watcher`, at home at `home`, does not watch `watched` any more. One that watches from
+    /// another home by now goes on.
+    pub fn unwatch(&mut self, watched: &Address, watcher: &Address, home: &NodeId) -> bool {
+        let Some(client) = self.by_address.get_mut(watched) else { return false };
+        if client.watchers.get(watcher) != Some(home) {
+            return false;
+        }
+        client.watchers.remove(watcher);
+        self.watches_less(home);
+        true
+    }
+
+    /// A client has left: of those here that it watched, nothing is to be told to it. `me` is our
+    /// own place, which is the home of all who are watched from here.
+    pub fn watcher_left(&mut self, watcher: &Address, me: &NodeId) {
+        if !self.watching.contains_key(me) {
+            return;
+        }
+        let is_theirs = |client: &Client| client.watchers.get(watcher) == Some(me);
+        let watched = self.by_address.values_mut().filter(|client| is_theirs(client));
+        let ended = watched.map(|client| client.watchers.remove(watcher)).count();
+        (0..ended).for_each(|_| self.watches_less(me));
+    }
+
+    /// There is no way to that super-peer any more: none of its clients watches anybody here.
+    /// Answers whether any did.
+    pub fn watchers_lost(&mut self, home: &NodeId) -> bool {
+        if self.watching.remove(home).is_none() {
+            return false;
+        }
+        for client in self.by_address.values_mut() {
+            client.watchers.retain(|_, at| at != home);
+        }
+        true
+    }
+
+    /// How often devices here are watched.
+    #[must_use]
+    pub fn watches(&self) -> usize {
+        self.watching.values().map(|watchers| watchers.watches).sum()
     }
 
     fn watches_less(&mut self, home: &NodeId) {

@@ -141,9 +141,13 @@ impl Contacts {
         absent.retry = Some(now + Duration::from_millis(millis));
     }
 
-    /// Lost nodes that are to be dialled now. Forgets those that were lost too long.
+    /// Lost nodes that are to be dialled now. Forgets those that were lost too long. Those that
+    /// somebody else has us dial already are not; what comes of that is told anyway.
     pub fn due(&mut self, now: Instant) -> Vec<NodeEntry> {
         self.absent.retain(|_, lost| now.saturating_duration_since(lost.since) < FORGET_AFTER);
+        for (_, lost) in self.absent.iter_mut().filter(|(node, _)| self.linked.contains_key(node)) {
+            lost.retry = None;
+        }
         let due = self.absent.values().filter(|lost| lost.retry.is_some_and(|at| at <= now));
         due.map(|lost| lost.entry).collect()
     }
@@ -251,6 +255,23 @@ mod tests {
         }
         assert!(now >= start + FORGET_AFTER && now < start + FORGET_AFTER * 2);
         assert!((20..500).contains(&tries), "{tries} tries in half an hour");
+    }
+
+    #[test]
+    fn a_lost_super_peer_that_is_being_dialled_is_waited_for() {
+        let mut jitter = Entropy::new([1; 32]).jitter;
+        let now = Instant::now();
+        let mut contacts = Contacts::default();
+        contacts.dialling(entry(1), LinkId::Dialled(1), now);
+        // The question that failed with the link was put again before the end of the link is told.
+        contacts.closed(LinkId::Dialled(1)).expect("it was dialled");
+        contacts.dialling(entry(1), LinkId::Dialled(2), now);
+        contacts.lost(entry(1), now, &mut jitter);
+        assert_eq!(contacts.due(now + RETRY_MAX), []);
+        assert_eq!(contacts.next_due(), None);
+        let lost = contacts.closed(LinkId::Dialled(2)).expect("it was dialled");
+        contacts.lost(lost.entry, now, &mut jitter);
+        assert!(contacts.next_due().is_some());
     }
 
     #[test]

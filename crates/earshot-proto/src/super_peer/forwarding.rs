@@ -53,6 +53,9 @@ impl SuperPeer {
                 let asked = Asked { home, grant, watcher, watcher_home, subscription };
                 self.handle_watch(now, link, who, ask, asked);
             }
+            Forward::Unwatch { who: watched, watcher } => {
+                self.handle_unwatch(now, who, &Watch { watcher, watched });
+            }
             Forward::Gone { who: watched, watcher, home: _ } => {
                 if let Who::Node(entry) = who {
                     self.gone_elsewhere(now, entry, Watch { watcher, watched });

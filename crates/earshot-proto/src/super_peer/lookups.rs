@@ -310,7 +310,9 @@ impl SuperPeer {
                     End::Found { .. } | End::NotFound => true,
                     End::Placed | End::Inconclusive => false,
                 };
-                if is_sure {
+                // That nobody has a client's name is true for the moment of registering only.
+                let is_denied = entries.is_empty() && self.clients.serves(&user);
+                if is_sure && !is_denied {
                     let fresh = if entries.is_empty() { FRESH_DENIAL } else { FRESH };
                     let entries = entries.clone();
                     let remembered = Remembered { entries, trail, until: now + fresh };

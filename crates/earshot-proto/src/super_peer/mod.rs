@@ -26,7 +26,7 @@
 //! | [`postings`] | the profiles that are kept here |
 //! | `profiles` | posting and finding them for clients |
 //! | [`budgets`] | what others may use |
-//! | `admission` | whom to let in, and whom to hand over |
+//! | `admission`, `leaving` | whom to let in, and whom to hand over |
 //! | [`election`] | whether to serve, and whom to invite |
 //! | `electing` | how many are around, and the invitations |
 
@@ -43,6 +43,7 @@ pub mod enrolment;
 mod forwarding;
 mod handover;
 pub mod keeper;
+mod leaving;
 mod lookups;
 mod place;
 pub mod postings;
@@ -99,6 +100,7 @@ use relay::{Relay, RelayOutput};
 use ring::Ring;
 use verifying::Verifications;
 use watching::Watching;
+use watching::carried::Watch;
 
 /// How often expired registrations are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -123,6 +125,8 @@ pub enum Notice {
     },
     /// The authority does not let it serve.
     NotEnrolled(enrolment::NotEnrolled),
+    /// After [`SuperPeer::hand_over_clients`]: all have gone, or their time is over.
+    Deserted,
 }
 
 /// What a question to another was about.
@@ -144,8 +148,10 @@ enum About {
     Post(LinkId),
     /// A page that a look-up puts together, asked from this keeper.
     FetchPage(u32, NodeId),
-    /// An envelope or a watch that a client wanted carried: its link and question, and to whom.
+    /// An envelope that a client wanted carried: its link and question, and to whom.
     Carry(LinkId, u32, UserName),
+    /// A watch, likewise, and at which home.
+    Watch(LinkId, u32, Box<(Watch, NodeId)>),
     /// Whether this successor holds our list of subscribers.
     Copy(NodeId),
     /// Whether this home, of which somebody says that it is dead, lives.
@@ -238,39 +244,6 @@ impl SuperPeer {
         };
         machine.start(now);
         machine
-    }
-
-    /// What it is doing.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        Status {
-            clients: self.clients.len(),
-            kept: self.keeper.len(),
-            postings: self.profiles.store.len(),
-            members: usize::try_from(self.ring.len_estimate().max(1)).unwrap_or(usize::MAX),
-            counters: self.counters,
-            answers: self.answers.counters(),
-            relay: self.relay.as_ref().map(|relay| *relay.counters()).unwrap_or_default(),
-        }
-    }
-
-    /// How much it holds at the moment.
-    #[must_use]
-    pub fn load(&self) -> Load {
-        Load {
-            links: self.links.len(),
-            accepted: self.links.accepted().count(),
-            asks: self.asks.len() + self.questions.len(),
-            lookups: self.lookups.len() + self.profiles.jobs(),
-            dial_backs: self.dial_backs.len() + self.verifications.len(),
-            handings: self.handings.len(),
-        }
-    }
-
-    /// Whether a registration of this user is held here.
-    #[must_use]
-    pub fn keeps(&self, user: &UserName) -> bool {
-        self.keeper.holds(user)
     }
 
     /// Says goodbye: the neighbours on the ring are told, and links are closed, so that clients
@@ -416,6 +389,9 @@ impl SuperPeer {
             (About::Carry(link, ask, user), Message::Forward(answer)) => {
                 self.carried(now, link, ask, &user, answer);
             }
+            (About::Watch(link, ask, watch), Message::Forward(answer)) => {
+                self.watch_carried(now, link, ask, &watch, answer);
+            }
             (About::Copy(node), Message::Forward(Forward::Copied)) => {
                 self.watching.copied(now, &node);
             }
@@ -441,6 +417,9 @@ impl SuperPeer {
             About::Post(client) => self.post_answered(now, client, None),
             About::FetchPage(lookup, node) => self.page_fetched(now, lookup, &node, None),
             About::Carry(link, ask, user) => self.carry_failed(now, link, ask, &user),
+            About::Watch(link, ask, watch) => {
+                self.carry_failed(now, link, ask, &watch.0.watched.user);
+            }
             About::Copy(node) => self.watching.not_copied(now, &node),
             About::Lives(home) => self.home_silent(now, &home),
             About::Members | About::Certificates => {}

@@ -1,7 +1,9 @@
 //! What a super-peer tells of itself when it is asked: what it does, has done and holds.
 
+use crate::ids::UserName;
 use crate::secure::questions::AnswererCounters;
 
+use super::SuperPeer;
 use super::relay::RelayCounters;
 
 /// Counters since the start, for status and tests.
@@ -72,10 +74,47 @@ pub struct Load {
 pub struct Watches {
     /// Of its clients, of devices at other homes.
     pub carried: usize,
+    /// Of devices at home here, whoever watches them.
+    pub here: usize,
     /// Other super-peers whose clients watch devices here.
     pub subscribers: usize,
     /// Homes whose lists of subscribers are held here.
     pub lists: usize,
     /// Subscribers in these lists.
     pub listed: usize,
+}
+
+impl SuperPeer {
+    /// What it is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            clients: self.clients.len(),
+            kept: self.keeper.len(),
+            postings: self.profiles.store.len(),
+            members: usize::try_from(self.ring.len_estimate().max(1)).unwrap_or(usize::MAX),
+            counters: self.counters,
+            answers: self.answers.counters(),
+            relay: self.relay.as_ref().map(|relay| *relay.counters()).unwrap_or_default(),
+        }
+    }
+
+    /// How much it holds at the moment.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load {
+            links: self.links.len(),
+            accepted: self.links.accepted().count(),
+            asks: self.asks.len() + self.questions.len(),
+            lookups: self.lookups.len() + self.profiles.jobs(),
+            dial_backs: self.dial_backs.len() + self.verifications.len(),
+            handings: self.handings.len(),
+        }
+    }
+
+    /// Whether a registration of this user is held here.
+    #[must_use]
+    pub fn keeps(&self, user: &UserName) -> bool {
+        self.keeper.holds(user)
+    }
 }

@@ -12,10 +12,12 @@
 //!
 //! Invariants: a watcher is told of a death once, by whoever notices it first, and not when it
 //! watches the device at another home by then; a successor learns which super-peers have clients
-//! that watch somebody at the home, and nothing of these.
+//! that watch somebody at the home, and nothing of these; a watch ends at both homes when the
+//! watcher leaves, moves or wants no more ([`ending`]), and no later than the link between them.
 
 pub mod carried;
 pub mod copies;
+mod ending;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -104,7 +106,14 @@ impl SuperPeer {
     pub fn watches(&self) -> Watches {
         let (lists, listed) = self.watching.copies.len();
         let subscribers = self.clients.subscribers().count();
-        Watches { carried: self.watching.carried.len(), subscribers, lists, listed }
+        let (carried, here) = (self.watching.carried.len(), self.clients.watches());
+        Watches { carried, here, subscribers, lists, listed }
+    }
+
+    /// Whether it holds the list of subscribers of that home.
+    #[must_use]
+    pub fn holds_list_of(&self, home: &NodeId) -> bool {
+        self.watching.holds_list_of(home)
     }
 
     pub(super) fn handle_watch(
@@ -130,7 +139,7 @@ impl SuperPeer {
         let watch = Watch { watcher: watcher.clone(), watched };
         if home.node == me.node {
             if watcher_home.node == me.node {
-                self.watching.carried.end(&watch);
+                self.end_carried(now, &watch);
             } else {
                 self.watching.changed(now);
             }
@@ -145,7 +154,11 @@ impl SuperPeer {
         if watcher_home.node != me.node {
             return self.not_allowed(now, link, ask);
         }
-        let about = About::Carry(link, ask, watch.watched.user.clone());
+        if self.watching.carried.home_of(&watch).is_some_and(|at| at.node != home.node) {
+            self.end_carried(now, &watch);
+        }
+        self.clients.unwatch(&watch.watched, &watch.watcher, &me.node);
+        let about = About::Watch(link, ask, Box::new((watch.clone(), home.node)));
         let subscription = self.watching.carried.carry(watch, home, &mut self.entropy.secrets);
         let out = self.link_to(now, &home);
         let watcher_home = Some(me);
@@ -192,8 +205,9 @@ impl SuperPeer {
                 self.links.send(now, out, 0, message);
             }
         }
-        self.watching.carried.watcher_left(&gone);
+        self.watcher_left(now, &gone);
         self.watching.changed(now);
+        self.leaving_due(now);
     }
 
     /// Another home says that a device is gone from it.
@@ -219,6 +233,7 @@ impl SuperPeer {
     /// There is no link to a super-peer any more: of whoever was watched there nothing is known.
     pub(super) fn watches_lost(&mut self, now: Instant, home: &NodeId, why: &Closed) {
         self.watching.copying.link_lost(now, home);
+        self.watchers_lost(now, home);
         if why.is_silence() {
             self.home_silent(now, home);
             self.home_dead(now, home);

@@ -139,6 +139,17 @@ pub enum Forward {
         #[n(0)]
         subscription: SubscriptionId,
     },
+    /// Peer → its home, and that → the home of the watched: nothing more is to be told of that
+    /// device.
+    #[n(12)]
+    Unwatch {
+        /// The device that was watched.
+        #[n(0)]
+        who: Address,
+        /// Who watched it.
+        #[n(1)]
+        watcher: Address,
+    },
 }
 
 /// A super-peer whose clients watch devices at home elsewhere.

@@ -67,14 +67,23 @@ impl Carried {
         Some(there.subscription)
     }
 
-    /// That watch is over, wherever it is.
-    pub fn end(&mut self, watch: &Watch) {
-        let Some(theirs) = self.watches.get_mut(&watch.watcher) else { return };
-        let Some(home) = theirs.remove(&watch.watched) else { return };
+    /// The home at which that watch is noted.
+    #[must_use]
+    pub fn home_of(&self, watch: &Watch) -> Option<NodeEntry> {
+        let home = self.watches.get(&watch.watcher)?.get(&watch.watched)?;
+        self.homes.get(home).map(|there| there.entry)
+    }
+
+    /// That watch is over. Answers the home where it was.
+    pub fn end(&mut self, watch: &Watch) -> Option<NodeEntry> {
+        let home = self.home_of(watch);
+        let theirs = self.watches.get_mut(&watch.watcher)?;
+        let at = theirs.remove(&watch.watched)?;
         if theirs.is_empty() {
             self.watches.remove(&watch.watcher);
         }
-        self.less_at(&home);
+        self.less_at(&at);
+        home
     }
 
     /// A home says that a device is gone from it. Answers whether the watcher is to be told: not if
@@ -88,11 +97,14 @@ impl Carried {
         true
     }
 
-    /// A client has left: it watches nobody any more.
-    pub fn watcher_left(&mut self, watcher: &Address) {
-        for home in self.watches.remove(watcher).unwrap_or_default().into_values() {
+    /// A client has left: it watches nobody any more. Answers whom it watched, and where.
+    pub fn watcher_left(&mut self, watcher: &Address) -> Vec<(Address, NodeEntry)> {
+        let mut ended = Vec::new();
+        for (watched, home) in self.watches.remove(watcher).unwrap_or_default() {
+            ended.extend(self.homes.get(&home).map(|there| (watched, there.entry)));
             self.less_at(&home);
         }
+        ended
     }
 
     /// A home is lost: all that was watched there.

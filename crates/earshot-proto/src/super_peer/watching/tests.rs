@@ -404,3 +404,30 @@ fn many_subscribers_are_told_in_several_goes() {
     machine.watching_due(due + TELL_EVERY);
     assert!(machine.watching.telling.is_empty() && machine.watching.next_telling.is_none());
 }
+
+#[test]
+fn only_the_home_that_a_watch_is_noted_for_ends_it_and_the_end_of_its_link_ends_all() {
+    let now = Instant::now();
+    let mut network = Network::new(1);
+    let mut machine = serving(&mut network, now);
+    let alice = network.device("alice");
+    let watched = at_home(&mut machine, &network, &alice, LinkId::Accepted(1));
+    let (old, new) = (node(2), node(3));
+    for watcher in ["bob", "carol"] {
+        machine.clients.watch(&watched, device(watcher), old, Some(SubscriptionId([2; 16])));
+    }
+    // Bob comes home elsewhere, and only then his old home ends what it knows of.
+    machine.clients.watch(&watched, device("bob"), new, Some(SubscriptionId([3; 16])));
+    let of = |watcher: &str| Watch { watcher: device(watcher), watched: watched.clone() };
+    machine.handle_unwatch(now, &Who::Node(old), &of("bob"));
+    machine.handle_unwatch(now, &Who::Node(new), &of("carol"));
+    machine.handle_unwatch(now, &Who::Guest(AgreeKey([1; 32])), &of("carol"));
+    assert_eq!((machine.watches().here, machine.watches().subscribers), (2, 2));
+    machine.handle_unwatch(now, &Who::Node(old), &of("carol"));
+    assert_eq!((machine.watches().here, machine.watches().subscribers), (1, 1));
+    let broken = Closed::Down(crate::port::LinkDown::Broken);
+    machine.watches_lost(now, &old.node, &broken);
+    assert_eq!(machine.watches().here, 1);
+    machine.watches_lost(now, &new.node, &broken);
+    assert_eq!(machine.watches(), Watches::default());
+}
