@@ -115,6 +115,28 @@ fn whoever_was_kept_by_a_super_peer_that_dies_is_found_again() {
 }
 
 #[test]
+fn a_home_puts_anew_what_has_lost_all_its_keepers_at_once() {
+    let people = ["alice", "bob", "carol", "dave"];
+    let mut world = World::new(228).network(12);
+    people.iter().for_each(|name| world.person(name));
+    let holders = |world: &World, name: &str| -> Vec<String> {
+        super_peers(12).filter(|node| world.is_up(node) && world.holds(node, name)).collect()
+    };
+    let pairs = people.iter().flat_map(|lost| people.map(|seeker| (*lost, seeker)));
+    let (lost, seeker, keepers) = pairs
+        .filter(|(lost, seeker)| lost != seeker)
+        .map(|(lost, seeker)| (lost, seeker, holders(&world, lost)))
+        .find(|(lost, seeker, keepers)| {
+            !keepers.contains(&world.home(lost)) && !keepers.contains(&world.home(seeker))
+        })
+        .expect("the homes of some two are no keepers of one of them");
+    assert_eq!(keepers.len(), 4);
+    keepers.iter().for_each(|keeper| world.crash(keeper));
+    world.run_until(|world| holders(world, lost).len() == 4, Duration::from_secs(20));
+    assert_eq!(world.search(seeker, lost), SearchEnd::Found);
+}
+
+#[test]
 fn who_has_left_is_found_as_being_away() {
     let mut world = World::new(97).network(3);
     world.person("alice");

@@ -374,6 +374,8 @@ impl World {
             match ring.poll() {
                 Some(Order::Ask { ask, to, question }) => self.ask(number, ask, &to, question),
                 Some(Order::Changed) => self.changed(number),
+                // Homes put anew what lost all its keepers; here nobody does.
+                Some(Order::Gone(_)) => {}
                 None => break,
             }
         }

@@ -46,7 +46,7 @@ pub struct Client {
     pub location: Bytes<LOCATION_MAX>,
     /// The address that its link comes from.
     pub observed: SocketAddr,
-    /// The super-peers that its registration was put at.
+    /// The super-peers that its registration was put at, without those that are known to be gone.
     pub keepers: Vec<NodeEntry>,
     /// The question that is still to be answered with `Attached`, and how many keepers have and
     /// have not answered.
@@ -131,6 +131,19 @@ impl Clients {
     /// The device of a link, to change it.
     pub fn of_link_mut(&mut self, link: LinkId) -> Option<&mut Client> {
         self.by_address.get_mut(self.by_link.get(&link)?)
+    }
+
+    /// A keeper is gone. Answers the devices that have none left.
+    pub fn keeper_gone(&mut self, keeper: &NodeId) -> Vec<Address> {
+        let left_alone = |client: &mut Client| {
+            let before = client.keepers.len();
+            client.keepers.retain(|kept| kept.node != *keeper);
+            before > 0 && client.keepers.is_empty()
+        };
+        let clients = self.by_address.iter_mut();
+        clients
+            .filter_map(|(address, client)| left_alone(client).then(|| address.clone()))
+            .collect()
     }
 
     /// Whether any device of that user is at home here.

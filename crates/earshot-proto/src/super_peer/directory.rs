@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::ids::UserName;
+use crate::ids::{NodeId, UserName};
 use crate::port::LinkId;
 use crate::secure::links::Who;
 use crate::secure::registration::{Checked, NotBelieved};
@@ -120,13 +120,15 @@ impl SuperPeer {
     ) {
         let Some(client) = self.clients.get_mut(address) else { return };
         let link = client.link;
-        let Some(attaching) = &mut client.attaching else { return };
-        if keepers.is_empty() {
-            let ask = attaching.ask;
-            client.attaching = None;
-            return self.answer(now, link, ask, refused(DirectoryRefusal::Busy));
+        match &mut client.attaching {
+            Some(attaching) if keepers.is_empty() => {
+                let ask = attaching.ask;
+                client.attaching = None;
+                return self.answer(now, link, ask, refused(DirectoryRefusal::Busy));
+            }
+            Some(attaching) => attaching.waiting = keepers.len() as u8,
+            None => {}
         }
-        attaching.waiting = keepers.len() as u8;
         client.keepers.clone_from(&keepers);
         let (registration, location) = (client.registration.clone(), client.location.clone());
         let me = *self.ring.me();
@@ -144,6 +146,14 @@ impl SuperPeer {
                 let link = self.link_to(now, &keeper);
                 self.ask(now, link, About::Put(address.clone()), put);
             }
+        }
+    }
+
+    /// A super-peer is gone. A registration all of whose keepers are is put anew; as long as one
+    /// lives, it sees to the copies.
+    pub(super) fn keeper_gone(&mut self, now: Instant, keeper: &NodeId) {
+        for client in self.clients.keeper_gone(keeper) {
+            self.find_keepers(now, &client);
         }
     }
 
@@ -187,7 +197,7 @@ impl SuperPeer {
     pub(super) fn keep(
         &mut self,
         now: Instant,
-        from: &crate::ids::NodeId,
+        from: &NodeId,
         registration: Signed<Registration>,
         location: Bytes<LOCATION_MAX>,
         home: Option<NodeEntry>,

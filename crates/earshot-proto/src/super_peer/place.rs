@@ -78,6 +78,7 @@ impl SuperPeer {
                     self.proofs.hurry(now);
                     self.link_neighbours(now);
                 }
+                Order::Gone(node) => self.keeper_gone(now, &node),
             }
         }
     }

@@ -129,6 +129,8 @@ pub enum Order {
     },
     /// Predecessor or successors changed: keys may have other keepers, so records are put anew.
     Changed,
+    /// A node that we knew or asked is dead, or has left.
+    Gone(NodeId),
 }
 
 /// Which mode the ring is in.

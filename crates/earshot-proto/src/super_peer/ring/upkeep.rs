@@ -16,7 +16,7 @@ use super::asking::{About, Finger};
 use super::chord::{Next, between};
 use super::fingers::Slot;
 use super::seek::Purpose;
-use super::{Ring, Standing, Structure, Timers};
+use super::{Order, Ring, Standing, Structure, Timers};
 
 /// Pause before the stabilisation that follows a change. Our choice: three round trips across an
 /// ocean.
@@ -266,6 +266,10 @@ impl Ring {
 
     /// A node is dead, by a closed link, a question unanswered, or its own word.
     pub(super) fn dead(&mut self, now: Instant, node: &NodeId) {
+        let gone = Order::Gone(*node);
+        if !self.orders.contains(&gone) {
+            self.orders.push_back(gone);
+        }
         match &mut self.standing {
             Standing::Outside | Standing::Joining(_) => {}
             Standing::Full(_) => self.member_gone(now, node),
