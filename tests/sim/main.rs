@@ -12,6 +12,7 @@ mod lab;
 mod listing;
 mod login;
 mod overload;
+mod owning;
 mod presence;
 mod ring_rules;
 mod same_seed;

@@ -28,6 +28,7 @@ export function failureText(failure: Failure): string {
     case "fileRefused":
     case "passwordTooShort":
     case "textTooLong":
+    case "capOutOfRange":
       return t(`error.${failure.code}`, failure.facts);
     case "notJson":
     case "notARequest":
@@ -40,6 +41,7 @@ export function failureText(failure: Failure): string {
     case "noNetwork":
     case "otherNetwork":
     case "foundedHere":
+    case "noJob":
     case "wrongNetwork":
     case "notConnected":
     case "authorityUnreachable":

@@ -116,6 +116,7 @@ describe("failures", () => {
     dataTooNew: { file: "f" },
     fileRefused: { file: "f", problem: "p" },
     passwordTooShort: { min: 8 },
+    capOutOfRange: { cap: "gbPerMonth", least: 1, most: 100_000 },
     textTooLong: { field: "text", got: 70_000, max: 65_536 },
   };
   const codes = [...(sources.get("backend/generated.ts") ?? "").matchAll(/^ {2}(\w+): (?:Record<string, never>;|\{)$/gm)]

@@ -440,10 +440,34 @@ describe("the menu and the network", () => {
   test("who serves sees for how many, and why it is about to end", async () => {
     const { backend, click } = await openWindow("normal");
     const candidacy = { mode: "always", standing: "serving", verifiersNeeded: 1, ending: "notReached" } as const;
-    backend.serving.state = { since: 1, clients: 12, candidacy: { ...candidacy, obstacles: [], verdicts: [] } };
+    const terms = { jobs: { directory: true, relay: true }, caps: {} };
+    backend.serving.state = { since: 1, clients: 12, candidacy: { ...candidacy, ...terms, obstacles: [], verdicts: [] } };
     await click("button", /Online through 192\.0\.2\.7/);
     expect(await screen.findByText(/This computer serves since .*: 12/)).toBeInTheDocument();
     expect(screen.getByText("It will stop soon, because too few super-peers reach it.")).toBeInTheDocument();
+  });
+
+  test("the owner chooses what it does and how much it may use, and sees how much that was", async () => {
+    const { backend, click, last, user } = await openWindow("normal");
+    await click("button", /Online through 192\.0\.2\.7/);
+    await click("radio", "Always");
+    await click("switch", "Relay calls");
+    expect(last("super_peer.set")).toEqual({ jobs: { directory: true, relay: false } });
+    expect(await screen.findByRole("switch", { name: "Be home to people" })).toBeDisabled();
+    const field = screen.getByLabelText("Gigabytes in thirty days, in and out");
+    await user.type(field, "0");
+    expect(screen.getByText("From 1 to 100,000.")).toBeInTheDocument();
+    expect(screen.getByRole("button", { name: "Save limits" })).toBeDisabled();
+    await user.clear(field);
+    await user.type(field, "20");
+    await click("button", "Save limits");
+    expect(last("super_peer.set")).toEqual({ caps: { gbPerMonth: 20 } });
+    const month = { since: 1, bytes: 19.5e9, spent: "most" } as const;
+    backend.serving.state = { ...backend.serving.state, since: 1, month };
+    await click("button", "Test now");
+    expect(await screen.findByText(/19\.50 of 20 GB/)).toBeInTheDocument();
+    expect(screen.getByText(/nearly reached/)).toBeInTheDocument();
+    await expectAccessible();
   });
 
   test("who started the network is not asked", async () => {

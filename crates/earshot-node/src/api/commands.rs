@@ -161,7 +161,7 @@ methods! {
     "audio.test" PEER AudioTest -> Done [InACall Audio];
     "settings.get" PEER SettingsGet -> Settings [];
     "settings.set" PEER SettingsSet -> Settings [];
-    "super_peer.set" PEER SuperPeerSet -> Done [FoundedHere];
+    "super_peer.set" PEER SuperPeerSet -> Done [FoundedHere NoJob CapOutOfRange];
     "super_peer.test" PEER SuperPeerTest -> Tested [NotLoggedIn NotConnected];
     "super_peer.status" MEMBERS SuperPeerStatus -> SuperPeerState [];
 }

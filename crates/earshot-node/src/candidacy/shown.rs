@@ -16,7 +16,12 @@ use crate::api::super_peer::{
 
 /// Where it stands, and why. `refused` is why the last try to serve failed.
 #[must_use]
-pub fn candidacy(candidacy: &Candidacy, now: Instant, refused: Option<Failure>) -> told::Candidacy {
+pub fn candidacy(
+    candidacy: &Candidacy,
+    terms: told::ServingTerms,
+    now: Instant,
+    refused: Option<Failure>,
+) -> told::Candidacy {
     let decision = candidacy.decision(now);
     let (standing, ending) = match decision.standing {
         Standing::Ordinary => (ServingStanding::Ordinary, None),
@@ -46,6 +51,7 @@ pub fn candidacy(candidacy: &Candidacy, now: Instant, refused: Option<Failure>) 
     });
     told::Candidacy {
         mode,
+        terms,
         standing,
         obstacles,
         ending,

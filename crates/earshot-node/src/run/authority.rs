@@ -11,6 +11,7 @@ use earshot_proto::authority::{
 use earshot_proto::entropy::Entropy;
 use earshot_proto::port::Service;
 use earshot_proto::super_peer::budgets::Limits as SuperPeerLimits;
+use earshot_proto::super_peer::terms::Terms;
 use earshot_proto::wire::bounded::{Bytes, List, Text};
 use earshot_proto::wire::invite::{AuthorityPlace, Door};
 use earshot_proto::wire::policy::{Admission, NETWORK_NAME_MAX, Policy, Range};
@@ -96,6 +97,7 @@ pub(super) async fn network(options: Options, setting: &mut Setting) -> Result<(
         address,
         relay_allow: Vec::new(),
         limits: SuperPeerLimits::default(),
+        terms: Terms::default(),
     };
     let node = super_peer::house(&driver, &data, wanted).await?;
     let mut ready = Ready::new(Role::Network, driver.listening());

@@ -30,7 +30,7 @@ use crate::api::failure::Failure;
 use crate::api::network;
 use crate::api::network::{Invited, NetworkStart};
 use crate::api::ready::{Ready, Role};
-use crate::api::super_peer::{ServingMode, SuperPeerState};
+use crate::api::super_peer::{SuperPeerSet, SuperPeerState};
 use crate::api::text::{Password, bounded};
 use crate::calls::{Calls, Devices};
 use crate::candidacy::shown;
@@ -140,7 +140,7 @@ impl LivingPeer {
         };
         let handle = driver.house(residence).await.map_err(|_| ErrorCode::Leaving)?;
         let _ = handle_cell.set(handle.clone());
-        let serving = preferences.borrow().serving;
+        let (serving, terms) = (preferences.borrow().serving, preferences.borrow().terms);
         let tools = Tools {
             disk: desk,
             calls,
@@ -159,7 +159,8 @@ impl LivingPeer {
         let owner = Owner::new(ears, handle, tools);
         let (to_task, choice) = (ground.clone(), serving.map(shown::choice_of));
         let reach = owner.reach_desk();
-        let candidate = Candidate::start(driver.clone(), to_task, reach, news, choice)?;
+        let chosen = (choice, terms);
+        let candidate = Candidate::start(driver.clone(), to_task, reach, news, chosen)?;
         let mut living = Self { driver, owner, ground, own, candidate, joined };
         if let Err(why) = living.settle().await {
             living.leave().await;
@@ -212,7 +213,7 @@ impl LivingPeer {
                 Some(own) => reply.grant(Invited::from(own.invite())),
                 None => self.owner.execute(Command::NetworkInvite(ask, reply)).await,
             },
-            Command::SuperPeerSet(set, reply) => match self.choose(set.mode).await {
+            Command::SuperPeerSet(set, reply) => match self.choose(&set).await {
                 Ok(()) => reply.grant(Done {}),
                 Err(why) => reply.refuse(why),
             },
@@ -231,12 +232,12 @@ impl LivingPeer {
     }
 
     /// Keeps whether to serve, and does it.
-    async fn choose(&self, mode: ServingMode) -> Result<(), ErrorCode> {
+    async fn choose(&self, set: &SuperPeerSet) -> Result<(), ErrorCode> {
         if self.own.lock().await.is_some() {
             return Err(ErrorCode::FoundedHere);
         }
-        self.owner.keep_serving(mode).await?;
-        self.candidate.choose(shown::choice_of(mode)).await;
+        let terms = self.owner.keep_serving(set).await?;
+        self.candidate.choose(set.mode.map(shown::choice_of), terms).await;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use earshot_proto::super_peer::budgets::Limits;
+use earshot_proto::super_peer::terms::Terms;
 use earshot_proto::wire::bounded::Text;
 use earshot_proto::wire::invite::Invite;
 use earshot_proto::wire::policy::{NETWORK_NAME_MAX, Range};
@@ -102,6 +103,7 @@ impl OwnNetwork {
             address,
             relay_allow,
             limits: Limits::default(),
+            terms: Terms::default(),
         };
         let port = data.file(PORT);
         let served = async {

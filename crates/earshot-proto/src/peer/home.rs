@@ -14,6 +14,7 @@ use crate::secure::links::Closed;
 use crate::secure::location::seal_location;
 use crate::secure::registration::REGISTRATION_LIFE;
 use crate::time::UnixTime;
+use crate::wire::certificate::AgreeKey;
 use crate::wire::directory::{Directory, Location, NodeEntry, Reachability, Registration};
 use crate::wire::epoch::EpochSecret;
 use crate::wire::invite::Door;
@@ -80,7 +81,11 @@ pub(super) struct Linked {
     moves: Option<(Instant, Vec<Door>)>,
     /// Rounds in which no home was found, and this one has not taken us in yet.
     rounds: u32,
-    relay: Option<(RelayServer, UnixTime)>,
+    pub(super) relay: Option<(RelayServer, UnixTime)>,
+    /// Others that were asked for a relay, since it has none.
+    pub(super) relays_asked: Vec<AgreeKey>,
+    /// When the next of them is asked, where the home has stopped to relay.
+    pub(super) relay_due: Option<Instant>,
 }
 
 impl Peer {
@@ -148,6 +153,8 @@ impl Peer {
             moves: None,
             rounds,
             relay: None,
+            relays_asked: Vec::new(),
+            relay_due: None,
         }));
         self.settle_in(now, link);
         true
@@ -404,9 +411,12 @@ impl Peer {
         if home.moves.as_ref().is_some_and(|(at, _)| *at <= now) {
             return self.leave_for_another(now, home.link);
         }
+        if home.relay_due.is_some_and(|at| at <= now) {
+            self.relay_due(now);
+        }
+        let Home::Linked(home) = &self.home else { return };
         let (link, refresh) = (home.link, home.refresh);
-        let ending =
-            home.relay.as_ref().is_some_and(|(_, at)| *at <= wall.plus(CREDENTIALS_MARGIN));
+        let ending = home.relay.as_ref().is_none_or(|(_, at)| *at <= wall.plus(CREDENTIALS_MARGIN));
         if refresh <= now {
             self.attach(now);
             if ending {
@@ -424,7 +434,7 @@ impl Peer {
             }
             Home::Linked(home) => {
                 let moves = home.moves.as_ref().map(|(at, _)| *at);
-                Some(moves.map_or(home.refresh, |at| at.min(home.refresh)))
+                [moves, home.relay_due, Some(home.refresh)].into_iter().flatten().min()
             }
         }
     }

@@ -46,6 +46,7 @@ mod post;
 mod presence;
 mod profile;
 pub mod reach;
+mod relays;
 pub mod search;
 mod session;
 mod signing;
@@ -462,7 +463,8 @@ impl Peer {
                     self.answered(now, about, Some(message.into()));
                 }
             }
-            message @ (Message::Nat(_) | Message::RingReply(_) | Message::Postings(_)) => {
+            Message::Nat(message) => self.handle_nat(now, link, ask, message),
+            message @ (Message::RingReply(_) | Message::Postings(_)) => {
                 if let Some(about) = self.asks.answered(link, ask) {
                     self.answered(now, about, Some(message));
                 }

@@ -29,6 +29,7 @@
 //! | `admission` | whom to let in, and whom to hand over |
 //! | [`election`] | whether to serve, and whom to invite |
 //! | `electing` | how many are around, and the invitations |
+//! | [`terms`] | what the owner lets it do and use |
 
 mod admission;
 mod answers;
@@ -52,6 +53,7 @@ mod reachability;
 pub mod relay;
 pub mod ring;
 mod status;
+pub mod terms;
 #[cfg(test)]
 mod testing;
 mod verifying;
@@ -61,7 +63,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use config::{Config, EnrolmentRecord, Record};
-pub use status::{Counters, Load, Status, Watches};
+pub use status::{Counters, Load, Status, Watches, Work};
 
 use crate::asks::Asks;
 use crate::entropy::Entropy;
@@ -97,6 +99,7 @@ use proofs::Proofs;
 use reachability::DialBacks;
 use relay::{Relay, RelayOutput};
 use ring::Ring;
+use terms::Owned;
 use verifying::Verifications;
 use watching::Watching;
 
@@ -185,6 +188,7 @@ pub struct SuperPeer {
     /// Devices that are at home elsewhere and have linked to us only to reach a client of ours.
     visitors: BTreeMap<Address, LinkId>,
     watching: Watching,
+    owned: Owned,
     counters: Counters,
     next_sweep: Instant,
     saves: u64,
@@ -229,6 +233,7 @@ impl SuperPeer {
             relay: None,
             visitors: BTreeMap::new(),
             watching: Watching::default(),
+            owned: Owned::new(config.terms, config.traffic),
             counters: Counters::default(),
             next_sweep: now + SWEEP_EVERY,
             saves: 0,
@@ -251,6 +256,7 @@ impl SuperPeer {
             counters: self.counters,
             answers: self.answers.counters(),
             relay: self.relay.as_ref().map(|relay| *relay.counters()).unwrap_or_default(),
+            work: self.owned.work(),
         }
     }
 
@@ -278,6 +284,7 @@ impl SuperPeer {
     pub fn leave(&mut self, now: Instant) {
         self.ring.leave(now);
         self.turn_ring(now);
+        self.save_traffic();
         self.links.close_all();
     }
 
@@ -469,6 +476,7 @@ impl SuperPeer {
         self.dial_backs_due(now);
         self.electing_due(now);
         self.verifications_due(now);
+        self.traffic_due(now);
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_EVERY;
             let wall = self.wall(now);
@@ -494,6 +502,7 @@ impl SuperPeer {
             self.lookups.next_due(),
             self.dial_backs.next_due(),
             self.electing.next_due(),
+            self.owned.next_due(),
             self.next_shed(),
             self.handings.next_due(),
             (!self.keeper.is_empty() || !self.profiles.store.is_empty()).then_some(self.next_sweep),
@@ -509,6 +518,7 @@ impl Machine for SuperPeer {
     type Record = Record;
 
     fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.count_input(&input);
         self.handle_input(now, input);
         self.turn_ring(now);
         while self.links.has_broken() {
@@ -517,6 +527,7 @@ impl Machine for SuperPeer {
             }
             self.turn_ring(now);
         }
+        self.terms_in_force(now);
     }
 
     fn poll_output(&mut self) -> Output<Notice, Record> {
@@ -524,12 +535,15 @@ impl Machine for SuperPeer {
             return output;
         }
         if let Some((link, order)) = self.links.poll_order() {
+            self.count_order(&order);
             return Output::Link(link, order);
         }
         if let Some(transmit) = self.questions.poll_transmit() {
             return Output::Send(transmit);
         }
-        match self.relay.as_mut().and_then(Relay::poll_output) {
+        let relayed = self.relay.as_mut().and_then(Relay::poll_output);
+        relayed.iter().for_each(|output| self.count_relayed(output));
+        match relayed {
             Some(RelayOutput::Send(transmit)) => Output::Send(transmit),
             Some(RelayOutput::RelayPort(port, order)) => Output::RelayPort(port, order),
             None => Output::Wait(self.next_timeout(), WaitReason::Timer),

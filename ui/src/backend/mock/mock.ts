@@ -293,7 +293,7 @@ export class MockBackend implements Backend {
     "audio.set": (chosen) => (this.#chosen = { ...this.#chosen, ...chosen }),
     "audio.test": ({ what }) => this.#test(what),
     "super_peer.status": () => this.serving.state,
-    "super_peer.set": ({ mode }) => this.serving.choose(mode),
+    "super_peer.set": (chosen) => this.serving.choose(chosen),
     "super_peer.test": () => this.serving.test(this.#clock.now()),
     "settings.get": () => this.#settings,
     "settings.set": (change) => {

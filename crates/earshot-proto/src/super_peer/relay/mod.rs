@@ -163,6 +163,20 @@ impl Relay {
         self.sessions.revoke(user, &mut self.users);
     }
 
+    /// Other limits are in force from now on; allocations that are open stay.
+    pub const fn set_limits(&mut self, now: Instant, limits: RelayLimits) {
+        let most = limits.total_bytes_per_second;
+        self.limits = limits;
+        self.total = Bucket::new(now, most, most);
+    }
+
+    /// Ends all allocations.
+    pub fn end_all(&mut self) {
+        for key in self.allocations.iter().map(|(key, _)| key).collect::<Vec<_>>() {
+            self.release(key);
+        }
+    }
+
     /// Takes a datagram that came to the main port.
     pub fn handle_datagram(
         &mut self,
