@@ -344,9 +344,11 @@ pub struct Score {
     /// Of 300: bandwidth upstream.
     #[schemars(example = 30)]
     pub upstream: u32,
-    /// Whether the bandwidth was measured; if not, a slow line is assumed.
-    #[schemars(example = false)]
-    pub upstream_known: bool,
+    /// The bandwidth that counts, in thousands of bits per second.
+    #[schemars(example = 1000)]
+    pub upstream_kbps: u32,
+    /// Where it is from.
+    pub upstream_from: UpstreamFrom,
     /// Of 200: idle processor.
     #[schemars(example = 180)]
     pub idle: u32,
@@ -356,6 +358,19 @@ pub struct Score {
     /// Whether it is known that the line is not metered; if not, it is assumed.
     #[schemars(example = false)]
     pub tariff_known: bool,
+}
+
+/// Where it is known from what a machine sends at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum UpstreamFrom {
+    /// Nowhere: a slow line is assumed.
+    Assumed,
+    /// It was seen to send so much over links to the Internet within half a minute, lately; it may
+    /// do more.
+    Seen,
+    /// Its owner lets it carry no more.
+    Capped,
 }
 
 /// Tells whom this super-peer serves and what passed through it; of a peer, whether it serves, and

@@ -13,6 +13,7 @@ use crate::api::super_peer::{
     self as told, DialResult, EndingCause, Obstacle, ObstacleKind, Score, ServingMode,
     ServingStanding, Verdict,
 };
+use crate::fitness::UpstreamFrom;
 
 /// Where it stands, and why. `refused` is why the last try to serve failed.
 #[must_use]
@@ -44,7 +45,12 @@ pub fn candidacy(
         needed: SCORE_ENTER.into(),
         up: score.up.into(),
         upstream: score.upstream.into(),
-        upstream_known: measured.upstream_known,
+        upstream_from: match measured.upstream_from {
+            UpstreamFrom::Assumed => told::UpstreamFrom::Assumed,
+            UpstreamFrom::Seen => told::UpstreamFrom::Seen,
+            UpstreamFrom::Capped => told::UpstreamFrom::Capped,
+        },
+        upstream_kbps: u32::try_from(measured.upstream_bps / 1000).unwrap_or(u32::MAX),
         idle: score.idle.into(),
         address: score.address.into(),
         tariff_known: measured.tariff_known,

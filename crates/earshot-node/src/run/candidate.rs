@@ -25,7 +25,7 @@ use crate::api::reply::Reply;
 use crate::api::super_peer::{ServingTerms, SuperPeerState, Tested};
 use crate::candidacy::{Candidacy, Wish, shown};
 use crate::driver::Driver;
-use crate::fitness::Scales;
+use crate::fitness::{Scales, Told};
 use crate::owner::ReachDesk;
 use crate::seed;
 use crate::store::files::DataDir;
@@ -349,8 +349,16 @@ impl Task {
     }
 
     async fn measure(&mut self) {
+        let tariff = match self.ground.ask_tariff.clone() {
+            // A thread that panicked knows nothing.
+            Some(ask) => tokio::task::spawn_blocking(move || (ask.0)()).await.ok().flatten(),
+            None => None,
+        };
         let now = Instant::now();
-        self.candidacy.handle_measured(now, self.scales.measure(now));
+        let cap_bps = self.terms.terms().bytes_per_s.map(|bytes| bytes * 8);
+        let seen_bps = self.driver.upstream().seen_bps(now);
+        let measured = self.scales.measure(now, &Told { seen_bps, cap_bps, tariff });
+        self.candidacy.handle_measured(now, measured);
         let rating = self.candidacy.rating(now);
         let Some(service) = &self.serving else { return };
         let need = service.node.handle.call(move |node, now| {

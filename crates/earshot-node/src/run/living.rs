@@ -36,6 +36,7 @@ use crate::calls::{Calls, Devices};
 use crate::candidacy::shown;
 use crate::clock;
 use crate::driver::{Driver, Handle, Mail, Residence, Settings, StartError};
+use crate::fitness::AskTariff;
 use crate::owner::{Ears, Owner, Tools};
 use crate::paths::IceGround;
 use crate::seed;
@@ -59,6 +60,8 @@ pub struct PeerPlan {
     pub relay_allow: Vec<Range>,
     /// The password for log-ins that bring none.
     pub password: Option<Password>,
+    /// Who knows what the connection costs, if anybody does.
+    pub ask_tariff: Option<AskTariff>,
     /// When it makes sounds of its own.
     pub sounding: Sounding,
     /// Tests only: loopback addresses are candidates.
@@ -78,6 +81,7 @@ impl PeerPlan {
             invite: None,
             relay_allow: Vec::new(),
             password: None,
+            ask_tariff: None,
             sounding: Sounding::AsSet,
             ice_loopback: false,
             pretend_reachability: None,
@@ -154,6 +158,7 @@ impl LivingPeer {
             public: plan.public,
             data_dir: plan.data_dir,
             relay_allow: plan.relay_allow,
+            ask_tariff: plan.ask_tariff,
         };
         let (own, joined) = (Mutex::default(), plan.invite.map(|invite| *invite));
         let owner = Owner::new(ears, handle, tools);
