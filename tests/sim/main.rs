@@ -8,6 +8,7 @@ mod devices;
 mod directory;
 mod election;
 mod enrolment;
+mod flapping;
 mod lab;
 mod listing;
 mod login;
