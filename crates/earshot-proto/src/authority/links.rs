@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::keys::{AUTHORITY_LIFE, AuthorityKeys};
 use super::limits::{Limits, Source};
+use super::nodes::Word;
 use super::orders::{Notice, Order, told};
 use super::registrar::{Asker, Change, Moment, Outcome, Registrar, Reply, Stage};
 use super::state::{AuthorityState, Record, Row};
@@ -17,7 +18,7 @@ use crate::port::{
 use crate::secure::link::{LinkNews, LocalIdentity, Opened, SecureLink, Welcome};
 use crate::time::{UnixTime, WallClock};
 use crate::wire::certificate::Chain;
-use crate::wire::enrolment::Enrolment;
+use crate::wire::enrolment::{Enrolment, EnrolmentRefusal};
 use crate::wire::frame::{Frame, Message};
 
 /// Links at once at most. Our choice: a link lives for seconds, so this serves some hundred logins
@@ -166,6 +167,7 @@ impl Authority {
     fn open(&mut self, id: LinkId, opened: Opened) -> Result<(), ()> {
         let session = self.sessions.get_mut(&id).ok_or(())?;
         let asker = Asker { remote: opened.remote, from: session.from };
+        self.registrar.note_asker(&asker);
         session.talk = Some((asker, Stage::Fresh));
         Ok(())
     }
@@ -217,10 +219,18 @@ impl Authority {
 
     /// Addresses were verified, or were not.
     fn verified(&mut self, now: Instant, verdicts: Vec<Verdict>) {
-        for Verdict { candidate, claim, outcome } in verdicts {
+        for sighting in self.verifying.poll_sightings() {
+            self.registrar.note(now, sighting);
+        }
+        for Verdict { candidate, claim, outcome, is_silence } in verdicts {
             let at = self.moment(now);
             let reply = match outcome {
-                Ok(()) => self.registrar.verified(at, claim),
+                Ok(()) => self.registrar.verified(at, claim, Word::Others),
+                Err(EnrolmentRefusal::NobodyVerified)
+                    if is_silence && self.registrar.takes_its_word(at, &claim) =>
+                {
+                    self.registrar.verified(at, claim, Word::Its)
+                }
                 Err(reason) => Reply::Now(Enrolment::Refused { reason }.into()),
             };
             match reply {

@@ -12,6 +12,7 @@
 
 mod accounts;
 mod keys;
+mod lately;
 mod limits;
 mod links;
 mod nodes;
