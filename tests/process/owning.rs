@@ -1,16 +1,19 @@
 //! What owners decide of running processes: what a peer does when it serves and how much it may
-//! use. DESIGN 2.12.
+//! use, and the policy of a network. DESIGN 2.12, 1.
 
 use std::time::{Duration, Instant};
 
 use earshot_tests::harness::{Daemon, Role};
 use serde_json::{Value, json};
 
-use crate::ring::finds;
+use crate::ring::{authority, finds, is_perfect_within};
 use crate::world::{SOON, World, log_in, online, refused};
 
 /// A super-peer that was asked when the peer came home does not dial back again for ten seconds.
 const PROMOTED: Duration = Duration::from_secs(40);
+/// Within this time everybody follows another policy: a round of the authority, and what a ring
+/// takes to form.
+const FOLLOWED: Duration = Duration::from_secs(120);
 
 fn status_is(peer: &Daemon, within: Duration, is_so: impl Fn(&Value) -> bool) -> Value {
     let end = Instant::now() + within;
@@ -73,4 +76,30 @@ fn the_owner_switches_jobs_and_caps_what_they_use_and_it_is_kept() {
     assert_eq!((&again["candidacy"]["caps"], &again["doing"]), (&caps, &relay_only));
     assert_eq!(again["month"]["since"], without["month"]["since"], "the month goes on");
     assert!(again["month"]["bytes"].as_u64() >= without["month"]["bytes"].as_u64());
+}
+
+#[test]
+fn another_policy_reaches_super_peers_that_run_and_they_follow_it() {
+    let world = World::new("policy");
+    let before = authority(&world, "2048");
+    let mut super_peers: Vec<Daemon> =
+        (0..10).map(|number| world.super_peer(&format!("super-{number}"), &before)).collect();
+    let mode = |peer: &Daemon| status_is(peer, SOON, |_| true)["place"]["mode"].clone();
+    assert!(super_peers.iter().all(|peer| mode(peer) == "full"));
+    let listen = before.told("listen").unwrap().to_owned();
+    assert_eq!(before.stop().unwrap().0.code(), Some(0));
+    let launch = world.bare("authority", Role::Authority);
+    let flags = ["--listen", &listen, "--name", "test", "--ring-threshold", "8"];
+    let began = Instant::now();
+    let after = world.spawn(&launch.args(flags)).unwrap();
+    is_perfect_within(&super_peers, "ring", FOLLOWED);
+    println!("FIGURE policy.followed_s={:.2}", began.elapsed().as_secs_f64());
+    let last = super_peers.pop().unwrap();
+    let at = last.told("listen").unwrap().to_owned();
+    assert_eq!(last.stop().unwrap().0.code(), Some(0));
+    let launch = world.bare("super-9", Role::SuperPeer).args(["--listen", &at]);
+    let uri = after.told("authority").unwrap();
+    let again = world.spawn(&launch.args(["--authority", uri])).unwrap();
+    status_is(&again, FOLLOWED, |status| status["place"]["mode"] == "ring");
+    assert!(super_peers.iter().all(|peer| mode(peer) == "ring"), "who was told keeps it");
 }

@@ -11,6 +11,7 @@
 //! [`Input::Saved`]: crate::port::Input::Saved
 
 mod accounts;
+mod announcing;
 mod keys;
 mod lately;
 mod limits;

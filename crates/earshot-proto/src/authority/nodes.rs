@@ -73,7 +73,9 @@ impl Registrar {
             | Enrolment::Prove { .. }
             | Enrolment::Proof { .. }
             | Enrolment::CertificatesOf { .. }
-            | Enrolment::Certificates { .. } => no(EnrolmentRefusal::CertificateRefused),
+            | Enrolment::Certificates { .. }
+            | Enrolment::Policy { .. }
+            | Enrolment::PolicyKnown { .. } => no(EnrolmentRefusal::CertificateRefused),
         }
     }
 
@@ -201,6 +203,15 @@ impl Registrar {
             shuffle(&mut rest, &mut self.secrets);
             drawn.append(&mut rest);
         }
+        drawn.sort_by_key(|n| self.lately.was_missed(at.now, &n.node));
+        drawn.truncate(most);
+        drawn
+    }
+
+    /// Some super-peers by lot, those that were not missed lately first.
+    pub(super) fn draw_some(&mut self, at: Moment, most: usize) -> Vec<NodeEntry> {
+        let mut drawn: Vec<NodeEntry> = self.live_nodes(at).map(Node::entry).collect();
+        shuffle(&mut drawn, &mut self.secrets);
         drawn.sort_by_key(|n| self.lately.was_missed(at.now, &n.node));
         drawn.truncate(most);
         drawn

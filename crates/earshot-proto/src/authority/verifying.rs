@@ -27,6 +27,7 @@ use crate::wire::certificate::{Chain, Signed, VerifyKey};
 use crate::wire::directory::NodeEntry;
 use crate::wire::enrolment::{AddressProof, Enrolment, EnrolmentRefusal};
 use crate::wire::frame::Message;
+use crate::wire::policy::Policy;
 
 /// Verifiers of one candidate. DESIGN 2.5: at least three.
 pub(super) const SEATS: usize = 3;
@@ -74,6 +75,10 @@ pub(super) struct Verifying {
     secrets: Stream,
     running: BTreeMap<Candidate, Running>,
     sightings: Vec<Sighting>,
+    /// Whom the policy is being told.
+    telling: BTreeMap<LinkId, NodeId>,
+    /// Those that said that they follow this version.
+    known: Vec<u64>,
 }
 
 struct Running {
@@ -102,7 +107,14 @@ impl Verifying {
     pub(super) fn new(key: &LinkKey, root: VerifyKey, mut secrets: Stream) -> Self {
         let key = LinkKey::from_secret(&key.secret());
         let links = Links::new(key, Some(root), Vec::new(), secrets.split());
-        Self { links, secrets, running: BTreeMap::new(), sightings: Vec::new() }
+        Self {
+            links,
+            secrets,
+            running: BTreeMap::new(),
+            sightings: Vec::new(),
+            telling: BTreeMap::new(),
+            known: Vec::new(),
+        }
     }
 
     /// Begins; the verdict comes by [`Verifying::handle`] or [`Verifying::handle_timeout`].
@@ -132,6 +144,27 @@ impl Verifying {
         self.fill_seats(now, &mut running);
         self.running.insert(candidate, running);
         Ok(())
+    }
+
+    /// Dials a super-peer to tell it of the policy.
+    pub(super) fn tell(&mut self, now: Instant, node: &NodeEntry, policy: Signed<Policy>) {
+        let expect = Expect::Uncertified(node.key);
+        let link = self.links.dial(now, node.address, Service::SuperPeer, expect);
+        self.links.send(now, link, 1, Enrolment::Policy { policy });
+        self.telling.insert(link, node.node);
+    }
+
+    /// Ends all that were not told in their time.
+    pub(super) fn stop_telling(&mut self) {
+        for (link, node) in std::mem::take(&mut self.telling) {
+            self.links.close(link);
+            self.sightings.push(Sighting::Missed(node));
+        }
+    }
+
+    /// The versions that super-peers have said they follow.
+    pub(super) fn poll_known(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.known)
     }
 
     /// The certificate that verifiers are shown.
@@ -216,6 +249,13 @@ impl Verifying {
             LinkNews::Frame(frame) => {
                 self.links.close(link);
                 match frame.message {
+                    Message::Enrolment(Enrolment::PolicyKnown { version }) => {
+                        if let Some(node) = self.telling.remove(&link) {
+                            self.sightings.push(Sighting::Seen(node));
+                            self.known.push(version);
+                        }
+                        self.leaves(now, link, None);
+                    }
                     Message::Enrolment(Enrolment::Verified { proof }) => {
                         self.leaves(now, link, Some(proof));
                     }
@@ -231,7 +271,12 @@ impl Verifying {
                     | Message::RingReply(_) => self.leaves(now, link, None),
                 }
             }
-            LinkNews::Closed(_) => self.leaves(now, link, None),
+            LinkNews::Closed(_) => {
+                if let Some(node) = self.telling.remove(&link) {
+                    self.sightings.push(Sighting::Missed(node));
+                }
+                self.leaves(now, link, None);
+            }
         }
     }
 

@@ -235,7 +235,9 @@ impl SuperPeer {
             | Enrolment::Prove { .. }
             | Enrolment::Proof { .. }
             | Enrolment::CertificatesOf { .. }
-            | Enrolment::Certificates { .. } => self.links.close(link),
+            | Enrolment::Certificates { .. }
+            | Enrolment::Policy { .. }
+            | Enrolment::PolicyKnown { .. } => self.links.close(link),
         }
     }
 

@@ -21,6 +21,7 @@
 //! | [`watching`] | who watches whom, and telling them who is gone |
 //! | `reachability` | dialling back |
 //! | `enrolment` | getting and renewing the node certificate |
+//! | `policy` | following the network's policy |
 //! | `verifying` | whether a newcomer is where it says, for the authority |
 //! | [`relay`] | STUN and TURN |
 //! | [`postings`] | the profiles that are kept here |
@@ -46,6 +47,7 @@ mod handover;
 pub mod keeper;
 mod lookups;
 mod place;
+mod policy;
 pub mod postings;
 mod profiles;
 mod proofs;

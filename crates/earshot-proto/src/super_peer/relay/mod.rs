@@ -60,6 +60,7 @@ use crate::entropy::Stream;
 use crate::ids::UserName;
 use crate::port::{RelayPortEvent, RelayPortId, RelayPortOrder, Transmit};
 use crate::time::UnixTime;
+use crate::wire::policy::Range;
 
 /// Addresses whose answers are counted at one time; a stranger's eleventh answer and the 4,097th
 /// stranger of a second get none. Our choice: 4,096 strangers a second are a flood, and 120 bytes
@@ -168,6 +169,11 @@ impl Relay {
         let most = limits.total_bytes_per_second;
         self.limits = limits;
         self.total = Bucket::new(now, most, most);
+    }
+
+    /// The network's policy names these ranges from now on.
+    pub fn set_policy(&mut self, ranges: Vec<Range>) {
+        self.rules.set_policy(ranges);
     }
 
     /// Ends all allocations.
