@@ -413,6 +413,25 @@ describe("settings", () => {
     expect(last("profile.set")).toEqual({ listed: false });
     expect(await screen.findByText(/Taking your name off the list/)).toBeInTheDocument();
   });
+
+  test("the name in the list and up to three words are one's own choice", async () => {
+    const { click, clock, last, user } = await settings("Profile");
+    expect(screen.queryByLabelText("Name in the list")).not.toBeInTheDocument();
+    await click("switch", "Let others find me by name");
+    await clock.pass(500);
+    await user.type(screen.getByLabelText("Name in the list"), "Eerik of the choir");
+    const words = screen.getByLabelText("Words to be found by too");
+    await user.type(words, "Helsinki, tenor, sauna, lake");
+    expect(screen.getByText("At most three words.")).toBeInTheDocument();
+    expect(screen.getByRole("button", { name: "Save name and words" })).toBeDisabled();
+    await user.clear(words);
+    await user.type(words, " Helsinki,, tenor ");
+    await click("button", "Save name and words");
+    expect(last("profile.set")).toEqual({ listed: true, name: "Eerik of the choir", words: ["Helsinki", "tenor"] });
+    await clock.pass(500);
+    expect(screen.getByRole("button", { name: "Save name and words" })).toBeDisabled();
+    await expectAccessible();
+  });
 });
 
 describe("the menu and the network", () => {

@@ -135,7 +135,7 @@ methods! {
     "logout" PEER Logout -> Done [NotLoggedIn];
     "state.get" PEER StateGet -> Snapshot [];
     "presence.set" PEER PresenceSet -> Done [NotLoggedIn TextTooLong];
-    "profile.set" PEER ProfileSet -> Done [NotLoggedIn];
+    "profile.set" PEER ProfileSet -> Done [NotLoggedIn TextTooLong TooMany];
     "search" PEER Search -> Searching [BadName TextTooLong NotLoggedIn NotConnected TooMany];
     "buddies.list" PEER BuddiesList -> Buddies [NotLoggedIn];
     "buddies.request" PEER BuddiesRequest -> Done [BadName NotLoggedIn Yourself AlreadyBuddy Blocked TextTooLong TooMany NoSuchUser NotConnected];

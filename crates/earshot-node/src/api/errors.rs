@@ -400,6 +400,8 @@ pub enum Limited {
     Calls,
     /// Questions at a time.
     Questions,
+    /// Words of one's own choice to be found by.
+    Words,
 }
 
 impl std::fmt::Display for Limited {
@@ -410,6 +412,7 @@ impl std::fmt::Display for Limited {
             Self::Searches => "searches",
             Self::Calls => "calls",
             Self::Questions => "questions",
+            Self::Words => "words",
         })
     }
 }

@@ -256,7 +256,7 @@ impl Peer {
                 self.tell_session();
             }
             Command::Search(sought) => self.search(now, ask, sought),
-            Command::SetListed(is_listed) => self.set_listed(now, ask, is_listed),
+            Command::SetListed(wish) => self.set_listed(now, ask, wish),
             Command::Request { user, greeting } => self.request_buddy(now, ask, user, greeting),
             Command::Accept(user) => self.accept_buddy(now, ask, user),
             Command::Decline(user) => self.decline_buddy(now, ask, user),
