@@ -11,6 +11,8 @@ export function failureText(failure: Failure): string {
       return t(`error.badName.${failure.facts.rule}`);
     case "tooMany":
       return t(`error.tooMany.${failure.facts.what}`, { max: failure.facts.max });
+    case "notEnrolled":
+      return t(`error.notEnrolled.${failure.facts.reason}`, { address: failure.facts.address });
     case "audio":
       return t(`fault.${failure.facts.fault}`);
     case "clockWrong":
@@ -37,7 +39,6 @@ export function failureText(failure: Failure): string {
     case "badParams":
     case "answerTooLong":
     case "diskFull":
-    case "notEnrolled":
     case "noNetwork":
     case "otherNetwork":
     case "foundedHere":

@@ -106,6 +106,7 @@ describe("failures", () => {
     badInvite: { problem: "damaged" },
     badName: { rule: "tooShort" },
     tooMany: { what: "searches", max: 4 },
+    notEnrolled: { reason: "notReached", address: "192.0.2.1:37373" },
     audio: { fault: "deviceBusy" },
     clockWrong: { offByMs: -7_200_000 },
     portInUse: { port: 37373 },

@@ -446,6 +446,18 @@ describe("the menu and the network", () => {
     expect(screen.getByText("Too few super-peers could connect to it: 1 of 2 needed.")).toBeInTheDocument();
   });
 
+  test("why the login authority does not take it is said in a sentence of its own", async () => {
+    const { backend, click } = await openWindow("normal");
+    const { candidacy } = backend.serving.state;
+    if (!candidacy) throw new Error("the mock is a candidate");
+    const address = "198.51.100.3:37373";
+    const refused = { code: "notEnrolled", message: "", facts: { reason: "nobodyVerified", address } } as const;
+    const obstacles = [{ what: "notEnrolled", leftMs: 60_000 }] as const;
+    backend.serving.state = { candidacy: { ...candidacy, mode: "always", obstacles: [...obstacles], refused } };
+    await click("button", /Online through 192\.0\.2\.7/);
+    expect(await screen.findByText(/Too few super-peers answered to try whether 198\.51\.100\.3:37373/)).toBeInTheDocument();
+  });
+
   test("what super-peers found is said in a sentence for each way", async () => {
     const { click } = await openWindow("normal");
     await click("button", /Online through 192\.0\.2\.7/);
