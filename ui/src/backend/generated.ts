@@ -327,11 +327,11 @@ export interface CallUnmute {
 /** Whether a peer serves, and why. */
 export interface Candidacy {
   /** How much it may use. */
-  caps?: Caps;
+  caps: Caps;
   /** Why the service is about to end. */
   ending?: EndingCause;
   /** What it does. */
-  jobs?: Jobs;
+  jobs: Jobs;
   /** What its owner has chosen; absent until then. */
   mode?: ServingMode;
   /** What stands against serving now, the weightiest first. */
