@@ -10,6 +10,7 @@ pub mod display;
 pub mod door;
 pub mod link;
 pub mod mark;
+pub mod metered;
 pub mod node;
 pub mod notices;
 pub mod options;

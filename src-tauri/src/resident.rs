@@ -14,6 +14,7 @@ use std::thread;
 
 use earshot_node::api::events::Numbered;
 use earshot_node::embedded::Embedded;
+use earshot_node::fitness::AskTariff;
 use earshot_node::run::living::PeerPlan;
 use earshot_node::start::{EndSignal, block_on};
 use serde_json::value::RawValue;
@@ -21,6 +22,7 @@ use serde_json::value::RawValue;
 use crate::desk::{Action, Desk, Desktop, Input};
 use crate::display;
 use crate::door::{self, Door, Place, Wish};
+use crate::metered;
 use crate::node::Node;
 use crate::notices::Notices;
 use crate::options::{Invocation, Options, USAGE, parse, variable};
@@ -201,7 +203,8 @@ fn node(options: &Options, data_dir: PathBuf, ears: Ears) -> Node {
     let (listen, ice_loopback) = (options.listen, options.ice_loopback);
     Node::new(Box::new(move || {
         let ears = ears.clone();
-        let plan = PeerPlan { listen, ice_loopback, ..PeerPlan::new(data_dir.clone()) };
+        let ask_tariff = Some(AskTariff(Arc::new(metered::tariff)));
+        let plan = PeerPlan { listen, ice_loopback, ask_tariff, ..PeerPlan::new(data_dir.clone()) };
         Embedded::start(plan, move |event| ears.hear(event))
     }))
 }

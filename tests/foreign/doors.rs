@@ -12,7 +12,7 @@ use earshot_proto::secure::buddy_file::BuddyFile;
 use earshot_proto::secure::envelope::{self, From};
 use earshot_proto::secure::link::{Expect, SecureLink, Welcome};
 use earshot_proto::secure::local_vault::{
-    Counters, FilesKey, Listing, LocalVault, LockedVault, NewLock,
+    Counters, FilesKey, ListedAs, Listing, LocalVault, LockedVault, NewLock,
 };
 use earshot_proto::secure::location::{open_location, seal_location};
 use earshot_proto::secure::password::{Password, StretchCost, Worked};
@@ -340,6 +340,7 @@ fn local_vault(network: &mut Network, alice: &Device) -> Vec<u8> {
         files: FilesKey::draw(&mut network.secrets),
         counters: Counters::default(),
         listing: Listing::default(),
+        listed_as: ListedAs::default(),
     };
     let lock = NewLock::draw(StretchCost::LEAST, &mut network.secrets);
     let Worked::Stretched(key) = lock.stretch(&Password::new("a password").unwrap()).run() else {

@@ -9,6 +9,7 @@ mod inside;
 mod killing;
 mod leaving;
 mod listing;
+mod owning;
 mod people;
 mod presence;
 mod ring;

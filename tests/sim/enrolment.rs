@@ -108,14 +108,75 @@ fn super_peers_that_somebody_invents_become_no_members() {
     world.person("alice");
 }
 
+/// Starts it again, and waits for what it is told.
+fn answer_again(world: &mut World, name: &str) -> Option<EnrolmentRefusal> {
+    world.crash(name);
+    world.start(name);
+    let before = world.owner(name).super_peer.len();
+    world.run_until(|w| w.owner(name).super_peer.len() > before, SOON);
+    match &world.owner(name).super_peer[before] {
+        Notice::Serving { .. } => None,
+        Notice::NotEnrolled(NotEnrolled::Refused(reason)) => Some(*reason),
+        other => panic!("no answer of the authority: {other:?}"),
+    }
+}
+
 #[test]
-fn without_enough_who_live_to_verify_nobody_new_is_enrolled() {
+fn a_network_most_of_whose_super_peers_are_off_takes_a_new_one_within_a_minute() {
+    for seed in 0..10 {
+        let mut world = World::new(310 + seed).verifying_network(12);
+        let lots = [seed as usize % 12, (seed as usize * 5 + 3) % 12];
+        for number in (1..=12).filter(|number| !lots.contains(&(number - 1))) {
+            world.vanish(&format!("super-{number}"));
+        }
+        let began = world.instant();
+        world.add_super_peer("super-13", 13);
+        let mut told = answer(&mut world, "super-13");
+        // Whom it dialled in vain the authority asks last when it is asked again.
+        while told.is_some() {
+            assert_eq!(told, Some(EnrolmentRefusal::NobodyVerified));
+            assert!(world.instant() < began + Duration::from_secs(60), "not within a minute");
+            world.run_for(Duration::from_secs(20));
+            told = answer_again(&mut world, "super-13");
+        }
+        let dials: u64 = lots.iter().map(|n| world.dials(&format!("super-{}", n + 1))).sum();
+        assert!(dials >= 2, "both that are left have dialled it");
+    }
+}
+
+#[test]
+fn where_hardly_anybody_is_left_to_verify_the_word_of_a_newcomer_does() {
     let mut world = World::new(304).verifying_network(3);
     world.vanish("super-1");
     world.crash("super-2");
     world.add_super_peer("super-4", 4);
-    assert_eq!(answer(&mut world, "super-4"), Some(EnrolmentRefusal::NobodyVerified));
+    assert_eq!(answer(&mut world, "super-4"), None);
     world.start("super-2");
     world.add_super_peer("super-5", 5);
     assert_eq!(answer(&mut world, "super-5"), None);
+}
+
+#[test]
+fn whoever_silences_all_super_peers_gains_as_many_places_as_are_exempt() {
+    let mut world = World::new(306).verifying_network(3);
+    (1..=3).for_each(|number| world.vanish(&format!("super-{number}")));
+    let answers: Vec<_> = (1..=6)
+        .map(|number: u8| {
+            let name = format!("sybil-{number}");
+            world.add_super_peer_at(&name, at(&format!("11.7.{number}.1:4433")), Nat::Open, None);
+            answer(&mut world, &name)
+        })
+        .collect();
+    let refused = Some(EnrolmentRefusal::NobodyVerified);
+    assert_eq!(answers, [None, None, None, refused, refused, refused]);
+}
+
+#[test]
+fn one_who_says_not_reached_outweighs_the_silence_of_the_others() {
+    let mut world = World::new(307).verifying_network(3);
+    world.vanish("super-1");
+    world.crash("super-2");
+    let (wrong, right) = (at("11.0.2.1:4434"), at("11.0.2.1:4433"));
+    world.add_super_peer_at("wrong-port", right, Nat::Open, Some(wrong));
+    assert_eq!(answer(&mut world, "wrong-port"), Some(EnrolmentRefusal::NobodyVerified));
 }

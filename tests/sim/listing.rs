@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use earshot_proto::peer::command::{Command, Failure, Listed, SearchEnd};
+use earshot_proto::peer::command::{Command, Failure, Listed, SearchEnd, Wish};
+use earshot_proto::wire::bounded::{List, Text};
 use earshot_proto::wire::directory::Reachability;
 use earshot_tests::lab::rivals::overlay;
 use earshot_tests::sim::{Nat, PASSWORD, SOON, World};
@@ -77,13 +78,44 @@ fn who_leaves_the_list_is_not_found_any_more() {
 }
 
 #[test]
+fn who_is_listed_under_another_name_and_words_is_found_by_them_and_not_by_those_of_before() {
+    let mut world = neighbours(308);
+    let wish = |name: &str, words: &[&str]| Wish {
+        is_listed: true,
+        name: Some(Text::new(name).expect("short")),
+        about: Some(List::first_of(words.iter().map(|w| Text::new(*w).expect("short")))),
+    };
+    let list = |world: &mut World, wish| {
+        world.ask("anna", Command::SetListed(wish)).expect("always possible");
+        world.run_until(|w| w.listed("anna") == Some(Listed::On), SOON);
+        world.run_for(FORGOTTEN);
+    };
+    list(&mut world, wish("Ani from the Choir", &["Helsinki", "Soprano"]));
+    assert_eq!(found(&mut world, "bob", "helsinki"), ["anna"]);
+    assert_eq!(found(&mut world, "bob", "ani sopr"), ["anna"]);
+    let hit = world.owner("bob").hits.last().expect("found").clone();
+    assert_eq!(hit.display_name.as_deref(), Some("Ani from the Choir"));
+    assert_eq!((hit.user.as_str(), hit.about), ("anna", vec!["Helsinki".into(), "Soprano".into()]));
+    assert_eq!(found(&mut world, "bob", "virtanen"), [""; 0], "the name of before");
+    // On her other devices too, and after a restart.
+    world.crash("anna");
+    world.comes_back("anna", "anna");
+    world.run_until(|w| w.listed("anna") == Some(Listed::On), SOON);
+    let view = world.peer("anna").session_view().expect("she is logged in");
+    assert_eq!(view.listed_as.0.as_deref(), Some("Ani from the Choir"));
+    list(&mut world, wish("", &[]));
+    assert_eq!(found(&mut world, "bob", "helsinki"), [""; 0], "a word that was taken back");
+    assert_eq!(found(&mut world, "bob", "virtanen"), ["anna"], "the account's name again");
+}
+
+#[test]
 fn who_leaves_the_list_without_a_home_is_taken_off_when_there_is_one_again() {
     let mut world = neighbours(304);
     for number in 1..=6 {
         world.cut("anna", &format!("super-{number}"));
     }
     world.run_until(|w| w.owner("anna").network.as_ref().is_some_and(|n| n.home.is_none()), SOON);
-    world.ask("anna", Command::SetListed(false)).expect("always possible");
+    world.ask("anna", Command::SetListed(false.into())).expect("always possible");
     assert_eq!(world.listed("anna"), Some(Listed::Leaving));
     world.crash("anna");
     world.heal();
@@ -111,7 +143,7 @@ fn the_choice_is_kept_with_the_account_and_followed_by_its_other_devices() {
 fn a_choice_that_cannot_be_kept_is_refused_and_nothing_is_posted() {
     let mut world = neighbours(306);
     world.fill_disk("otto");
-    let refused = world.ask("otto", Command::SetListed(true));
+    let refused = world.ask("otto", Command::SetListed(true.into()));
     assert!(matches!(refused, Err(Failure::NotKept(_))), "{refused:?}");
     world.run_for(Duration::from_secs(5));
     assert_eq!(world.listed("otto"), Some(Listed::Off));

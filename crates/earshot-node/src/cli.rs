@@ -69,9 +69,11 @@ pub struct AuthorityOptions {
     pub public: Option<SocketAddr>,
     /// Where accounts are kept; absent, in a file of the data directory. Never given to `network`.
     pub database: Option<String>,
-    /// The network's threshold between full membership and ring, where it is founded.
+    /// The network's threshold between full membership and ring; absent, the usual one, or what it
+    /// was.
     pub ring_threshold: Option<u16>,
-    /// Below how many super-peers nobody verifies a newcomer's address, where it is founded.
+    /// Below how many super-peers nobody verifies a newcomer's address; absent, the usual number,
+    /// or what it was.
     pub exempt_super_peers: Option<u16>,
     /// How many super-peers may enrol by the token; absent, one. Never given to `network`.
     pub enrol_uses: Option<u32>,

@@ -28,6 +28,7 @@ use crate::guests::GuestLimits;
 use crate::links::DIAL_PATIENCE;
 use crate::paths::{IceGround, OpenPaths};
 pub use crate::sockets::StartError;
+use crate::upstream::Upstream;
 use news::{News, ResidentId};
 use resident::Housed;
 
@@ -174,6 +175,7 @@ pub struct Stopped;
 pub struct Driver {
     to_loop: mpsc::Sender<News>,
     listening: SocketAddr,
+    upstream: Upstream,
     next: Arc<AtomicU32>,
 }
 
@@ -183,14 +185,21 @@ impl Driver {
     /// # Errors
     /// [`StartError`] where the port cannot be opened.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let (to_loop, listening) = run::start(settings).await?;
-        Ok(Self { to_loop, listening, next: Arc::default() })
+        let upstream = Upstream::default();
+        let (to_loop, listening) = run::start(settings, upstream.clone()).await?;
+        Ok(Self { to_loop, listening, upstream, next: Arc::default() })
     }
 
     /// The address of the main port, its number found.
     #[must_use]
     pub fn listening(&self) -> SocketAddr {
         self.listening
+    }
+
+    /// How fast it has been seen to send.
+    #[must_use]
+    pub const fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 
     /// Takes a machine in. Its first input is the wall clock.

@@ -2,12 +2,15 @@
 //! is assumed where it says nothing. DESIGN 2.12.
 //!
 //! Source: Linux, `proc(5)` and `Documentation/ABI/testing/sysfs-class-power`. What is not known is
-//! taken at a value that is named here, and told as unknown.
+//! taken at a value that is named here, and told as assumed. The upstream is between what was seen
+//! ([`upstream`](crate::upstream)) and what the owner allows.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use earshot_proto::super_peer::election::{Power, Tariff};
+use earshot_proto::super_peer::election::Power;
+pub use earshot_proto::super_peer::election::Tariff;
 
 /// Upstream of a line that nobody measured. Our choice: what a slow line at home has, ten relayed
 /// calls; a tenth of what counts fully.
@@ -22,8 +25,8 @@ pub struct Measured {
     pub up: Duration,
     /// What it sends at most, in bits per second.
     pub upstream_bps: u64,
-    /// Whether that was measured.
-    pub upstream_known: bool,
+    /// Where that is from.
+    pub upstream_from: UpstreamFrom,
     /// How much of its processor was idle since the last time, in percent.
     pub idle_percent: u8,
     /// Whether that was measured.
@@ -34,6 +37,38 @@ pub struct Measured {
     pub tariff: Tariff,
     /// Whether the system told what the connection costs.
     pub tariff_known: bool,
+}
+
+/// Where it is known from what a machine sends at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamFrom {
+    /// Nowhere: [`UPSTREAM_ASSUMED_BPS`].
+    Assumed,
+    /// It was seen to send so much, and may do more.
+    Seen,
+    /// Its owner lets it carry no more.
+    Capped,
+}
+
+/// What others know of this machine than the system's files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// What it was seen to send, in bits per second.
+    pub seen_bps: Option<u64>,
+    /// What its owner lets it carry, in bits per second.
+    pub cap_bps: Option<u64>,
+    /// What its connection costs.
+    pub tariff: Option<Tariff>,
+}
+
+/// Asks what the connection costs; may take a moment.
+#[derive(Clone)]
+pub struct AskTariff(pub Arc<dyn Fn() -> Option<Tariff> + Send + Sync>);
+
+impl std::fmt::Debug for AskTariff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AskTariff")
+    }
 }
 
 /// Measures this machine.
@@ -52,20 +87,34 @@ impl Scales {
     }
 
     /// Measures.
-    pub fn measure(&mut self, now: Instant) -> Measured {
+    pub fn measure(&mut self, now: Instant, told: &Told) -> Measured {
         let after = processor_time();
         let idle = self.before.zip(after).and_then(|(before, after)| idle_percent(before, after));
         self.before = after.or(self.before);
+        let (upstream_bps, upstream_from) = upstream(told.seen_bps, told.cap_bps);
         Measured {
             up: now.saturating_duration_since(self.started),
-            upstream_bps: UPSTREAM_ASSUMED_BPS,
-            upstream_known: false,
+            upstream_bps,
+            upstream_from,
             idle_percent: idle.unwrap_or(IDLE_ASSUMED_PERCENT),
             idle_known: idle.is_some(),
             power: power_of(Path::new("/sys/class/power_supply")),
-            tariff: Tariff::Flat,
-            tariff_known: false,
+            tariff: told.tariff.unwrap_or(Tariff::Flat),
+            tariff_known: told.tariff.is_some(),
         }
+    }
+}
+
+/// What was seen is a lower bound, what the owner allows an upper one; between them lies what is
+/// assumed.
+fn upstream(seen: Option<u64>, cap: Option<u64>) -> (u64, UpstreamFrom) {
+    let (bps, from) = match seen.filter(|seen| *seen > UPSTREAM_ASSUMED_BPS) {
+        Some(seen) => (seen, UpstreamFrom::Seen),
+        None => (UPSTREAM_ASSUMED_BPS, UpstreamFrom::Assumed),
+    };
+    match cap.filter(|cap| *cap < bps) {
+        Some(cap) => (cap, UpstreamFrom::Capped),
+        None => (bps, from),
     }
 }
 
@@ -117,6 +166,16 @@ mod tests {
         assert_eq!(idle_percent((850, 1000), (850, 1000)), None);
         assert_eq!(read_processor_time("intr 1"), None);
         assert_eq!(read_processor_time("cpu  1 2 3"), None);
+    }
+
+    #[test]
+    fn the_upstream_is_at_least_what_was_seen_and_at_most_what_the_owner_allows() {
+        let assumed = (UPSTREAM_ASSUMED_BPS, UpstreamFrom::Assumed);
+        assert_eq!(upstream(None, None), assumed);
+        assert_eq!(upstream(Some(300_000), Some(8_000_000)), assumed, "an idle line tells nothing");
+        assert_eq!(upstream(Some(6_000_000), None), (6_000_000, UpstreamFrom::Seen));
+        assert_eq!(upstream(Some(6_000_000), Some(4_000_000)), (4_000_000, UpstreamFrom::Capped));
+        assert_eq!(upstream(None, Some(256_000)), (256_000, UpstreamFrom::Capped));
     }
 
     #[test]

@@ -28,3 +28,4 @@ pub mod sound;
 pub mod start;
 pub mod store;
 mod troubles;
+pub mod upstream;

@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use earshot_proto::port::{LinkDown, LinkId, LinkOrder, Service};
 use tokio::io::AsyncWriteExt;
@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout};
 use crate::driver::news::{LinkNews, News, ResidentId};
 use crate::front_door::{local_of, preface};
 use crate::guests::Seat;
+use crate::upstream::Upstream;
 
 /// Bytes that wait to be written to one link. Our choice: what six hundred buddies answer who were
 /// greeted at once; a reader that is further behind than that is gone or hostile.
@@ -45,6 +46,7 @@ pub(crate) struct Links {
     open: HashMap<Place, Link>,
     accepted: u32,
     dial_patience: Duration,
+    upstream: Upstream,
     to_loop: mpsc::Sender<News>,
     alive: Alive,
 }
@@ -65,14 +67,20 @@ struct Cable {
     queue: mpsc::UnboundedReceiver<Vec<u8>>,
     waiting: Arc<AtomicUsize>,
     closed: oneshot::Receiver<Infallible>,
+    upstream: Upstream,
     to_loop: mpsc::Sender<News>,
     _alive: Alive,
     _seat: Option<Seat>,
 }
 
 impl Links {
-    pub(crate) fn new(dial_patience: Duration, to_loop: mpsc::Sender<News>, alive: Alive) -> Self {
-        Self { open: HashMap::new(), accepted: 0, dial_patience, to_loop, alive }
+    pub(crate) fn new(
+        dial_patience: Duration,
+        upstream: Upstream,
+        to_loop: mpsc::Sender<News>,
+        alive: Alive,
+    ) -> Self {
+        Self { open: HashMap::new(), accepted: 0, dial_patience, upstream, to_loop, alive }
     }
 
     /// Takes an accepted connection over; gives its name.
@@ -145,6 +153,7 @@ impl Links {
             queue: queued,
             waiting: Arc::clone(&waiting),
             closed,
+            upstream: self.upstream.clone(),
             to_loop: self.to_loop.clone(),
             _alive: self.alive.clone(),
             _seat: seat,
@@ -172,11 +181,18 @@ impl Cable {
     }
 
     async fn carry(mut self, mut stream: TcpStream) {
+        // A connection that is gone already is noticed by reading.
+        let to = stream.peer_addr().ok();
         let (mut reader, mut writer) = stream.split();
-        let (place, to_loop) = (self.place, self.to_loop.clone());
+        let (place, to_loop, upstream) = (self.place, self.to_loop.clone(), self.upstream.clone());
+        let sent = |bytes| {
+            if let Some(to) = to {
+                upstream.sent(Instant::now(), to, bytes);
+            }
+        };
         let down = tokio::select! {
             down = read(&mut reader, place, &to_loop) => down,
-            written = write(&mut writer, &mut self.queue, &self.waiting) => match written {
+            written = write(&mut writer, &mut self.queue, &self.waiting, sent) => match written {
                 // The machine closed and all is written.
                 Ok(()) => return hang_up(&mut reader, &mut writer).await,
                 Err(_) => LinkDown::Broken,
@@ -232,6 +248,7 @@ async fn write(
     writer: &mut WriteHalf<'_>,
     queue: &mut mpsc::UnboundedReceiver<Vec<u8>>,
     waiting: &AtomicUsize,
+    sent: impl Fn(usize),
 ) -> io::Result<()> {
     while let Some(mut bytes) = queue.recv().await {
         while bytes.len() < CHUNK
@@ -240,6 +257,7 @@ async fn write(
             bytes.extend_from_slice(&more);
         }
         writer.write_all(&bytes).await?;
+        sent(bytes.len());
         waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
     }
     Ok(())

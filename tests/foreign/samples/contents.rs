@@ -65,7 +65,12 @@ pub(super) fn draw(all: &mut Drawing) {
     let list = d.blob(if long { 61_440 } else { 500 });
     let own = [
         Own::Buddies { list, ask_back: d.chance(2) },
-        Own::Listed { is_listed: d.chance(2), said: d.time() },
+        Own::Listed {
+            is_listed: d.chance(2),
+            said: d.time(),
+            name: d.maybe(|d| d.text()),
+            about: d.maybe(|d| d.list(|d| d.text())),
+        },
     ];
     all.variants(buddies);
     all.shape(presences);

@@ -109,6 +109,8 @@ fn enrolment(d: &mut Draw) -> Vec<Enrolment> {
         Enrolment::Prove { nonce: d.bytes() },
         Enrolment::Proof { proof: signed(d, 128) },
         Enrolment::CertificatesOf { nodes: d.list(|d| NodeId(d.bytes())) },
+        Enrolment::Policy { policy: signed(d, 512) },
+        Enrolment::PolicyKnown { version: d.number() },
         Enrolment::Certificates { statements: d.list(|d| signed(d, 512)) },
     ];
     let refusals = [

@@ -241,5 +241,6 @@ fn posting(d: &mut Draw) -> Posting {
         words: d.list(Draw::text),
         counter: d.number(),
         expires: d.time(),
+        about: d.maybe(|d| d.list(Draw::text)),
     }
 }

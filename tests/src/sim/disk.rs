@@ -33,6 +33,7 @@ enum File {
     Buddies,
     History,
     Enrolment,
+    Traffic,
     Rows,
 }
 
@@ -50,6 +51,7 @@ impl Kept {
                 | peer::Record::Call(_),
             ) => File::History,
             Self::SuperPeer(super_peer::Record::Enrolment(_)) => File::Enrolment,
+            Self::SuperPeer(super_peer::Record::Traffic(_)) => File::Traffic,
             Self::Authority(_) | Self::Script => File::Rows,
         }
     }
@@ -70,6 +72,7 @@ impl Kept {
             Self::SuperPeer(super_peer::Record::Enrolment(e)) => {
                 format!("enrolment {}", e.nodes.len())
             }
+            Self::SuperPeer(super_peer::Record::Traffic(t)) => format!("traffic {}", t.bytes),
             Self::Authority(record) => format!("rows {}", record.rows.len()),
             Self::Script => "something".into(),
         }
@@ -90,6 +93,9 @@ impl Kept {
                 bytes.clone()
             }
             Self::SuperPeer(super_peer::Record::Enrolment(record)) => {
+                minicbor::to_vec(record).expect("a Vec takes all")
+            }
+            Self::SuperPeer(super_peer::Record::Traffic(record)) => {
                 minicbor::to_vec(record).expect("a Vec takes all")
             }
             Self::Authority(record) => record.rows.iter().flat_map(Row::to_bytes).collect(),
@@ -166,6 +172,7 @@ pub(super) struct Disk {
     stories: BTreeMap<[u8; 32], Story>,
     open: Option<[u8; 32]>,
     pub(super) enrolled: Option<EnrolmentRecord>,
+    pub(super) traffic: Option<super_peer::terms::Traffic>,
     pub(super) rows: BTreeMap<(&'static str, Vec<u8>), Row>,
     pending: VecDeque<(SaveId, Kept)>,
     /// Every write fails from now on.
@@ -228,6 +235,7 @@ impl Disk {
         match record {
             Kept::Peer(record) => self.apply_peers(record),
             Kept::SuperPeer(super_peer::Record::Enrolment(record)) => self.enrolled = Some(record),
+            Kept::SuperPeer(super_peer::Record::Traffic(record)) => self.traffic = Some(record),
             Kept::Authority(record) => {
                 for row in record.rows {
                     self.rows.insert((row.table(), row.key()), row);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use earshot_node::candidacy::{Candidacy, Wish};
-use earshot_node::fitness::{Measured, UPSTREAM_ASSUMED_BPS};
+use earshot_node::fitness::{Measured, UPSTREAM_ASSUMED_BPS, UpstreamFrom};
 use earshot_proto::peer::Peer;
 use earshot_proto::peer::command::{Answer, Command};
 use earshot_proto::port::LinkDown;
@@ -149,7 +149,7 @@ impl World {
                     let measured = Measured {
                         up: one.up + self.now(),
                         upstream_bps: UPSTREAM_ASSUMED_BPS,
-                        upstream_known: false,
+                        upstream_from: UpstreamFrom::Assumed,
                         idle_percent: 90,
                         idle_known: true,
                         power: Power::Mains,

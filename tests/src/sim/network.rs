@@ -264,6 +264,18 @@ impl World {
         }
     }
 
+    /// The owner of a super-peer decides what it does and uses.
+    pub fn set_terms(&mut self, name: &str, terms: super_peer::terms::Terms) {
+        let (id, now) = (self.id(name), self.instant());
+        match &mut self.machine_mut(id).role {
+            Some(Role::SuperPeer(node)) => node.set_terms(now, terms),
+            Some(Role::Peer(_) | Role::Authority(_) | Role::Script(_)) | None => {
+                panic!("{name} is no living super-peer")
+            }
+        }
+        self.drain(id);
+    }
+
     /// The process dies: what it had not flushed is torn, its connections break.
     pub fn crash(&mut self, name: &str) {
         let id = self.id(name);
@@ -379,6 +391,8 @@ impl World {
                     owner: owner.map(|chain| *chain),
                     relay_allow: Vec::new(),
                     limits: *limits,
+                    terms: super_peer::terms::Terms::default(),
+                    traffic: disk.traffic,
                     wall,
                     seed,
                 };

@@ -272,7 +272,7 @@ impl World {
 
     /// Lets others find somebody by name, or not any more, and waits until super-peers were told.
     pub fn list(&mut self, name: &str, is_listed: bool) {
-        self.ask(name, Command::SetListed(is_listed)).expect("always possible");
+        self.ask(name, Command::SetListed(is_listed.into())).expect("always possible");
         let wanted = if is_listed { Listed::On } else { Listed::Off };
         self.run_until(|w| w.listed(name) == Some(wanted), SOON);
     }

@@ -326,8 +326,12 @@ export interface CallUnmute {
 
 /** Whether a peer serves, and why. */
 export interface Candidacy {
+  /** How much it may use. */
+  caps: Caps;
   /** Why the service is about to end. */
   ending?: EndingCause;
+  /** What it does. */
+  jobs: Jobs;
   /** What its owner has chosen; absent until then. */
   mode?: ServingMode;
   /** What stands against serving now, the weightiest first. */
@@ -342,6 +346,25 @@ export interface Candidacy {
   verdicts: Verdict[];
   /** Super-peers that must get through by each transport. */
   verifiersNeeded: number;
+}
+
+/** A kind of cap. */
+export type Cap =
+  /** Connections. */
+  | "connections"
+  /** Bytes a second. */
+  | "kbPerSecond"
+  /** Bytes a month. */
+  | "gbPerMonth";
+
+/** How much a super-peer may use; absent: as much as one takes. */
+export interface Caps {
+  /** Connections that others have opened, 32 to 100 000. */
+  connections?: number;
+  /** All that goes in and out in thirty days, in thousands of millions of bytes, 1 to 100 000. */
+  gbPerMonth?: number;
+  /** What it carries for others in a second, in thousands of bytes, 32 to 1 000 000. */
+  kbPerSecond?: number;
 }
 
 /** Reads messages again: the newest of a conversation, or those before a message. */
@@ -605,6 +628,14 @@ export interface Invited {
   reach: InviteReach;
 }
 
+/** What a super-peer does besides its share of finding people. */
+export interface Jobs {
+  /** People may be at home at it. */
+  directory: boolean;
+  /** It relays calls. */
+  relay: boolean;
+}
+
 /** The network that was joined. */
 export interface Joined {
   /** The network. */
@@ -631,7 +662,9 @@ export type Limited =
   /** Calls at a time. */
   | "calls"
   /** Questions at a time. */
-  | "questions";
+  | "questions"
+  /** Words of one's own choice to be found by. */
+  | "words";
 
 /** An open connection. */
 export interface Link {
@@ -735,6 +768,19 @@ export type MessageState =
   | "arrived"
   /** Read by the receiver. */
   | "read";
+
+/**
+ * What went in and out of a super-peer in a month of thirty days, without the headers of TCP, UDP
+ * and IP.
+ */
+export interface Month {
+  /** Bytes since. */
+  bytes: number;
+  /** When it began. */
+  since: number;
+  /** How much of the cap that is. */
+  spent: Spent;
+}
 
 /** The rules of user names (RFC 8265). */
 export type NameRule =
@@ -940,6 +986,15 @@ export interface ProfileSet {
    * or the first three letters of one.
    */
   listed: boolean;
+  /**
+   * The name to be listed under, at most 128 bytes; absent, it stays as it is; empty, it is the
+   * account's. Whoever finds the user is shown the user name too.
+   */
+  name?: string;
+  /**
+   * Up to three words more to be found by, each at most 64 bytes; absent, they stay as they are.
+   */
+  words?: string[];
 }
 
 /** Whether others can open connections to a node. */
@@ -1005,8 +1060,10 @@ export interface Score {
   up: number;
   /** Of 300: bandwidth upstream. */
   upstream: number;
-  /** Whether the bandwidth was measured; if not, a slow line is assumed. */
-  upstreamKnown: boolean;
+  /** Where it is from. */
+  upstreamFrom: UpstreamFrom;
+  /** The bandwidth that counts, in thousands of bits per second. */
+  upstreamKbps: number;
 }
 
 /**
@@ -1062,6 +1119,8 @@ export interface SearchResult {
   searchId: string;
   /** The user. */
   user: string;
+  /** Words of the user's own choice, of whom was found by words; absent where there are none. */
+  words?: string[];
 }
 
 /** The search has begun. */
@@ -1100,6 +1159,10 @@ export interface Session {
   displayName?: string;
   /** Whether others can find the user by name. */
   listed?: Listed;
+  /** The name to be listed under, where it is not the account's. */
+  listedName?: string;
+  /** Words of the user's own choice to be found by; absent where there are none. */
+  listedWords?: string[];
   /** The mood line. */
   mood?: string;
   /** What the user shows. */
@@ -1211,6 +1274,15 @@ export interface Snapshot {
   settingsSetAside?: string;
 }
 
+/** How much of the month's cap is used. */
+export type Spent =
+  /** Less than 95 %, or there is no cap. */
+  | "little"
+  /** So much that people are handed over and no new call is relayed until the next month. */
+  | "most"
+  /** All: nothing is carried any more. */
+  | "all";
+
 /** How this node stands in its network. */
 export interface Standing {
   /** The login authority. */
@@ -1233,12 +1305,16 @@ export interface Standing {
 export type StateGet = Record<string, never>;
 
 /**
- * Chooses whether this peer also serves as a super-peer. The choice is kept; until one was made it
- * does not serve.
+ * Chooses whether this peer also serves as a super-peer, what it then does and how much it may use.
+ * What is absent stays as it was; all is kept. Until a mode was chosen it does not serve.
  */
 export interface SuperPeerSet {
+  /** How much it may use: takes the place of all caps before. */
+  caps?: Caps;
+  /** What it does; one of both at least. */
+  jobs?: Jobs;
   /** When it serves. */
-  mode: ServingMode;
+  mode?: ServingMode;
 }
 
 /** What a super-peer does, and, of a peer, whether and why it is one. */
@@ -1249,6 +1325,8 @@ export interface SuperPeerState {
   candidacy?: Candidacy;
   /** Peers linked to it now. */
   clients?: number;
+  /** Which of its jobs it does now: near the end of the month's cap neither. */
+  doing?: Jobs;
   /** Envelopes that other super-peers brought for its clients. */
   fromSuperPeers?: number;
   /** Envelopes that devices brought over links of their own for its clients. */
@@ -1257,6 +1335,8 @@ export interface SuperPeerState {
   handedOver?: number;
   /** Questions for a registration that it answered. */
   lookups?: number;
+  /** What it used this month. */
+  month?: Month;
   /** Its place among them. */
   place?: Place;
   /** Questions and newcomers that it refused because it had too much to do. */
@@ -1296,6 +1376,18 @@ export interface Tested {
   /** What each super-peer found; none where there is nobody to ask but ourselves. */
   verdicts: Verdict[];
 }
+
+/** Where it is known from what a machine sends at most. */
+export type UpstreamFrom =
+  /** Nowhere: a slow line is assumed. */
+  | "assumed"
+  /**
+   * It was seen to send so much over links to the Internet within half a minute, lately; it may do
+   * more.
+   */
+  | "seen"
+  /** Its owner lets it carry no more. */
+  | "capped";
 
 /** What one super-peer found when it dialled back. */
 export interface Verdict {
@@ -1407,8 +1499,8 @@ export interface Methods {
   /** Changes settings; what is absent stays as it is. */
   "settings.set": { params: SettingsSet; result: Settings };
   /**
-   * Chooses whether this peer also serves as a super-peer. The choice is kept; until one was made
-   * it does not serve.
+   * Chooses whether this peer also serves as a super-peer, what it then does and how much it may
+   * use. What is absent stays as it was; all is kept. Until a mode was chosen it does not serve.
    */
   "super_peer.set": { params: SuperPeerSet; result: Done };
   /**
@@ -1569,6 +1661,17 @@ export interface Facts {
   otherNetwork: Record<string, never>;
   /** This peer founded the network: it serves it always. */
   foundedHere: Record<string, never>;
+  /** A super-peer that does neither job; not to serve is a mode. */
+  noJob: Record<string, never>;
+  /** A cap is too low to serve with, or none any more. */
+  capOutOfRange: {
+    /** Which. */
+    cap: Cap;
+    /** The least it may be. */
+    least: number;
+    /** The most. */
+    most: number;
+  };
   /** Whoever answers there belongs to another network, or is not who the invite names. */
   wrongNetwork: Record<string, never>;
   /** No super-peer can be reached. */

@@ -11,6 +11,8 @@ export function failureText(failure: Failure): string {
       return t(`error.badName.${failure.facts.rule}`);
     case "tooMany":
       return t(`error.tooMany.${failure.facts.what}`, { max: failure.facts.max });
+    case "notEnrolled":
+      return t(`error.notEnrolled.${failure.facts.reason}`, { address: failure.facts.address });
     case "audio":
       return t(`fault.${failure.facts.fault}`);
     case "clockWrong":
@@ -28,6 +30,7 @@ export function failureText(failure: Failure): string {
     case "fileRefused":
     case "passwordTooShort":
     case "textTooLong":
+    case "capOutOfRange":
       return t(`error.${failure.code}`, failure.facts);
     case "notJson":
     case "notARequest":
@@ -36,10 +39,10 @@ export function failureText(failure: Failure): string {
     case "badParams":
     case "answerTooLong":
     case "diskFull":
-    case "notEnrolled":
     case "noNetwork":
     case "otherNetwork":
     case "foundedHere":
+    case "noJob":
     case "wrongNetwork":
     case "notConnected":
     case "authorityUnreachable":

@@ -106,6 +106,7 @@ describe("failures", () => {
     badInvite: { problem: "damaged" },
     badName: { rule: "tooShort" },
     tooMany: { what: "searches", max: 4 },
+    notEnrolled: { reason: "notReached", address: "192.0.2.1:37373" },
     audio: { fault: "deviceBusy" },
     clockWrong: { offByMs: -7_200_000 },
     portInUse: { port: 37373 },
@@ -116,6 +117,7 @@ describe("failures", () => {
     dataTooNew: { file: "f" },
     fileRefused: { file: "f", problem: "p" },
     passwordTooShort: { min: 8 },
+    capOutOfRange: { cap: "gbPerMonth", least: 1, most: 100_000 },
     textTooLong: { field: "text", got: 70_000, max: 65_536 },
   };
   const codes = [...(sources.get("backend/generated.ts") ?? "").matchAll(/^ {2}(\w+): (?:Record<string, never>;|\{)$/gm)]

@@ -413,6 +413,25 @@ describe("settings", () => {
     expect(last("profile.set")).toEqual({ listed: false });
     expect(await screen.findByText(/Taking your name off the list/)).toBeInTheDocument();
   });
+
+  test("the name in the list and up to three words are one's own choice", async () => {
+    const { click, clock, last, user } = await settings("Profile");
+    expect(screen.queryByLabelText("Name in the list")).not.toBeInTheDocument();
+    await click("switch", "Let others find me by name");
+    await clock.pass(500);
+    await user.type(screen.getByLabelText("Name in the list"), "Eerik of the choir");
+    const words = screen.getByLabelText("Words to be found by too");
+    await user.type(words, "Helsinki, tenor, sauna, lake");
+    expect(screen.getByText("At most three words.")).toBeInTheDocument();
+    expect(screen.getByRole("button", { name: "Save name and words" })).toBeDisabled();
+    await user.clear(words);
+    await user.type(words, " Helsinki,, tenor ");
+    await click("button", "Save name and words");
+    expect(last("profile.set")).toEqual({ listed: true, name: "Eerik of the choir", words: ["Helsinki", "tenor"] });
+    await clock.pass(500);
+    expect(screen.getByRole("button", { name: "Save name and words" })).toBeDisabled();
+    await expectAccessible();
+  });
 });
 
 describe("the menu and the network", () => {
@@ -425,6 +444,18 @@ describe("the menu and the network", () => {
     expect(last("super_peer.set")).toEqual({ mode: "auto" });
     expect(screen.queryByText("May this computer serve others too?")).not.toBeInTheDocument();
     expect(screen.getByText("Too few super-peers could connect to it: 1 of 2 needed.")).toBeInTheDocument();
+  });
+
+  test("why the login authority does not take it is said in a sentence of its own", async () => {
+    const { backend, click } = await openWindow("normal");
+    const { candidacy } = backend.serving.state;
+    if (!candidacy) throw new Error("the mock is a candidate");
+    const address = "198.51.100.3:37373";
+    const refused = { code: "notEnrolled", message: "", facts: { reason: "nobodyVerified", address } } as const;
+    const obstacles = [{ what: "notEnrolled", leftMs: 60_000 }] as const;
+    backend.serving.state = { candidacy: { ...candidacy, mode: "always", obstacles: [...obstacles], refused } };
+    await click("button", /Online through 192\.0\.2\.7/);
+    expect(await screen.findByText(/Too few super-peers answered to try whether 198\.51\.100\.3:37373/)).toBeInTheDocument();
   });
 
   test("what super-peers found is said in a sentence for each way", async () => {
@@ -440,10 +471,34 @@ describe("the menu and the network", () => {
   test("who serves sees for how many, and why it is about to end", async () => {
     const { backend, click } = await openWindow("normal");
     const candidacy = { mode: "always", standing: "serving", verifiersNeeded: 1, ending: "notReached" } as const;
-    backend.serving.state = { since: 1, clients: 12, candidacy: { ...candidacy, obstacles: [], verdicts: [] } };
+    const terms = { jobs: { directory: true, relay: true }, caps: {} };
+    backend.serving.state = { since: 1, clients: 12, candidacy: { ...candidacy, ...terms, obstacles: [], verdicts: [] } };
     await click("button", /Online through 192\.0\.2\.7/);
     expect(await screen.findByText(/This computer serves since .*: 12/)).toBeInTheDocument();
     expect(screen.getByText("It will stop soon, because too few super-peers reach it.")).toBeInTheDocument();
+  });
+
+  test("the owner chooses what it does and how much it may use, and sees how much that was", async () => {
+    const { backend, click, last, user } = await openWindow("normal");
+    await click("button", /Online through 192\.0\.2\.7/);
+    await click("radio", "Always");
+    await click("switch", "Relay calls");
+    expect(last("super_peer.set")).toEqual({ jobs: { directory: true, relay: false } });
+    expect(await screen.findByRole("switch", { name: "Be home to people" })).toBeDisabled();
+    const field = screen.getByLabelText("Gigabytes in thirty days, in and out");
+    await user.type(field, "0");
+    expect(screen.getByText("From 1 to 100,000.")).toBeInTheDocument();
+    expect(screen.getByRole("button", { name: "Save limits" })).toBeDisabled();
+    await user.clear(field);
+    await user.type(field, "20");
+    await click("button", "Save limits");
+    expect(last("super_peer.set")).toEqual({ caps: { gbPerMonth: 20 } });
+    const month = { since: 1, bytes: 19.5e9, spent: "most" } as const;
+    backend.serving.state = { ...backend.serving.state, since: 1, month };
+    await click("button", "Test now");
+    expect(await screen.findByText(/19\.50 of 20 GB/)).toBeInTheDocument();
+    expect(screen.getByText(/nearly reached/)).toBeInTheDocument();
+    await expectAccessible();
   });
 
   test("who started the network is not asked", async () => {

@@ -33,7 +33,7 @@ const HOMES: &[Home] = &[
     home("webrtc-ice", "earshot-node", Some(2)),
     home("ksni", "earshot", Some(1)),
     home("tauri", "earshot", Some(4)),
-    home("zbus", "earshot", Some(1)),
+    home("zbus", "earshot", Some(2)),
     // Being the one crate with tokio is what node is for.
     home("tokio", "earshot-node", None),
 ];

@@ -53,6 +53,9 @@ pub struct SearchResult {
     pub ms: f64,
     /// Whether it was answered from a cache.
     pub from_cache: bool,
+    /// Words of the user's own choice, of whom was found by words; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<String>,
 }
 
 /// A search is over.

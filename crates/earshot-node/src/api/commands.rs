@@ -135,7 +135,7 @@ methods! {
     "logout" PEER Logout -> Done [NotLoggedIn];
     "state.get" PEER StateGet -> Snapshot [];
     "presence.set" PEER PresenceSet -> Done [NotLoggedIn TextTooLong];
-    "profile.set" PEER ProfileSet -> Done [NotLoggedIn];
+    "profile.set" PEER ProfileSet -> Done [NotLoggedIn TextTooLong TooMany];
     "search" PEER Search -> Searching [BadName TextTooLong NotLoggedIn NotConnected TooMany];
     "buddies.list" PEER BuddiesList -> Buddies [NotLoggedIn];
     "buddies.request" PEER BuddiesRequest -> Done [BadName NotLoggedIn Yourself AlreadyBuddy Blocked TextTooLong TooMany NoSuchUser NotConnected];
@@ -161,7 +161,7 @@ methods! {
     "audio.test" PEER AudioTest -> Done [InACall Audio];
     "settings.get" PEER SettingsGet -> Settings [];
     "settings.set" PEER SettingsSet -> Settings [];
-    "super_peer.set" PEER SuperPeerSet -> Done [FoundedHere];
+    "super_peer.set" PEER SuperPeerSet -> Done [FoundedHere NoJob CapOutOfRange];
     "super_peer.test" PEER SuperPeerTest -> Tested [NotLoggedIn NotConnected];
     "super_peer.status" MEMBERS SuperPeerStatus -> SuperPeerState [];
 }

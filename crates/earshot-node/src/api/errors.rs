@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::audio::AudioFault;
 use super::call::CallState;
+use super::super_peer::Cap;
 use super::text::{Spelled, UnixMs};
 
 /// What went wrong. On the wire `{"code":"badInvite","facts":{"problem":"damaged"}}`; a code
@@ -128,6 +129,19 @@ pub enum ErrorCode {
     /// This peer founded the network: it serves it always.
     #[error("the network was founded here")]
     FoundedHere,
+    /// A super-peer that does neither job; not to serve is a mode.
+    #[error("one of the jobs must be done")]
+    NoJob,
+    /// A cap is too low to serve with, or none any more.
+    #[error("{cap:?} must be from {least} to {most}")]
+    CapOutOfRange {
+        /// Which.
+        cap: Cap,
+        /// The least it may be.
+        least: u32,
+        /// The most.
+        most: u32,
+    },
     /// Whoever answers there belongs to another network, or is not who the invite names.
     #[error("another network answers there")]
     WrongNetwork,
@@ -386,6 +400,8 @@ pub enum Limited {
     Calls,
     /// Questions at a time.
     Questions,
+    /// Words of one's own choice to be found by.
+    Words,
 }
 
 impl std::fmt::Display for Limited {
@@ -396,6 +412,7 @@ impl std::fmt::Display for Limited {
             Self::Searches => "searches",
             Self::Calls => "calls",
             Self::Questions => "questions",
+            Self::Words => "words",
         })
     }
 }

@@ -86,6 +86,14 @@ pub struct ProfileSet {
     /// Whether any member of the network may find the user by the words of user name and display
     /// name, or the first three letters of one.
     pub listed: bool,
+    /// The name to be listed under, at most 128 bytes; absent, it stays as it is; empty, it is the
+    /// account's. Whoever finds the user is shown the user name too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = "Anna from the choir")]
+    pub name: Option<String>,
+    /// Up to three words more to be found by, each at most 64 bytes; absent, they stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Vec<String>>,
 }
 
 /// Whether others can find a user by name.
@@ -146,6 +154,12 @@ pub struct Session {
     /// Whether others can find the user by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listed: Option<Listed>,
+    /// The name to be listed under, where it is not the account's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listed_name: Option<String>,
+    /// Words of the user's own choice to be found by; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listed_words: Vec<String>,
     /// What was wrong with the buddy list on disk; absent when nothing was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buddy_list: Option<ListFault>,

@@ -7,17 +7,138 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use earshot_proto::ids::NodeId;
+use earshot_proto::super_peer::Work;
+use earshot_proto::super_peer::terms::{self, Terms};
 
+use super::errors::ErrorCode;
 use super::failure::Failure;
 use super::text::{Spelled, UnixMs};
 
-/// Chooses whether this peer also serves as a super-peer. The choice is kept; until one was made it
-/// does not serve.
+/// Chooses whether this peer also serves as a super-peer, what it then does and how much it may
+/// use. What is absent stays as it was; all is kept. Until a mode was chosen it does not serve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SuperPeerSet {
     /// When it serves.
-    pub mode: ServingMode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<ServingMode>,
+    /// What it does; one of both at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<Jobs>,
+    /// How much it may use: takes the place of all caps before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caps: Option<Caps>,
+}
+
+/// What a super-peer does besides its share of finding people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Jobs {
+    /// People may be at home at it.
+    #[schemars(example = true)]
+    pub directory: bool,
+    /// It relays calls.
+    #[schemars(example = true)]
+    pub relay: bool,
+}
+
+/// How much a super-peer may use; absent: as much as one takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Caps {
+    /// Connections that others have opened, 32 to 100 000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 500)]
+    pub connections: Option<u32>,
+    /// What it carries for others in a second, in thousands of bytes, 32 to 1 000 000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 250)]
+    pub kb_per_second: Option<u32>,
+    /// All that goes in and out in thirty days, in thousands of millions of bytes, 1 to 100 000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 50)]
+    pub gb_per_month: Option<u32>,
+}
+
+/// What a peer does when it serves, and how much it may use for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServingTerms {
+    /// What it does.
+    pub jobs: Jobs,
+    /// How much it may use.
+    pub caps: Caps,
+}
+
+/// A kind of cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Cap {
+    /// Connections.
+    Connections,
+    /// Bytes a second.
+    KbPerSecond,
+    /// Bytes a month.
+    GbPerMonth,
+}
+
+impl Cap {
+    /// The least and the most that it may say.
+    #[must_use]
+    pub const fn range(self) -> (u32, u32) {
+        match self {
+            Self::Connections => (terms::CONNECTIONS_MIN, 100_000),
+            Self::KbPerSecond => ((terms::BYTES_PER_S_MIN / KILO) as u32, 1_000_000),
+            Self::GbPerMonth => (1, 100_000),
+        }
+    }
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self { directory: true, relay: true }
+    }
+}
+
+const KILO: u64 = 1_000;
+const GIGA: u64 = 1_000_000_000;
+
+impl ServingTerms {
+    /// With what was set.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoJob`] and [`ErrorCode::CapOutOfRange`].
+    pub fn with(self, set: &SuperPeerSet) -> Result<Self, ErrorCode> {
+        let jobs = set.jobs.unwrap_or(self.jobs);
+        if !jobs.directory && !jobs.relay {
+            return Err(ErrorCode::NoJob);
+        }
+        let caps = set.caps.unwrap_or(self.caps);
+        let Caps { connections, kb_per_second, gb_per_month } = caps;
+        for (cap, value) in [
+            (Cap::Connections, connections),
+            (Cap::KbPerSecond, kb_per_second),
+            (Cap::GbPerMonth, gb_per_month),
+        ] {
+            let (least, most) = cap.range();
+            if value.is_some_and(|value| !(least..=most).contains(&value)) {
+                return Err(ErrorCode::CapOutOfRange { cap, least, most });
+            }
+        }
+        Ok(Self { jobs, caps })
+    }
+
+    /// As a super-peer knows them.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms {
+            directory: self.jobs.directory,
+            relay: self.jobs.relay,
+            connections: self.caps.connections,
+            bytes_per_s: self.caps.kb_per_second.map(|kb| u64::from(kb) * KILO),
+            bytes_a_month: self.caps.gb_per_month.map(|gb| u64::from(gb) * GIGA),
+        }
+    }
 }
 
 /// When a peer serves as a super-peer. Never without having been reached from outside.
@@ -102,6 +223,9 @@ pub struct Candidacy {
     /// What its owner has chosen; absent until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<ServingMode>,
+    /// What they let it do and use.
+    #[serde(flatten)]
+    pub terms: ServingTerms,
     /// Where it stands.
     pub standing: ServingStanding,
     /// What stands against serving now, the weightiest first.
@@ -220,9 +344,11 @@ pub struct Score {
     /// Of 300: bandwidth upstream.
     #[schemars(example = 30)]
     pub upstream: u32,
-    /// Whether the bandwidth was measured; if not, a slow line is assumed.
-    #[schemars(example = false)]
-    pub upstream_known: bool,
+    /// The bandwidth that counts, in thousands of bits per second.
+    #[schemars(example = 1000)]
+    pub upstream_kbps: u32,
+    /// Where it is from.
+    pub upstream_from: UpstreamFrom,
     /// Of 200: idle processor.
     #[schemars(example = 180)]
     pub idle: u32,
@@ -232,6 +358,19 @@ pub struct Score {
     /// Whether it is known that the line is not metered; if not, it is assumed.
     #[schemars(example = false)]
     pub tariff_known: bool,
+}
+
+/// Where it is known from what a machine sends at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum UpstreamFrom {
+    /// Nowhere: a slow line is assumed.
+    Assumed,
+    /// It was seen to send so much over links to the Internet within half a minute, lately; it may
+    /// do more.
+    Seen,
+    /// Its owner lets it carry no more.
+    Capped,
 }
 
 /// Tells whom this super-peer serves and what passed through it; of a peer, whether it serves, and
@@ -287,6 +426,47 @@ pub struct Service {
     /// Bytes of them.
     #[schemars(example = 1_844_000)]
     pub relayed_bytes: u64,
+    /// Which of its jobs it does now: near the end of the month's cap neither.
+    pub doing: Jobs,
+    /// What it used this month.
+    pub month: Month,
+}
+
+/// What went in and out of a super-peer in a month of thirty days, without the headers of TCP, UDP
+/// and IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Month {
+    /// When it began.
+    pub since: UnixMs,
+    /// Bytes since.
+    #[schemars(example = 2_150_000_000_u64)]
+    pub bytes: u64,
+    /// How much of the cap that is.
+    pub spent: Spent,
+}
+
+/// How much of the month's cap is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Spent {
+    /// Less than 95 %, or there is no cap.
+    Little,
+    /// So much that people are handed over and no new call is relayed until the next month.
+    Most,
+    /// All: nothing is carried any more.
+    All,
+}
+
+impl From<&Work> for Month {
+    fn from(work: &Work) -> Self {
+        let spent = match work.spent {
+            terms::Spent::Little => Spent::Little,
+            terms::Spent::Most => Spent::Most,
+            terms::Spent::All => Spent::All,
+        };
+        Self { since: work.traffic.since.into(), bytes: work.traffic.bytes, spent }
+    }
 }
 
 /// A super-peer's place among the others.

@@ -13,10 +13,16 @@ use crate::api::super_peer::{
     self as told, DialResult, EndingCause, Obstacle, ObstacleKind, Score, ServingMode,
     ServingStanding, Verdict,
 };
+use crate::fitness::UpstreamFrom;
 
 /// Where it stands, and why. `refused` is why the last try to serve failed.
 #[must_use]
-pub fn candidacy(candidacy: &Candidacy, now: Instant, refused: Option<Failure>) -> told::Candidacy {
+pub fn candidacy(
+    candidacy: &Candidacy,
+    terms: told::ServingTerms,
+    now: Instant,
+    refused: Option<Failure>,
+) -> told::Candidacy {
     let decision = candidacy.decision(now);
     let (standing, ending) = match decision.standing {
         Standing::Ordinary => (ServingStanding::Ordinary, None),
@@ -39,13 +45,19 @@ pub fn candidacy(candidacy: &Candidacy, now: Instant, refused: Option<Failure>) 
         needed: SCORE_ENTER.into(),
         up: score.up.into(),
         upstream: score.upstream.into(),
-        upstream_known: measured.upstream_known,
+        upstream_from: match measured.upstream_from {
+            UpstreamFrom::Assumed => told::UpstreamFrom::Assumed,
+            UpstreamFrom::Seen => told::UpstreamFrom::Seen,
+            UpstreamFrom::Capped => told::UpstreamFrom::Capped,
+        },
+        upstream_kbps: u32::try_from(measured.upstream_bps / 1000).unwrap_or(u32::MAX),
         idle: score.idle.into(),
         address: score.address.into(),
         tariff_known: measured.tariff_known,
     });
     told::Candidacy {
         mode,
+        terms,
         standing,
         obstacles,
         ending,

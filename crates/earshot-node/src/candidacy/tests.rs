@@ -5,6 +5,7 @@ use earshot_proto::super_peer::election::{Power, Tally, Tariff};
 use earshot_proto::time::UnixTime;
 
 use super::*;
+use crate::fitness::UpstreamFrom;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -31,7 +32,7 @@ fn measured(up: Duration) -> Measured {
     Measured {
         up,
         upstream_bps: 1_000_000,
-        upstream_known: false,
+        upstream_from: UpstreamFrom::Assumed,
         idle_percent: 90,
         idle_known: true,
         power: Power::Mains,

@@ -24,6 +24,7 @@ use crate::links::{LINGER, Links};
 use crate::paths::Paths;
 use crate::ports::Ports;
 use crate::relay_ports::{RelayGround, RelayPorts};
+use crate::upstream::Upstream;
 use crate::{front_door, sockets};
 
 /// News that wait for the loop; the tasks that bring more wait, and through them the senders. With
@@ -35,6 +36,7 @@ const BATCH: usize = 64;
 /// Opens all and spawns the loop.
 pub(super) async fn start(
     settings: Settings,
+    upstream: Upstream,
 ) -> Result<(mpsc::Sender<News>, SocketAddr), StartError> {
     let unavailable =
         |e: std::io::Error| StartError::Unavailable { address: settings.listen, kind: e.kind() };
@@ -53,7 +55,7 @@ pub(super) async fn start(
     let start = crate::seed::draw().map_or(0, |seed| u16::from_be_bytes([seed[0], seed[1]]));
     let ports = Ports {
         datagrams,
-        links: Links::new(settings.dial_patience, to_loop.clone(), alive.clone()),
+        links: Links::new(settings.dial_patience, upstream, to_loop.clone(), alive.clone()),
         relay_ports: RelayPorts::new(ground, start, to_loop.clone()),
         paths: Paths::new(settings.ice, answers.clone(), alive),
         answers,

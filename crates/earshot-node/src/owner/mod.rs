@@ -15,22 +15,22 @@ use std::time::Instant;
 
 use earshot_proto::ids::{MessageId, UserName};
 use earshot_proto::peer::Peer;
-use earshot_proto::peer::command::{self, Answer, CallAction};
+use earshot_proto::peer::command::{self, Answer, CallAction, Wish};
 use earshot_proto::peer::search::Sought;
 use earshot_proto::port::PathPolicy;
 use earshot_proto::secure::password;
-use earshot_proto::wire::bounded::Text;
+use earshot_proto::wire::bounded::{List, Text};
 use earshot_proto::wire::invite::Invite;
 
 use crate::api::buddies::{Buddies, Searching};
 use crate::api::call::{CallHistory, CallStarted, PAST_CALLS_MAX, PastCalls, PathChoice};
 use crate::api::chat::{ChatHistory, ChatMarkRead, ChatSend, ChatSent, HISTORY_MAX, History};
 use crate::api::commands::{Command, Done};
-use crate::api::errors::ErrorCode;
+use crate::api::errors::{ErrorCode, Limited};
 use crate::api::failure::Failure;
 use crate::api::network::{Invited, Joined};
 use crate::api::reply::Reply;
-use crate::api::session::{Login, OwnPresence, PresenceSet, Register, password_or};
+use crate::api::session::{Login, OwnPresence, PresenceSet, ProfileSet, Register, password_or};
 use crate::api::snapshot::Snapshot;
 use crate::api::text::{Password, Reading, bounded};
 use crate::calls::CallsDesk;
@@ -114,7 +114,7 @@ impl Owner {
                 self.done(command, reply).await;
             }
             Command::ProfileSet(set, reply) => {
-                self.done(Ok(command::Command::SetListed(set.listed)), reply).await;
+                self.done(listing(set), reply).await;
             }
             Command::Search(search, reply) => {
                 let command = sought(&search.user).map(command::Command::Search);
@@ -437,6 +437,18 @@ fn presence(set: PresenceSet) -> Result<command::Command, ErrorCode> {
     };
     let mood = set.mood.map(|mood| bounded("mood", mood)).transpose()?;
     Ok(command::Command::SetPresence { shown, mood })
+}
+
+/// How the user wants to be listed. Words without a letter are none.
+fn listing(set: ProfileSet) -> Result<command::Command, ErrorCode> {
+    let name = set.name.map(|name| bounded("name", name.trim())).transpose()?;
+    let about = set.words.map(|words| {
+        let words = words.iter().map(|word| word.trim()).filter(|word| !word.is_empty());
+        let words = words.map(|word| bounded("words", word)).collect::<Result<Vec<_>, _>>()?;
+        List::new(words).map_err(|e| ErrorCode::TooMany { what: Limited::Words, max: e.max })
+    });
+    let (is_listed, about) = (set.listed, about.transpose()?);
+    Ok(command::Command::SetListed(Wish { is_listed, name, about }))
 }
 
 /// An answer of another kind than its command's: a mistake of ours, told as such.

@@ -65,6 +65,7 @@ pub(super) fn event(notice: Notice) -> Option<Event> {
             asked_nodes: hit.asked_nodes as u32,
             ms: hit.ms,
             from_cache: hit.from_cache,
+            words: hit.about,
         }),
         Notice::SearchEnded { search, found, reason } => Event::SearchEnded(SearchEnded {
             search_id: search.to_string(),
@@ -181,6 +182,8 @@ fn session_of(view: Option<&SessionView>) -> Session {
             command::Listed::On => Listed::On,
             command::Listed::Leaving => Listed::Leaving,
         }),
+        listed_name: view.and_then(|view| view.listed_as.0.clone()),
+        listed_words: view.map(|view| view.listed_as.1.clone()).unwrap_or_default(),
         buddy_list: session.and_then(|s| match s.buddy_list {
             ListFound::Whole => None,
             ListFound::LastGood => Some(ListFault::LastGood),

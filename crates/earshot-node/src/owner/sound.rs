@@ -10,7 +10,7 @@ use crate::api::events::Event;
 use crate::api::failure::Failure;
 use crate::api::reply::Reply;
 use crate::api::settings::{Settings, SettingsSet};
-use crate::api::super_peer::ServingMode;
+use crate::api::super_peer::{ServingTerms, SuperPeerSet};
 use crate::store::preferences::Preferences;
 
 impl Owner {
@@ -54,6 +54,7 @@ impl Owner {
             speaker: speaker.unwrap_or(before.speaker),
             ringer: ringer.or(before.ringer),
             serving: before.serving,
+            terms: before.terms,
         };
         self.keep(chosen).await?;
         Ok(self.chosen())
@@ -76,13 +77,16 @@ impl Owner {
         }
     }
 
-    /// Keeps whether to serve as a super-peer.
+    /// Keeps whether to serve as a super-peer, and how; tells how.
     ///
     /// # Errors
-    /// [`ErrorCode::DiskFull`] or [`ErrorCode::FileRefused`]; what was chosen before still is.
-    pub async fn keep_serving(&self, serving: ServingMode) -> Result<(), ErrorCode> {
+    /// [`ErrorCode::NoJob`], [`ErrorCode::CapOutOfRange`], [`ErrorCode::DiskFull`] or
+    /// [`ErrorCode::FileRefused`]; what was chosen before still is.
+    pub async fn keep_serving(&self, set: &SuperPeerSet) -> Result<ServingTerms, ErrorCode> {
         let before = self.tools.preferences.borrow().clone();
-        self.keep(Preferences { serving: Some(serving), ..before }).await
+        let (terms, serving) = (before.terms.with(set)?, set.mode.or(before.serving));
+        self.keep(Preferences { serving, terms, ..before }).await?;
+        Ok(terms)
     }
 
     /// Puts preferences in force once they are on disk.

@@ -11,6 +11,7 @@ use earshot_proto::authority::{
 use earshot_proto::entropy::Entropy;
 use earshot_proto::port::Service;
 use earshot_proto::super_peer::budgets::Limits as SuperPeerLimits;
+use earshot_proto::super_peer::terms::Terms;
 use earshot_proto::wire::bounded::{Bytes, List, Text};
 use earshot_proto::wire::invite::{AuthorityPlace, Door};
 use earshot_proto::wire::policy::{Admission, NETWORK_NAME_MAX, Policy, Range};
@@ -47,9 +48,10 @@ pub(super) struct Founding {
     pub(super) name: Text<NETWORK_NAME_MAX>,
     /// Private ranges in which it may live.
     pub(super) ranges: Vec<Range>,
-    /// Super-peers above which they form a ring; absent, [`RING_THRESHOLD`].
+    /// Super-peers above which they form a ring; absent, [`RING_THRESHOLD`], or what it was.
     pub(super) ring_threshold: Option<u16>,
-    /// Super-peers below which a newcomer is not verified; absent, as policies have it.
+    /// Super-peers below which a newcomer is not verified; absent, as policies have it, or what it
+    /// was.
     pub(super) exempt_super_peers: Option<u16>,
 }
 
@@ -96,6 +98,7 @@ pub(super) async fn network(options: Options, setting: &mut Setting) -> Result<(
         address,
         relay_allow: Vec::new(),
         limits: SuperPeerLimits::default(),
+        terms: Terms::default(),
     };
     let node = super_peer::house(&driver, &data, wanted).await?;
     let mut ready = Ready::new(Role::Network, driver.listening());
@@ -157,6 +160,7 @@ pub(super) async fn house(
     enrol_uses: u32,
 ) -> Result<Serving, Failure> {
     let mut entropy = Entropy::new(*seed::draw().map_err(internal)?);
+    let change = founding.as_ref().map(Change::of);
     let (keys, state, store) = load(data, founding, &mut entropy)?;
     let place =
         AuthorityPlace { root: keys.root(), door: Door { address, key: keys.public().agree } };
@@ -186,8 +190,45 @@ pub(super) async fn house(
     let order = Order::MakeToken { admits: Admits::Node, uses: enrol_uses, until };
     let ordered = handle.call(move |authority, now| authority.order(now, order)).await;
     ordered.map_err(|_| ErrorCode::Leaving)?;
+    if let Some(change) = change {
+        follow(&handle, change).await?;
+    }
     let token = token.await.map_err(|_| ErrorCode::AuthorityFailed)?;
     Ok(Serving { handle, place, token })
+}
+
+/// What the owner wants of the policy, where the network was founded before.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    ring_threshold: Option<u16>,
+    exempt_super_peers: Option<u16>,
+}
+
+impl Change {
+    const fn of(founding: &Founding) -> Self {
+        let Founding { ring_threshold, exempt_super_peers, .. } = *founding;
+        Self { ring_threshold, exempt_super_peers }
+    }
+
+    /// The policy with it; none where it says the same.
+    fn apply(self, before: &Policy) -> Option<Policy> {
+        let ring_threshold = self.ring_threshold.map_or(before.ring_threshold, u32::from);
+        let exempt_super_peers = self.exempt_super_peers.or(before.exempt_super_peers);
+        let version = before.version + 1;
+        let is_new = (ring_threshold, exempt_super_peers)
+            != (before.ring_threshold, before.exempt_super_peers);
+        is_new.then(|| Policy { version, ring_threshold, exempt_super_peers, ..before.clone() })
+    }
+}
+
+/// Puts another policy in force, if the owner wants another; super-peers are told of it.
+async fn follow(handle: &Handle<Authority>, change: Change) -> Result<(), Failure> {
+    let ordered = handle.call(move |authority, now| {
+        if let Some(policy) = change.apply(authority.policy()) {
+            authority.order(now, Order::SetPolicy(policy));
+        }
+    });
+    Ok(ordered.await.map_err(|_| ErrorCode::Leaving)?)
 }
 
 fn load(

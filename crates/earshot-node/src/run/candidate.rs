@@ -11,6 +11,7 @@ use earshot_proto::entropy::Entropy;
 use earshot_proto::ids::NodeId;
 use earshot_proto::peer::command::Notice;
 use earshot_proto::peer::reach::{DialResult, Verdict};
+use earshot_proto::super_peer::SuperPeer;
 use earshot_proto::super_peer::budgets::Limits;
 use earshot_proto::super_peer::election::{Band, Choice};
 use earshot_proto::wire::certificate::AgreeKey;
@@ -21,10 +22,10 @@ use super::super_peer::{self, Wanted};
 use crate::api::errors::ErrorCode;
 use crate::api::failure::Failure;
 use crate::api::reply::Reply;
-use crate::api::super_peer::{SuperPeerState, Tested};
+use crate::api::super_peer::{ServingTerms, SuperPeerState, Tested};
 use crate::candidacy::{Candidacy, Wish, shown};
 use crate::driver::Driver;
-use crate::fitness::Scales;
+use crate::fitness::{Scales, Told};
 use crate::owner::ReachDesk;
 use crate::seed;
 use crate::store::files::DataDir;
@@ -39,7 +40,7 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is said to the task.
 enum Word {
-    Choose(Choice, oneshot::Sender<()>),
+    Choose(Option<Choice>, ServingTerms, oneshot::Sender<()>),
     Test(Reply<Tested>),
     Status(Reply<SuperPeerState>),
     Founder(AgreeKey, oneshot::Sender<()>),
@@ -124,7 +125,7 @@ impl Candidate {
         ground: Ground,
         reach: ReachDesk,
         heard: Heard,
-        choice: Option<Choice>,
+        (choice, terms): (Option<Choice>, ServingTerms),
     ) -> Result<Self, Failure> {
         let seed = seed::draw().map_err(|e| ErrorCode::Internal { what: e.to_string() })?;
         let jitter = Entropy::new(*seed).jitter;
@@ -133,6 +134,7 @@ impl Candidate {
         let (done, tested) = mpsc::channel(1);
         let task = Task {
             candidacy: Candidacy::new(now, choice, Band::default(), ground.public, jitter),
+            terms,
             scales: Scales::new(now),
             driver,
             ground,
@@ -147,8 +149,8 @@ impl Candidate {
     }
 
     /// The owner has chosen.
-    pub(super) async fn choose(&self, choice: Choice) {
-        self.say(|done| Word::Choose(choice, done)).await;
+    pub(super) async fn choose(&self, choice: Option<Choice>, terms: ServingTerms) {
+        self.say(|done| Word::Choose(choice, terms, done)).await;
     }
 
     /// Has super-peers dial back.
@@ -183,6 +185,7 @@ impl Candidate {
 
 struct Task {
     candidacy: Candidacy,
+    terms: ServingTerms,
     scales: Scales,
     driver: Driver,
     ground: Ground,
@@ -242,8 +245,11 @@ impl Task {
 
     async fn take(&mut self, word: Word) {
         match word {
-            Word::Choose(choice, done) => {
-                self.candidacy.choose(Instant::now(), choice);
+            Word::Choose(choice, terms, done) => {
+                self.grant(terms).await;
+                if let Some(choice) = choice {
+                    self.candidacy.choose(Instant::now(), choice);
+                }
                 // Whoever has chosen may ask what came of it.
                 self.act().await;
                 let _ = done.send(());
@@ -265,6 +271,15 @@ impl Task {
             Word::Leave(done) => {
                 let _ = done.send(());
             }
+        }
+    }
+
+    /// The owner lets it do and use so much.
+    async fn grant(&mut self, terms: ServingTerms) {
+        self.terms = terms;
+        if let Some(service) = &self.serving {
+            let set = move |node: &mut SuperPeer, now| node.set_terms(now, terms.terms());
+            let _ = service.node.handle.call(set).await;
         }
     }
 
@@ -336,8 +351,16 @@ impl Task {
     }
 
     async fn measure(&mut self) {
+        let tariff = match self.ground.ask_tariff.clone() {
+            // A thread that panicked knows nothing.
+            Some(ask) => tokio::task::spawn_blocking(move || (ask.0)()).await.ok().flatten(),
+            None => None,
+        };
         let now = Instant::now();
-        self.candidacy.handle_measured(now, self.scales.measure(now));
+        let cap_bps = self.terms.terms().bytes_per_s.map(|bytes| bytes * 8);
+        let seen_bps = self.driver.upstream().seen_bps(now);
+        let measured = self.scales.measure(now, &Told { seen_bps, cap_bps, tariff });
+        self.candidacy.handle_measured(now, measured);
         let rating = self.candidacy.rating(now);
         let Some(service) = &self.serving else { return };
         let need = service.node.handle.call(move |node, now| {
@@ -369,6 +392,7 @@ impl Task {
             address: self.address(),
             relay_allow: self.ground.relay_allow.clone(),
             limits: Limits::default(),
+            terms: self.terms.terms(),
         };
         let node = super_peer::house(&self.driver, &data, wanted).await?;
         Ok(Service { node, _data: data })
@@ -398,7 +422,8 @@ impl Task {
             Some(service) => Some(service.node.served().await?),
             None => None,
         };
-        let candidacy = shown::candidacy(&self.candidacy, Instant::now(), self.refused.clone());
+        let (now, refused) = (Instant::now(), self.refused.clone());
+        let candidacy = shown::candidacy(&self.candidacy, self.terms, now, refused);
         Ok(SuperPeerState { service, candidacy: Some(candidacy) })
     }
 }

@@ -30,12 +30,13 @@ use crate::api::failure::Failure;
 use crate::api::network;
 use crate::api::network::{Invited, NetworkStart};
 use crate::api::ready::{Ready, Role};
-use crate::api::super_peer::{ServingMode, SuperPeerState};
+use crate::api::super_peer::{SuperPeerSet, SuperPeerState};
 use crate::api::text::{Password, bounded};
 use crate::calls::{Calls, Devices};
 use crate::candidacy::shown;
 use crate::clock;
 use crate::driver::{Driver, Handle, Mail, Residence, Settings, StartError};
+use crate::fitness::AskTariff;
 use crate::owner::{Ears, Owner, Tools};
 use crate::paths::IceGround;
 use crate::seed;
@@ -59,6 +60,8 @@ pub struct PeerPlan {
     pub relay_allow: Vec<Range>,
     /// The password for log-ins that bring none.
     pub password: Option<Password>,
+    /// Who knows what the connection costs, if anybody does.
+    pub ask_tariff: Option<AskTariff>,
     /// When it makes sounds of its own.
     pub sounding: Sounding,
     /// Tests only: loopback addresses are candidates.
@@ -78,6 +81,7 @@ impl PeerPlan {
             invite: None,
             relay_allow: Vec::new(),
             password: None,
+            ask_tariff: None,
             sounding: Sounding::AsSet,
             ice_loopback: false,
             pretend_reachability: None,
@@ -140,7 +144,7 @@ impl LivingPeer {
         };
         let handle = driver.house(residence).await.map_err(|_| ErrorCode::Leaving)?;
         let _ = handle_cell.set(handle.clone());
-        let serving = preferences.borrow().serving;
+        let (serving, terms) = (preferences.borrow().serving, preferences.borrow().terms);
         let tools = Tools {
             disk: desk,
             calls,
@@ -154,12 +158,14 @@ impl LivingPeer {
             public: plan.public,
             data_dir: plan.data_dir,
             relay_allow: plan.relay_allow,
+            ask_tariff: plan.ask_tariff,
         };
         let (own, joined) = (Mutex::default(), plan.invite.map(|invite| *invite));
         let owner = Owner::new(ears, handle, tools);
         let (to_task, choice) = (ground.clone(), serving.map(shown::choice_of));
         let reach = owner.reach_desk();
-        let candidate = Candidate::start(driver.clone(), to_task, reach, news, choice)?;
+        let chosen = (choice, terms);
+        let candidate = Candidate::start(driver.clone(), to_task, reach, news, chosen)?;
         let mut living = Self { driver, owner, ground, own, candidate, joined };
         if let Err(why) = living.settle().await {
             living.leave().await;
@@ -212,7 +218,7 @@ impl LivingPeer {
                 Some(own) => reply.grant(Invited::from(own.invite())),
                 None => self.owner.execute(Command::NetworkInvite(ask, reply)).await,
             },
-            Command::SuperPeerSet(set, reply) => match self.choose(set.mode).await {
+            Command::SuperPeerSet(set, reply) => match self.choose(&set).await {
                 Ok(()) => reply.grant(Done {}),
                 Err(why) => reply.refuse(why),
             },
@@ -231,12 +237,12 @@ impl LivingPeer {
     }
 
     /// Keeps whether to serve, and does it.
-    async fn choose(&self, mode: ServingMode) -> Result<(), ErrorCode> {
+    async fn choose(&self, set: &SuperPeerSet) -> Result<(), ErrorCode> {
         if self.own.lock().await.is_some() {
             return Err(ErrorCode::FoundedHere);
         }
-        self.owner.keep_serving(mode).await?;
-        self.candidate.choose(shown::choice_of(mode)).await;
+        let terms = self.owner.keep_serving(set).await?;
+        self.candidate.choose(set.mode.map(shown::choice_of), terms).await;
         Ok(())
     }
 

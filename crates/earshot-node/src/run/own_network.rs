@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use earshot_proto::super_peer::budgets::Limits;
+use earshot_proto::super_peer::terms::Terms;
 use earshot_proto::wire::bounded::Text;
 use earshot_proto::wire::invite::Invite;
 use earshot_proto::wire::policy::{NETWORK_NAME_MAX, Range};
@@ -15,6 +16,7 @@ use earshot_proto::wire::policy::{NETWORK_NAME_MAX, Range};
 use super::{authority, ranges_around, super_peer};
 use crate::api::failure::Failure;
 use crate::driver::Driver;
+use crate::fitness::AskTariff;
 use crate::store::files::{self, DataDir};
 
 const DIRECTORY: &str = "own-network";
@@ -34,6 +36,8 @@ pub(super) struct Ground {
     pub(super) public: Option<SocketAddr>,
     /// Ranges that the relay may reach though they are banned.
     pub(super) relay_allow: Vec<Range>,
+    /// Who knows what the connection costs, if anybody does.
+    pub(super) ask_tariff: Option<AskTariff>,
 }
 
 /// A network that is served here.
@@ -102,6 +106,7 @@ impl OwnNetwork {
             address,
             relay_allow,
             limits: Limits::default(),
+            terms: Terms::default(),
         };
         let port = data.file(PORT);
         let served = async {

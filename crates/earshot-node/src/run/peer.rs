@@ -22,6 +22,8 @@ pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), F
         invite: mine.invite,
         relay_allow: mine.relay_allow,
         password: setting.password.take(),
+        // A program without a desktop knows nobody to ask.
+        ask_tariff: None,
         sounding: Sounding::WhenRingerChosen,
         ice_loopback: options.ice_loopback,
         pretend_reachability: options.pretend_reachability,

@@ -12,6 +12,7 @@ use earshot_proto::secure::identity::{Keys, LinkKey, SignKey};
 use earshot_proto::super_peer::budgets::Limits;
 use earshot_proto::super_peer::enrolment::NotEnrolled;
 use earshot_proto::super_peer::ring::{Mode, Ring};
+use earshot_proto::super_peer::terms::{Terms, Traffic};
 use earshot_proto::super_peer::{Config, EnrolmentRecord, Notice, Record, SuperPeer};
 use earshot_proto::wire::bounded::Bytes;
 use earshot_proto::wire::certificate::{Chain, VerifyKey};
@@ -28,7 +29,7 @@ use crate::api::errors::{self, ErrorCode};
 use crate::api::failure::Failure;
 use crate::api::network::Invited;
 use crate::api::ready::{Ready, Role};
-use crate::api::super_peer::{Membership, Place, Service as Served, SuperPeerState};
+use crate::api::super_peer::{Jobs, Membership, Month, Place, Service as Served, SuperPeerState};
 use crate::cli::{Joins, Options, RoleOptions};
 use crate::clock;
 use crate::driver::{Driver, Handle, Keep, Mail, Receipt, Residence};
@@ -39,6 +40,9 @@ use crate::store::files::{self, DataDir};
 
 const KEYS: &str = "node.keys";
 const ENROLMENT: &str = "node.enrolment";
+const TRAFFIC: &str = "node.traffic";
+/// Longest count of traffic that is read: a few numbers.
+const TRAFFIC_MAX: u64 = 1024;
 /// How long enrolling may take before the process says that it does not serve. INTERFACES 2: the
 /// first line comes within 5 s.
 const ENROL_PATIENCE: Duration = Duration::from_secs(4);
@@ -65,6 +69,8 @@ pub(super) struct Wanted {
     pub(super) relay_allow: Vec<Range>,
     /// What others may use.
     pub(super) limits: Limits,
+    /// What of it the owner grants.
+    pub(super) terms: Terms,
 }
 
 /// A super-peer that serves.
@@ -100,8 +106,9 @@ pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), F
     let driver = open(&options, mine.public).await?;
     let address = told_address(&driver, mine.public);
     let relay_allow = mine.relay_allow.clone();
-    let (limits, owner) = (mine.limits, None);
-    let wanted = Wanted { root, authority, doors, token, owner, address, relay_allow, limits };
+    let (limits, terms, owner) = (mine.limits, Terms::default(), None);
+    let wanted =
+        Wanted { root, authority, doors, token, owner, address, relay_allow, limits, terms };
     let serving = house(&driver, &data, wanted).await?;
     let mut ready = Ready::new(Role::SuperPeer, driver.listening());
     ready.public = mine.public;
@@ -142,6 +149,8 @@ pub(super) async fn house(
         owner,
         relay_allow: wanted.relay_allow,
         limits: wanted.limits,
+        terms: wanted.terms,
+        traffic: traffic(data)?,
         wall: clock::unix_now(),
         seed: *seed::draw().map_err(internal)?,
     };
@@ -153,7 +162,7 @@ pub(super) async fn house(
         machine: SuperPeer::new(config, Instant::now()),
         services: vec![Service::SuperPeer],
         mail: Mail::Delivered,
-        keep: Box::new(NodeDisk { enrolment: data.file(ENROLMENT) }),
+        keep: Box::new(NodeDisk { enrolment: data.file(ENROLMENT), traffic: data.file(TRAFFIC) }),
         notices: Box::new(move |notice| {
             tracing::info!(?notice, "Super-peer");
             if notice == Notice::Deserted {
@@ -227,6 +236,8 @@ impl Serving {
             allocations: status.relay.allocations,
             relayed_packets: status.relay.relayed_packets,
             relayed_bytes: status.relay.relayed_bytes,
+            doing: Jobs { directory: status.work.directory, relay: status.work.relay },
+            month: Month::from(&status.work),
         })
     }
 
@@ -259,21 +270,32 @@ fn place(ring: &Ring) -> Place {
     }
 }
 
-/// Keeps the enrolment: one small file, written seldom, so at once. A node that says that it serves
-/// has spent its token and must find its certificate again, however soon it ends.
+/// Keeps the enrolment and the count of traffic: two small files, written seldom, so at once. A
+/// node that says that it serves has spent its token and must find its certificate again, however
+/// soon it ends.
 struct NodeDisk {
     enrolment: PathBuf,
+    traffic: PathBuf,
 }
 
 impl Keep<Record> for NodeDisk {
     fn save(&mut self, record: Record, receipt: Receipt) {
-        let Record::Enrolment(record) = record;
-        let bytes = minicbor::to_vec(record).expect("a Vec takes all");
-        match files::replace(&self.enrolment, &bytes) {
+        let (file, bytes) = match record {
+            Record::Enrolment(record) => (&self.enrolment, minicbor::to_vec(record)),
+            Record::Traffic(traffic) => (&self.traffic, minicbor::to_vec(traffic)),
+        };
+        match files::replace(file, &bytes.expect("a Vec takes all")) {
             Ok(()) => receipt.saved(),
             Err(error) => receipt.failed(files::failure(&error)),
         }
     }
+}
+
+/// What went in and out before. A count that cannot be understood is begun anew: it is no reason
+/// not to serve.
+fn traffic(data: &DataDir) -> Result<Option<Traffic>, Failure> {
+    let bytes = files::read_at_most(&data.file(TRAFFIC), TRAFFIC_MAX)?;
+    Ok(bytes.and_then(|bytes| minicbor::decode(&bytes).ok()))
 }
 
 /// The keys of this node: 32 bytes to sign, 32 to open links.

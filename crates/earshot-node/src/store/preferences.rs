@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{self, DataDir};
 use crate::api::errors::ErrorCode;
 use crate::api::settings::{RING_VOLUME_MAX, Settings};
-use crate::api::super_peer::ServingMode;
+use crate::api::super_peer::{ServingMode, ServingTerms};
 
 const FILE: &str = "settings";
 const ASIDE: &str = "settings.damaged";
@@ -30,6 +30,8 @@ pub struct Preferences {
     pub ringer: Option<Speaker>,
     /// Whether to serve as a super-peer; none until that was answered.
     pub serving: Option<ServingMode>,
+    /// What to do then, and how much to use.
+    pub terms: ServingTerms,
 }
 
 /// As it stands in the file.
@@ -45,6 +47,7 @@ struct Written {
     ringer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     serving: Option<ServingMode>,
+    serving_terms: ServingTerms,
 }
 
 impl Default for Preferences {
@@ -55,6 +58,7 @@ impl Default for Preferences {
             speaker: Speaker::Device(DEFAULT_DEVICE.to_owned()),
             ringer: None,
             serving: None,
+            terms: ServingTerms::default(),
         }
     }
 }
@@ -103,8 +107,8 @@ impl Preferences {
             Speaker::File(_) => None,
         };
         let (speaker, ringer) = (kept(&self.speaker), self.ringer.as_ref().and_then(kept));
-        let (settings, serving) = (self.settings, self.serving);
-        let written = Written { settings, microphone, speaker, ringer, serving };
+        let (settings, serving, serving_terms) = (self.settings, self.serving, self.terms);
+        let written = Written { settings, microphone, speaker, ringer, serving, serving_terms };
         serde_json::to_vec_pretty(&written).expect("settings have string keys only")
     }
 
@@ -118,6 +122,7 @@ impl Preferences {
             speaker: parsed(written.speaker)?.unwrap_or(usual.speaker),
             ringer: parsed(written.ringer)?,
             serving: written.serving,
+            terms: written.serving_terms,
         };
         (read.settings.ring_volume <= RING_VOLUME_MAX).then_some(read)
     }
@@ -131,6 +136,7 @@ fn parsed<D: std::str::FromStr>(name: Option<String>) -> Option<Option<D>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::super_peer::{Caps, Jobs};
 
     fn directory(name: &str) -> DataDir {
         let path =
@@ -149,6 +155,10 @@ mod tests {
             speaker: Speaker::None,
             ringer: Some(Speaker::Device(DEFAULT_DEVICE.into())),
             serving: Some(ServingMode::Auto),
+            terms: ServingTerms {
+                jobs: Jobs { directory: false, relay: true },
+                caps: Caps { gb_per_month: Some(20), ..Caps::default() },
+            },
         };
         assert_eq!(mine.write(&data), Ok(()));
         assert_eq!(Preferences::read(&data), Ok((mine, None)));

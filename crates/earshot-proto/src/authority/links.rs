@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::announcing::Announcing;
 use super::keys::{AUTHORITY_LIFE, AuthorityKeys};
 use super::limits::{Limits, Source};
+use super::nodes::Word;
 use super::orders::{Notice, Order, told};
 use super::registrar::{Asker, Change, Moment, Outcome, Registrar, Reply, Stage};
 use super::state::{AuthorityState, Record, Row};
@@ -17,8 +19,9 @@ use crate::port::{
 use crate::secure::link::{LinkNews, LocalIdentity, Opened, SecureLink, Welcome};
 use crate::time::{UnixTime, WallClock};
 use crate::wire::certificate::Chain;
-use crate::wire::enrolment::Enrolment;
+use crate::wire::enrolment::{Enrolment, EnrolmentRefusal};
 use crate::wire::frame::{Frame, Message};
+use crate::wire::policy::Policy;
 
 /// Links at once at most. Our choice: a link lives for seconds, so this serves some hundred logins
 /// a second.
@@ -36,12 +39,13 @@ const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The login authority.
 pub struct Authority {
-    registrar: Registrar,
+    pub(super) registrar: Registrar,
     clock: WallClock,
     sessions: BTreeMap<LinkId, Session>,
     per_source: BTreeMap<Source, usize>,
     waiting: BTreeMap<SaveId, Answering>,
-    verifying: Verifying,
+    pub(super) verifying: Verifying,
+    pub(super) announcing: Announcing,
     /// The save that renews our own certificate.
     renewing: Option<SaveId>,
     out: VecDeque<Output<Notice, Record>>,
@@ -82,10 +86,12 @@ impl Authority {
             sessions: BTreeMap::new(),
             per_source: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            announcing: Announcing::default(),
             renewing: None,
             out: VecDeque::new(),
         };
         authority.renew_own_certificate(now);
+        authority.announce_from(now);
         authority
     }
 
@@ -104,13 +110,19 @@ impl Authority {
         &mut self.registrar.keys
     }
 
+    /// The policy in force.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.registrar.state.policy
+    }
+
     /// Accounts it has.
     #[must_use]
     pub fn accounts(&self) -> usize {
         self.registrar.state.accounts.len()
     }
 
-    fn moment(&self, now: Instant) -> Moment {
+    pub(super) fn moment(&self, now: Instant) -> Moment {
         Moment { now, wall: self.clock.at(now) }
     }
 
@@ -166,6 +178,7 @@ impl Authority {
     fn open(&mut self, id: LinkId, opened: Opened) -> Result<(), ()> {
         let session = self.sessions.get_mut(&id).ok_or(())?;
         let asker = Asker { remote: opened.remote, from: session.from };
+        self.registrar.note_asker(&asker);
         session.talk = Some((asker, Stage::Fresh));
         Ok(())
     }
@@ -205,8 +218,7 @@ impl Authority {
             Reply::Verify(claim) => {
                 session.pending += 1;
                 let drawn = self.registrar.draw_verifiers(at, &claim, DRAWN_MAX);
-                let authority = self.registrar.state.certificate.clone();
-                self.verifying.certify(Chain { authority, holder: None });
+                self.show_certificate();
                 if let Err(reason) = self.verifying.begin(at.now, candidate, from, *claim, drawn) {
                     self.answer(at.now, candidate, Enrolment::Refused { reason }.into());
                 }
@@ -215,12 +227,27 @@ impl Authority {
         }
     }
 
+    /// The certificate that those are shown whom we dial.
+    pub(super) fn show_certificate(&mut self) {
+        let authority = self.registrar.state.certificate.clone();
+        self.verifying.certify(Chain { authority, holder: None });
+    }
+
     /// Addresses were verified, or were not.
     fn verified(&mut self, now: Instant, verdicts: Vec<Verdict>) {
-        for Verdict { candidate, claim, outcome } in verdicts {
+        for sighting in self.verifying.poll_sightings() {
+            self.registrar.note(now, sighting);
+        }
+        self.policy_known();
+        for Verdict { candidate, claim, outcome, is_silence } in verdicts {
             let at = self.moment(now);
             let reply = match outcome {
-                Ok(()) => self.registrar.verified(at, claim),
+                Ok(()) => self.registrar.verified(at, claim, Word::Others),
+                Err(EnrolmentRefusal::NobodyVerified)
+                    if is_silence && self.registrar.takes_its_word(at, &claim) =>
+                {
+                    self.registrar.verified(at, claim, Word::Its)
+                }
                 Err(reason) => Reply::Now(Enrolment::Refused { reason }.into()),
             };
             match reply {
@@ -262,6 +289,9 @@ impl Authority {
             Err(failure) => Some(Notice::NotKept(failure)),
         };
         self.renewing = self.renewing.filter(|renewing| *renewing != save);
+        if matches!(notice, Some(Notice::PolicySet { .. })) {
+            self.announce_from(now);
+        }
         self.out.extend(notice.map(Output::Notify));
         if let (Some(to), Some((yes, no))) = (to, outcome.answers) {
             self.answer(now, to, if kept.is_ok() { yes } else { no });
@@ -286,6 +316,7 @@ impl Authority {
     fn handle_timeout(&mut self, now: Instant) {
         let verdicts = self.verifying.handle_timeout(now);
         self.verified(now, verdicts);
+        self.announce_due(now);
         let ids: Vec<LinkId> = self.sessions.keys().copied().collect();
         for id in ids {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
@@ -327,7 +358,8 @@ impl Authority {
             session.link.poll_timeout().map_or(idle, |at| at.min(idle))
         };
         let sessions = self.sessions.values().map(deadlines).min();
-        sessions.into_iter().chain(self.verifying.poll_timeout()).min()
+        let others = [self.verifying.poll_timeout(), self.announcing.next_due()];
+        sessions.into_iter().chain(others.into_iter().flatten()).min()
     }
 }
 

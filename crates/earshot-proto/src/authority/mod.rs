@@ -11,7 +11,9 @@
 //! [`Input::Saved`]: crate::port::Input::Saved
 
 mod accounts;
+mod announcing;
 mod keys;
+mod lately;
 mod limits;
 mod links;
 mod nodes;

@@ -2,7 +2,9 @@
 //!
 //! The first are enrolled on their word. Once there are as many as the policy says, others have to
 //! reach a newcomer at its address first ([`verifying`](super::verifying)); who renews where its
-//! certificate holds has been reached there by everybody who linked to it.
+//! certificate holds has been reached there by everybody who linked to it. Who verifies is drawn
+//! first among those that were not missed [`lately`](super::lately); and while hardly anybody can
+//! verify, a few newcomers are enrolled on their word again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -37,6 +39,17 @@ pub(super) struct Claim {
     owner: Option<UserName>,
 }
 
+/// By whose word a node is where it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// Others have reached it.
+    Others,
+    /// Its own, since there was nobody to ask.
+    Its,
+    /// The word by which it was enrolled before, or, of the first, none.
+    Before,
+}
+
 impl Registrar {
     /// Answers one question of the family [`Enrolment`].
     pub(super) fn answer_enrolment(
@@ -60,7 +73,9 @@ impl Registrar {
             | Enrolment::Prove { .. }
             | Enrolment::Proof { .. }
             | Enrolment::CertificatesOf { .. }
-            | Enrolment::Certificates { .. } => no(EnrolmentRefusal::CertificateRefused),
+            | Enrolment::Certificates { .. }
+            | Enrolment::Policy { .. }
+            | Enrolment::PolicyKnown { .. } => no(EnrolmentRefusal::CertificateRefused),
         }
     }
 
@@ -116,7 +131,7 @@ impl Registrar {
             return no(EnrolmentRefusal::AddressRefused);
         }
         if !self.needs_verifying(at, &claim, node) {
-            return self.enrolled(at, claim);
+            return self.enrolled(at, claim, Word::Before);
         }
         if !self.asks_from_there(asker, claim.address) {
             return no(EnrolmentRefusal::OtherAddress);
@@ -124,14 +139,15 @@ impl Registrar {
         Reply::Verify(Box::new(claim))
     }
 
-    fn place_of(&self, claim: &Claim) -> NodeId {
+    pub(super) fn place_of(&self, claim: &Claim) -> NodeId {
         NodeId::of(claim.address, &self.keys.salt_of(claim.address))
     }
 
     /// Not the first super-peers, by policy, and not who renews where its certificate holds.
     fn needs_verifying(&self, at: Moment, claim: &Claim, node: NodeId) -> bool {
         let is_holder = |known: &Node| {
-            known.keys == claim.keys && known.address == claim.address && known.until > at.wall
+            let is_same = known.keys == claim.keys && known.address == claim.address;
+            is_same && known.until > at.wall && !known.on_its_word
         };
         if self.state.nodes.get(&node).is_some_and(is_holder) {
             return false;
@@ -151,13 +167,14 @@ impl Registrar {
     }
 
     /// Super-peers whose certificates hold.
-    fn live_nodes(&self, at: Moment) -> impl Iterator<Item = &Node> {
+    pub(super) fn live_nodes(&self, at: Moment) -> impl Iterator<Item = &Node> {
         self.state.nodes.values().filter(move |known| known.until > at.wall)
     }
 
     /// Super-peers to verify a claim, in the order in which they are asked, at most `most`: each
     /// from another prefix, none of them the candidate's. Where there are not [`SEATS`] such
-    /// prefixes, the others follow.
+    /// prefixes, the others follow. Of each prefix, and among prefixes, those that were missed
+    /// lately come last.
     pub(super) fn draw_verifiers(
         &mut self,
         at: Moment,
@@ -169,14 +186,16 @@ impl Registrar {
         let node = self.place_of(claim);
         let is_other = |n: &&Node| n.node != node && n.keys.agree != claim.keys.agree;
         let mut prefixes: BTreeMap<Prefix, Vec<NodeEntry>> = BTreeMap::new();
-        for other in self.live_nodes(at).filter(is_other) {
+        for other in self.verifiers(at).filter(is_other) {
             let prefix = Prefix::of(other.address.ip(), apart);
             prefixes.entry(prefix).or_default().push(other.entry());
         }
         let mut rest = prefixes.remove(&own).unwrap_or_default();
         let mut drawn = Vec::new();
         for (_, mut nodes) in prefixes {
-            drawn.push(nodes.swap_remove(self.secrets.below(nodes.len() as u64) as usize));
+            shuffle(&mut nodes, &mut self.secrets);
+            let first = nodes.iter().position(|n| !self.lately.was_missed(at.now, &n.node));
+            drawn.push(nodes.swap_remove(first.unwrap_or(0)));
             rest.append(&mut nodes);
         }
         shuffle(&mut drawn, &mut self.secrets);
@@ -184,12 +203,23 @@ impl Registrar {
             shuffle(&mut rest, &mut self.secrets);
             drawn.append(&mut rest);
         }
+        drawn.sort_by_key(|n| self.lately.was_missed(at.now, &n.node));
         drawn.truncate(most);
         drawn
     }
 
-    /// The address was verified: the node is certified, unless its place or token went meanwhile.
-    pub(super) fn verified(&mut self, at: Moment, claim: Claim) -> Reply {
+    /// Some super-peers by lot, those that were not missed lately first.
+    pub(super) fn draw_some(&mut self, at: Moment, most: usize) -> Vec<NodeEntry> {
+        let mut drawn: Vec<NodeEntry> = self.live_nodes(at).map(Node::entry).collect();
+        shuffle(&mut drawn, &mut self.secrets);
+        drawn.sort_by_key(|n| self.lately.was_missed(at.now, &n.node));
+        drawn.truncate(most);
+        drawn
+    }
+
+    /// The address was verified, or its word has to do: the node is certified, unless its place or
+    /// token went meanwhile.
+    pub(super) fn verified(&mut self, at: Moment, claim: Claim, word: Word) -> Reply {
         let is_spent = |hash: &[u8; 32]| self.state.tokens.get(hash).is_none_or(|t| t.is_spent());
         if claim.token.as_ref().is_some_and(is_spent) {
             return no(EnrolmentRefusal::TokenRefused);
@@ -197,10 +227,10 @@ impl Registrar {
         if !self.may_serve(at, claim.address, self.place_of(&claim)) {
             return no(EnrolmentRefusal::AddressRefused);
         }
-        self.enrolled(at, claim)
+        self.enrolled(at, claim, word)
     }
 
-    fn enrolled(&mut self, at: Moment, claim: Claim) -> Reply {
+    fn enrolled(&mut self, at: Moment, claim: Claim, word: Word) -> Reply {
         let node = self.place_of(&claim);
         let Claim { token, keys, address, owner } = claim;
         let known = self.state.nodes.get(&node);
@@ -208,7 +238,10 @@ impl Registrar {
             return no(EnrolmentRefusal::Unavailable);
         }
         let since = known.map_or(at.wall, |known| known.since);
-        let entry = Node { node, address, keys, owner: owner.clone(), since, until: at.wall };
+        let before = known.is_some_and(|known| known.on_its_word);
+        let on_its_word = word == Word::Its || (word == Word::Before && before);
+        let (owned, until) = (owner.clone(), at.wall);
+        let entry = Node { node, address, keys, owner: owned, since, until, on_its_word };
         if !self.is_free(&Row::Node(entry.clone())) {
             return no(EnrolmentRefusal::Unavailable);
         }

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::keys::AuthorityKeys;
+use super::lately::Lately;
 use super::limits::{Attempts, Limits, Source};
 use super::nodes::Claim;
 use super::orders::Notice;
@@ -128,6 +129,7 @@ pub(super) struct Registrar {
     pub(super) logins_per_address: Attempts<Source>,
     pub(super) joins_per_address: Attempts<Source>,
     questions_per_holder: Attempts<AgreeKey>,
+    pub(super) lately: Lately,
     waiting: BTreeMap<SaveId, Waiting>,
     busy: BTreeSet<Place>,
     next_save: u64,
@@ -148,6 +150,7 @@ impl Registrar {
             logins_per_address: Attempts::new(limits.logins_per_address),
             joins_per_address: Attempts::new(limits.joins_per_address),
             questions_per_holder: Attempts::new(limits.questions_per_holder),
+            lately: Lately::default(),
             waiting: BTreeMap::new(),
             busy: BTreeSet::new(),
             next_save: 0,

@@ -131,6 +131,9 @@ pub struct Node {
     /// When its last certificate ends, or ended.
     #[n(5)]
     pub until: UnixTime,
+    /// Whether it was enrolled on its word because nobody could verify it.
+    #[cbor(n(6), default)]
+    pub on_its_word: bool,
 }
 
 impl Node {

@@ -4,8 +4,8 @@
 //! They dial the candidate, which signs it on that connection with the key that it wants
 //! certified; the signature comes back to us. What [`MAJORITY`] of them say, holds: one that lies
 //! changes nothing, and none can say *reached* without the candidate's signature. Whoever cannot
-//! be reached is replaced by the next one drawn; whoever has been told the nonce keeps its seat,
-//! silent or not.
+//! be reached is replaced by the next one drawn, and noted ([`Sighting`]); whoever has been told
+//! the nonce keeps its seat, silent or not.
 //!
 //! Invariants: at most [`RUNNING_MAX`] candidates are verified at once, [`PER_SOURCE_MAX`] of them
 //! from one address, each by [`DRAWN_MAX`] dials of ours and within [`PATIENCE`].
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::limits::Source;
 use super::nodes::Claim;
 use crate::entropy::Stream;
+use crate::ids::NodeId;
 use crate::port::{LinkEvent, LinkId, LinkOrder, Service};
 use crate::secure::identity::{LinkKey, open_signed};
 use crate::secure::link::Expect;
@@ -26,11 +27,12 @@ use crate::wire::certificate::{Chain, Signed, VerifyKey};
 use crate::wire::directory::NodeEntry;
 use crate::wire::enrolment::{AddressProof, Enrolment, EnrolmentRefusal};
 use crate::wire::frame::Message;
+use crate::wire::policy::Policy;
 
 /// Verifiers of one candidate. DESIGN 2.5: at least three.
 pub(super) const SEATS: usize = 3;
 /// So many of them decide.
-const MAJORITY: usize = 2;
+pub(super) const MAJORITY: usize = 2;
 /// Super-peers drawn for one candidate at most. Our choice: when half of those certified are gone,
 /// two of nine live in 98 of 100 cases.
 pub(super) const DRAWN_MAX: usize = 9;
@@ -54,6 +56,17 @@ pub(super) struct Verdict {
     pub(super) claim: Claim,
     /// Whether it may be certified, or what it is told instead.
     pub(super) outcome: Result<(), EnrolmentRefusal>,
+    /// Whether so few opened their links, none of them against the candidate, that its word may do.
+    pub(super) is_silence: bool,
+}
+
+/// Whether a super-peer that was dialled opened its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sighting {
+    /// It did.
+    Seen(NodeId),
+    /// It did not.
+    Missed(NodeId),
 }
 
 /// The addresses that are being verified.
@@ -61,6 +74,11 @@ pub(super) struct Verifying {
     links: Links,
     secrets: Stream,
     running: BTreeMap<Candidate, Running>,
+    sightings: Vec<Sighting>,
+    /// Whom the policy is being told.
+    telling: BTreeMap<LinkId, NodeId>,
+    /// Those that said that they follow this version.
+    known: Vec<u64>,
 }
 
 struct Running {
@@ -71,12 +89,15 @@ struct Running {
     next: VecDeque<NodeEntry>,
     reached: usize,
     missed: usize,
+    /// Those whose links opened.
+    opened: usize,
     until: Instant,
 }
 
 /// One verifier that was dialled and has not reported.
 struct Seat {
     link: LinkId,
+    verifier: NodeId,
     nonce: [u8; 32],
     /// Until when its link has to open; none once it has.
     open_by: Option<Instant>,
@@ -86,7 +107,14 @@ impl Verifying {
     pub(super) fn new(key: &LinkKey, root: VerifyKey, mut secrets: Stream) -> Self {
         let key = LinkKey::from_secret(&key.secret());
         let links = Links::new(key, Some(root), Vec::new(), secrets.split());
-        Self { links, secrets, running: BTreeMap::new() }
+        Self {
+            links,
+            secrets,
+            running: BTreeMap::new(),
+            sightings: Vec::new(),
+            telling: BTreeMap::new(),
+            known: Vec::new(),
+        }
     }
 
     /// Begins; the verdict comes by [`Verifying::handle`] or [`Verifying::handle_timeout`].
@@ -111,11 +139,32 @@ impl Verifying {
             return Err(EnrolmentRefusal::NobodyVerified);
         }
         let (next, until) = (drawn.into(), now + PATIENCE);
-        let (seats, reached, missed) = (Vec::new(), 0, 0);
-        let mut running = Running { claim, source, seats, next, reached, missed, until };
+        let (seats, reached, missed, opened) = (Vec::new(), 0, 0, 0);
+        let mut running = Running { claim, source, seats, next, reached, missed, opened, until };
         self.fill_seats(now, &mut running);
         self.running.insert(candidate, running);
         Ok(())
+    }
+
+    /// Dials a super-peer to tell it of the policy.
+    pub(super) fn tell(&mut self, now: Instant, node: &NodeEntry, policy: Signed<Policy>) {
+        let expect = Expect::Uncertified(node.key);
+        let link = self.links.dial(now, node.address, Service::SuperPeer, expect);
+        self.links.send(now, link, 1, Enrolment::Policy { policy });
+        self.telling.insert(link, node.node);
+    }
+
+    /// Ends all that were not told in their time.
+    pub(super) fn stop_telling(&mut self) {
+        for (link, node) in std::mem::take(&mut self.telling) {
+            self.links.close(link);
+            self.sightings.push(Sighting::Missed(node));
+        }
+    }
+
+    /// The versions that super-peers have said they follow.
+    pub(super) fn poll_known(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.known)
     }
 
     /// The certificate that verifiers are shown.
@@ -167,6 +216,11 @@ impl Verifying {
         self.decided(now)
     }
 
+    /// Who opened a link to us lately, and who did not.
+    pub(super) fn poll_sightings(&mut self) -> Vec<Sighting> {
+        std::mem::take(&mut self.sightings)
+    }
+
     pub(super) fn poll_order(&mut self) -> Option<(LinkId, LinkOrder)> {
         self.links.poll_order()
     }
@@ -183,12 +237,25 @@ impl Verifying {
     fn take(&mut self, now: Instant, link: LinkId, news: LinkNews) {
         match news {
             LinkNews::Opened(..) => {
-                let seats = self.running.values_mut().flat_map(|running| &mut running.seats);
-                seats.filter(|seat| seat.link == link).for_each(|seat| seat.open_by = None);
+                for running in self.running.values_mut() {
+                    let Some(seat) = running.seats.iter_mut().find(|seat| seat.link == link) else {
+                        continue;
+                    };
+                    seat.open_by = None;
+                    running.opened += 1;
+                    self.sightings.push(Sighting::Seen(seat.verifier));
+                }
             }
             LinkNews::Frame(frame) => {
                 self.links.close(link);
                 match frame.message {
+                    Message::Enrolment(Enrolment::PolicyKnown { version }) => {
+                        if let Some(node) = self.telling.remove(&link) {
+                            self.sightings.push(Sighting::Seen(node));
+                            self.known.push(version);
+                        }
+                        self.leaves(now, link, None);
+                    }
                     Message::Enrolment(Enrolment::Verified { proof }) => {
                         self.leaves(now, link, Some(proof));
                     }
@@ -204,7 +271,12 @@ impl Verifying {
                     | Message::RingReply(_) => self.leaves(now, link, None),
                 }
             }
-            LinkNews::Closed(_) => self.leaves(now, link, None),
+            LinkNews::Closed(_) => {
+                if let Some(node) = self.telling.remove(&link) {
+                    self.sightings.push(Sighting::Missed(node));
+                }
+                self.leaves(now, link, None);
+            }
         }
     }
 
@@ -220,7 +292,10 @@ impl Verifying {
             Some(_) => running.missed += 1,
             // Who was told the nonce keeps its seat, so that nobody gets another draw by silence.
             None if seat.open_by.is_none() => running.seats.push(seat),
-            None => self.fill_seats(now, &mut running),
+            None => {
+                self.sightings.push(Sighting::Missed(seat.verifier));
+                self.fill_seats(now, &mut running);
+            }
         }
         self.running.insert(candidate, running);
     }
@@ -234,7 +309,8 @@ impl Verifying {
             let link = self.links.dial(now, verifier.address, Service::SuperPeer, expect);
             let (address, key) = (running.claim.address, running.claim.keys.agree);
             self.links.send(now, link, 1, Enrolment::Verify { address, key, nonce });
-            running.seats.push(Seat { link, nonce, open_by: Some(now + OPEN_PATIENCE) });
+            let open_by = Some(now + OPEN_PATIENCE);
+            running.seats.push(Seat { link, verifier: verifier.node, nonce, open_by });
         }
     }
 
@@ -246,7 +322,8 @@ impl Verifying {
         for (candidate, outcome) in outcomes {
             let Some(running) = self.running.remove(&candidate) else { continue };
             self.close(&running.seats);
-            verdicts.push(Verdict { candidate, claim: running.claim, outcome });
+            let is_silence = running.opened < MAJORITY && running.missed == 0;
+            verdicts.push(Verdict { candidate, claim: running.claim, outcome, is_silence });
         }
         verdicts
     }

@@ -12,7 +12,7 @@ use crate::port::{LinkId, SaveFailure};
 use crate::secure::identity::{Keys, Use, open_signed, verify_chain};
 use crate::secure::links::Who;
 use crate::secure::local_vault::{
-    Counters, FilesKey, Listing, LocalVault, LocalVaultClosed, NewLock, VaultLock,
+    Counters, FilesKey, ListedAs, Listing, LocalVault, LocalVaultClosed, NewLock, VaultLock,
 };
 use crate::secure::password::{
     ExportKey, LoginStart, Password, PasswordFailure, RegistrationStart, Work, Worked,
@@ -343,9 +343,10 @@ impl Peer {
             // Away for too long: the authority certifies the device anew, after the password. It
             // stays the same device, which opens its own files.
             Err(_) => {
-                let LocalVault { device, keys, contact_key, files, counters, listing, .. } = vault;
+                let LocalVault { device, keys, contact_key, files, counters, .. } = vault;
+                let (listing, listed_as) = (vault.listing, vault.listed_as);
                 let step = Step::FindAuthority { link: self.links.spare_id() };
-                let kept = Some(Kept { contact_key, files, counters, listing });
+                let kept = Some(Kept { contact_key, files, counters, listing, listed_as });
                 let keys = Some(keys);
                 self.ask_authority(now, SigningIn { step, device, keys, kept, ..signing });
             }
@@ -382,6 +383,7 @@ impl Peer {
             files: FilesKey::draw(&mut self.entropy.secrets),
             counters: Counters::default(),
             listing: Listing::default(),
+            listed_as: ListedAs::default(),
         });
         let vault = LocalVault {
             root,
@@ -395,6 +397,7 @@ impl Peer {
             files: kept.files,
             counters: kept.counters,
             listing: kept.listing,
+            listed_as: kept.listed_as,
         };
         let bytes = lock.seal(&vault, &mut self.entropy.secrets);
         let session = self.session_of(now, vault, lock, until);

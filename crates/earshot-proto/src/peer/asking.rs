@@ -29,6 +29,8 @@ pub(super) enum About {
     MoveIn(LinkId),
     DialBack,
     RelayCredentials,
+    /// A relay of another super-peer than our home: the link, and whether it was opened for it.
+    RelayElsewhere(LinkId, bool),
     SuperPeers,
     /// Who is near the key of a search, as this node sees it.
     Near(u64, NodeId),
@@ -77,8 +79,9 @@ impl Peer {
             (About::DialBack, Some(Message::Nat(Nat::DialedBack { reached, tried, .. }))) => {
                 self.dialled_back(now, reached, tried);
             }
-            (About::RelayCredentials, Some(Message::Nat(grant @ Nat::RelayGrant { .. }))) => {
-                self.relay_granted(now, &grant);
+            (About::RelayCredentials, answer) => self.home_relay_told(now, answer),
+            (About::RelayElsewhere(link, is_ours), answer) => {
+                self.other_relay_told(now, (link, is_ours), answer);
             }
             (
                 About::SuperPeers,
@@ -118,7 +121,7 @@ impl Peer {
             }
             (About::Attach, _) => self.not_attached(now),
             (About::Watch(..) | About::DialBack | About::Around, _) => {}
-            (About::RelayCredentials | About::SuperPeers, _) => {}
+            (About::SuperPeers, _) => {}
         }
     }
 

@@ -19,7 +19,7 @@ use crate::wire::read_item;
 use crate::wire::sealed::buddy::{Buddy, ContactKey, GREETING_MAX};
 use crate::wire::sealed::own::Own;
 
-use super::command::{Answer, BuddyView, Failure, ListFound, Notice, Standing};
+use super::command::{Answer, BuddyView, Failure, ListFound, Notice, Standing, Wish};
 use super::post::{Letter, Sender};
 use super::session::Session;
 use super::{OnSaved, Peer, Record};
@@ -525,7 +525,10 @@ impl Peer {
         }
         let (list, ask_back) = match message {
             Own::Buddies { list, ask_back } => (list, ask_back),
-            Own::Listed { is_listed, said } => return self.told_listed(now, is_listed, said),
+            Own::Listed { is_listed, said, name, about } => {
+                let wish = Wish { is_listed, name, about };
+                return self.told_listed(now, wish, said);
+            }
         };
         if let Some(list) = Buddies::from_bytes(&list) {
             let changed = self.buddies.merge(list);

@@ -116,7 +116,7 @@ impl Peer {
     }
 
     fn listed_hit(&mut self, now: Instant, id: u64, profile: Profile, trail: Trail) {
-        let Profile { user, display_name } = profile;
+        let Profile { user, display_name, about } = profile;
         let known = self.buddies.display_name(&user).map(str::to_owned);
         let is_here = self.cards.at_home(&user).next().is_some();
         let online = match self.buddies.is_buddy(&user) {
@@ -134,6 +134,7 @@ impl Peer {
             asked_nodes: usize::from(trail.asked),
             from_cache: trail.cached,
             ms,
+            about,
         });
     }
 }

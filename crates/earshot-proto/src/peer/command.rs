@@ -19,6 +19,7 @@ use crate::wire::certificate::VerifyKey;
 use crate::wire::directory::{NodeEntry, Reachability};
 use crate::wire::invite::Invite;
 use crate::wire::login::{DISPLAY_NAME_MAX, Refusal};
+use crate::wire::posting::{LISTED_NAME_MAX, OwnWords};
 use crate::wire::sealed::buddy::GREETING_MAX;
 use crate::wire::sealed::chat::TEXT_MAX;
 use crate::wire::sealed::presence::MOOD_MAX;
@@ -55,7 +56,7 @@ pub enum Command {
     /// Find people: by exact name, and those who chose to be listed by the words of their names.
     Search(Sought),
     /// Let others find us by name, or do so no more.
-    SetListed(bool),
+    SetListed(Wish),
     /// Ask a user to be a buddy.
     Request {
         /// Whom.
@@ -182,6 +183,26 @@ pub struct SessionView {
     pub mood: String,
     /// Whether others may find the user by name.
     pub listed: Listed,
+    /// The name and the words under which they may; none where it is the account's name.
+    pub listed_as: (Option<String>, Vec<String>),
+}
+
+/// How the user wants to be listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Whether at all.
+    pub is_listed: bool,
+    /// Under this name; absent: as before; empty: under the account's name.
+    pub name: Option<Text<LISTED_NAME_MAX>>,
+    /// And by these words; absent: as before.
+    pub about: Option<OwnWords>,
+}
+
+impl From<bool> for Wish {
+    /// Whether, and all else as before.
+    fn from(is_listed: bool) -> Self {
+        Self { is_listed, name: None, about: None }
+    }
 }
 
 /// Whether others may find the user by name, and how far that is.
@@ -445,6 +466,8 @@ pub struct SearchHit {
     pub from_cache: bool,
     /// Milliseconds since the search began.
     pub ms: f64,
+    /// Words of their own choice, of who was found by words.
+    pub about: Vec<String>,
 }
 
 /// Why a search is over.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::ids::{MessageId, UserName};
 use crate::port::{Output, SaveFailure, SaveId};
-use crate::secure::local_vault::{Listing, LockedVault};
+use crate::secure::local_vault::{ListedAs, Listing, LockedVault};
 use crate::secure::seal::SealKey;
 use crate::wire::forward::Address;
 use crate::wire::invite::{Door, Invite};
@@ -80,7 +80,7 @@ pub(super) enum OnSaved {
     Outgoing(u64, Box<Outgoing>),
     Incoming(Address, Box<MessageView>),
     /// The owner's word on being found by name, and what held before.
-    Listed(u64, Listing),
+    Listed(u64, Listing, Box<ListedAs>),
     /// Until when a posting may be held.
     Posting,
     SignIn,
@@ -121,7 +121,7 @@ impl Peer {
             }
             OnSaved::Outgoing(ask, outgoing) => self.outgoing_saved(now, ask, *outgoing),
             OnSaved::Incoming(from, view) => self.incoming_saved(now, &from, *view),
-            OnSaved::Listed(ask, _) => self.listed_saved(now, ask),
+            OnSaved::Listed(ask, ..) => self.listed_saved(now, ask),
             OnSaved::Posting => self.post_profile(now),
             OnSaved::SignIn => self.sign_in_saved(now),
             OnSaved::Nothing => {}
@@ -145,8 +145,8 @@ impl Peer {
             }
             OnSaved::Incoming(_, view) => self.incoming_lost(&view),
             OnSaved::SignIn => self.sign_in_not_saved(why),
-            OnSaved::Listed(ask, before) => {
-                self.listed_lost(before);
+            OnSaved::Listed(ask, before, shown) => {
+                self.listed_lost(before, *shown);
                 self.fail(ask, Failure::NotKept(why));
             }
             OnSaved::Nothing | OnSaved::Posting => {

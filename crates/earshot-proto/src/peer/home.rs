@@ -17,6 +17,7 @@ use crate::secure::links::Closed;
 use crate::secure::location::seal_location;
 use crate::secure::registration::REGISTRATION_LIFE;
 use crate::time::UnixTime;
+use crate::wire::certificate::AgreeKey;
 use crate::wire::directory::{Directory, Location, NodeEntry, Reachability, Registration};
 use crate::wire::epoch::EpochSecret;
 use crate::wire::invite::Door;
@@ -86,7 +87,11 @@ pub(super) struct Linked {
     left: Option<(LinkId, Instant)>,
     /// Rounds in which no home was found, and this one has not taken us in yet.
     rounds: u32,
-    relay: Option<(RelayServer, UnixTime)>,
+    pub(super) relay: Option<(RelayServer, UnixTime)>,
+    /// Others that were asked for a relay, since it has none.
+    pub(super) relays_asked: Vec<AgreeKey>,
+    /// When the next of them is asked, where the home has stopped to relay.
+    pub(super) relay_due: Option<Instant>,
 }
 
 impl Peer {
@@ -158,6 +163,8 @@ impl Peer {
             left: None,
             rounds,
             relay: None,
+            relays_asked: Vec::new(),
+            relay_due: None,
         }));
         self.settle_in(now, link);
         true
@@ -414,9 +421,12 @@ impl Peer {
         self.moving_due(now);
         let wall = self.wall(now);
         let Home::Linked(home) = &self.home else { return };
+        if home.relay_due.is_some_and(|at| at <= now) {
+            self.relay_due(now);
+        }
+        let Home::Linked(home) = &self.home else { return };
         let (link, refresh) = (home.link, home.refresh);
-        let ending =
-            home.relay.as_ref().is_some_and(|(_, at)| *at <= wall.plus(CREDENTIALS_MARGIN));
+        let ending = home.relay.as_ref().is_none_or(|(_, at)| *at <= wall.plus(CREDENTIALS_MARGIN));
         if refresh <= now {
             self.attach(now);
             if ending {
@@ -435,7 +445,8 @@ impl Peer {
             Home::Linked(home) => {
                 let moves = home.moves.as_ref().and_then(Move::next_due);
                 let left = home.left.map(|(_, until)| until);
-                moves.into_iter().chain(left).chain([home.refresh]).min()
+                let others = [moves, left, home.relay_due].into_iter().flatten();
+                others.chain([home.refresh]).min()
             }
         }
     }

@@ -1,7 +1,8 @@
 //! What a directory search has brought: profiles as they come in, from many keepers of many keys.
 //! DESIGN 2.5 (directory search).
 //!
-//! Invariants: only what verifies is taken, and only from who claims no words but the own names';
+//! Invariants: only what verifies is taken, and only from who claims no words but those of the own
+//! names and those that are shown;
 //! each user once, the highest counter; at most [`FOUND_MAX`], after which only news of those that
 //! are there are taken.
 
@@ -58,6 +59,8 @@ pub struct Profile {
     pub user: UserName,
     /// As the user wants to be called.
     pub display_name: String,
+    /// Words of the user's own choice.
+    pub about: Vec<String>,
 }
 
 /// The profiles found so far.
@@ -87,7 +90,13 @@ impl Listings {
             return None;
         };
         let name = posting.display_name.as_ref().map(|name| name.as_str());
-        let own = words_of(&user, name.unwrap_or_default());
+        let about: Vec<String> = posting
+            .about
+            .iter()
+            .flat_map(|about| about.iter())
+            .map(|word| word.as_str().to_owned())
+            .collect();
+        let own = words_of(&user, name.unwrap_or_default(), about.iter().map(String::as_str));
         if name.is_some()
             && posting.words.iter().any(|word| !own.iter().any(|w| w == word.as_str()))
         {
@@ -101,7 +110,7 @@ impl Listings {
         }
         let shown = name.filter(|_| self.query.matches(&own));
         let profile =
-            shown.map(|name| Profile { user: user.clone(), display_name: name.to_owned() });
+            shown.map(|name| Profile { user: user.clone(), display_name: name.to_owned(), about });
         self.found.insert(user, (posting.counter, profile.clone()));
         profile
     }
@@ -131,7 +140,7 @@ mod tests {
     use crate::wire::bounded::{List, Text};
 
     fn post(device: &Device, name: Option<&str>, counter: u64) -> Signed<Posting> {
-        let words = words_of(&device.user, name.unwrap_or_default());
+        let words = words_of(&device.user, name.unwrap_or_default(), []);
         sign(device, name, &words, counter)
     }
 
@@ -147,6 +156,7 @@ mod tests {
             words: List::first_of(words.iter().map(|w| Text::new(w.as_str()).expect("short"))),
             counter,
             expires: NOW.plus(DAY),
+            about: None,
         })
     }
 
@@ -196,7 +206,7 @@ mod tests {
     fn the_keys_to_ask_for_are_among_those_that_are_posted_at() {
         let mut network = Network::new(1);
         let alice = network.device("asmith");
-        let posted = keys(&words_of(&alice.user, "Alice Smith"));
+        let posted = keys(&words_of(&alice.user, "Alice Smith", []));
         for typed in ["alice", "alic", "al smith", "asm"] {
             let asked = Query::new(typed).expect("a word").keys();
             assert!(asked.iter().any(|key| posted.contains(key)), "{typed}");
@@ -217,6 +227,29 @@ mod tests {
     }
 
     #[test]
+    fn words_of_ones_own_choice_are_found_because_they_are_shown() {
+        let mut network = Network::new(1);
+        let alice = network.device("asmith");
+        let posting = |about: &[&str]| {
+            let shown = about.iter().map(|word| Text::new(*word).expect("short"));
+            let words = words_of(&alice.user, "Alice", ["Helsinki"]);
+            alice.keys.sign.sign(&Posting {
+                chain: alice.chain.clone(),
+                display_name: Some(Text::new("Alice").expect("short")),
+                words: List::first_of(words.iter().map(|w| Text::new(w.as_str()).expect("short"))),
+                counter: 1,
+                expires: NOW.plus(DAY),
+                about: Some(List::first_of(shown)),
+            })
+        };
+        let mut found = search(&network, "helsinki");
+        assert_eq!(found.take(&[posting(&["Turku"])], NOW), [], "under a word that is not shown");
+        assert_eq!(found.refused(), 1);
+        let news = found.take(&[posting(&["Helsinki"])], NOW);
+        assert_eq!(news[0].about, ["Helsinki"]);
+    }
+
+    #[test]
     fn whoever_looks_believes_no_forged_expired_or_replayed_posting() {
         let mut network = Network::new(1);
         let (alice, mallory) = (network.device("alice"), network.device("mallory"));
@@ -228,6 +261,7 @@ mod tests {
             words: List::first_of([Text::new("alice").expect("short")]),
             counter,
             expires,
+            about: None,
         };
         let forged = mallory.keys.sign.sign(&posting(1, NOW.plus(DAY)));
         let expired = alice.keys.sign.sign(&posting(1, NOW));

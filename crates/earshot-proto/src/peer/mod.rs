@@ -46,6 +46,7 @@ mod post;
 mod presence;
 mod profile;
 pub mod reach;
+mod relays;
 pub mod search;
 mod session;
 mod signing;
@@ -255,7 +256,7 @@ impl Peer {
                 self.tell_session();
             }
             Command::Search(sought) => self.search(now, ask, sought),
-            Command::SetListed(is_listed) => self.set_listed(now, ask, is_listed),
+            Command::SetListed(wish) => self.set_listed(now, ask, wish),
             Command::Request { user, greeting } => self.request_buddy(now, ask, user, greeting),
             Command::Accept(user) => self.accept_buddy(now, ask, user),
             Command::Decline(user) => self.decline_buddy(now, ask, user),
@@ -462,7 +463,8 @@ impl Peer {
                     self.answered(now, about, Some(message.into()));
                 }
             }
-            message @ (Message::Nat(_) | Message::RingReply(_) | Message::Postings(_)) => {
+            Message::Nat(message) => self.handle_nat(now, link, ask, message),
+            message @ (Message::RingReply(_) | Message::Postings(_)) => {
                 if let Some(about) = self.asks.answered(link, ask) {
                     self.answered(now, about, Some(message));
                 }

@@ -7,21 +7,27 @@
 //! that what all keepers of a key lost comes back, and soon after a failure. Switched off, a
 //! posting without a name takes the place of the one before, for as long as that may be held.
 //!
-//! Invariant: the vault on disk says until when something may be held of us before it is posted.
+//! The user may choose another name than the account's to be listed under, and a few words: both
+//! are shown to whoever finds them, beside the user name, which nobody chooses anew. Where the
+//! words of before lead elsewhere, a posting without a name goes there first.
+//!
+//! Invariant: the vault on disk says until when something may be held of us, and under which words
+//! of before, before it is posted.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::ids::RingKey;
-use crate::secure::local_vault::Listing;
+use crate::secure::local_vault::{ListedAs, Listing, LocalVault};
 use crate::secure::postings::POSTING_LIFE;
 use crate::time::UnixTime;
 use crate::wire::bounded::{List, Text};
 use crate::wire::certificate::Signed;
-use crate::wire::posting::{Posting, Postings};
+use crate::wire::posting::{LISTED_NAME_MAX, Posting, Postings};
 use crate::wire::sealed::own::Own;
 
-use super::command::{Answer, Failure, Listed};
+use super::command::{Answer, Failure, Listed, Wish};
+use super::session::Session;
 use super::words::{keys, words_of};
 use super::{About, OnSaved, Peer};
 
@@ -48,23 +54,31 @@ struct Running {
     counter: u64,
     posting: Signed<Posting>,
     left: VecDeque<RingKey>,
+    /// The one without a name, and where it goes before.
+    gone: Option<(Signed<Posting>, VecDeque<RingKey>)>,
     held: usize,
     failed: usize,
 }
 
 impl Peer {
-    /// The owner wants to be found by name, or not any more.
-    pub(super) fn set_listed(&mut self, now: Instant, ask: u64, is_listed: bool) {
+    /// The owner wants to be found by name, or otherwise, or not any more.
+    pub(super) fn set_listed(&mut self, now: Instant, ask: u64, wish: Wish) {
         let wall = self.wall(now);
-        let Some(before) = self.session.as_ref().map(|session| session.vault.listing) else {
+        let Some((before, shown)) = self.listing() else {
             return self.fail(ask, Failure::NotLoggedIn);
         };
-        if before.is_listed == is_listed {
+        let (is_listed, next) = (wish.is_listed, shown.with(wish));
+        if before.is_listed == is_listed && next == shown {
             return self.succeed(ask, Answer::Done);
         }
         let said = wall.max(before.said.plus(Duration::from_millis(1)));
-        self.change_listing(Listing { is_listed, said, ..before }, wall);
-        self.save_vault_then(OnSaved::Listed(ask, before));
+        self.change_listing(Listing { is_listed, said, ..before }, next, wall);
+        self.save_vault_then(OnSaved::Listed(ask, before, Box::new(shown)));
+    }
+
+    fn listing(&self) -> Option<(Listing, ListedAs)> {
+        let vault = &self.session.as_ref()?.vault;
+        Some((vault.listing, vault.listed_as.clone()))
     }
 
     /// The vault says what the owner wants.
@@ -76,20 +90,19 @@ impl Peer {
     }
 
     /// The vault could not be written: all stays as it was.
-    pub(super) fn listed_lost(&mut self, before: Listing) {
+    pub(super) fn listed_lost(&mut self, before: Listing, shown: ListedAs) {
         if let Some(session) = &mut self.session {
-            session.vault.listing = before;
+            (session.vault.listing, session.vault.listed_as) = (before, shown);
         }
     }
 
     /// Another device of ours says what the user wants.
-    pub(super) fn told_listed(&mut self, now: Instant, is_listed: bool, said: UnixTime) {
+    pub(super) fn told_listed(&mut self, now: Instant, wish: Wish, said: UnixTime) {
         let wall = self.wall(now);
-        let Some(before) = self.session.as_ref().map(|session| session.vault.listing) else {
-            return;
-        };
-        if said > before.said && is_listed != before.is_listed {
-            self.change_listing(Listing { is_listed, said, ..before }, wall);
+        let Some((before, shown)) = self.listing() else { return };
+        let (is_listed, next) = (wish.is_listed, shown.with(wish));
+        if said > before.said && (is_listed != before.is_listed || next != shown) {
+            self.change_listing(Listing { is_listed, said, ..before }, next, wall);
             self.save_vault_then(OnSaved::Posting);
             self.tell_session();
         }
@@ -97,8 +110,14 @@ impl Peer {
 
     /// What our other devices are told of it; nothing while the user never said anything.
     pub(super) fn listed_word(&self) -> Option<Own> {
-        let Listing { is_listed, said, .. } = self.session.as_ref()?.vault.listing;
-        (said > UnixTime(0)).then_some(Own::Listed { is_listed, said })
+        let (Listing { is_listed, said, .. }, shown) = self.listing()?;
+        let name = Some(shown.name.unwrap_or_default());
+        (said > UnixTime(0)).then_some(Own::Listed {
+            is_listed,
+            said,
+            name,
+            about: Some(shown.about),
+        })
     }
 
     /// From now on it is posted when that is due.
@@ -147,20 +166,22 @@ impl Peer {
         }
         let wall = self.wall(now);
         let Some(session) = &mut self.session else { return };
-        let name = session.vault.vault.display_name.as_str();
-        let words = words_of(&session.address.user, name);
         let is_listed = session.vault.listing.is_listed;
-        let name = is_listed.then(|| Text::new(name).unwrap_or_default());
-        let counter = session.next_posting(wall);
-        let posting = session.vault.keys.sign.sign(&Posting {
-            chain: session.vault.chain.clone(),
-            display_name: name,
-            words: List::first_of(words.iter().filter_map(|word| Text::new(word.as_str()).ok())),
-            counter,
-            expires: wall.plus(POSTING_LIFE),
+        let words = own_words(&session.vault);
+        let old: Vec<String> =
+            session.vault.listed_as.gone.iter().map(|word| word.as_str().to_owned()).collect();
+        let left = keys(&words);
+        let mut elsewhere = keys(&old);
+        elsewhere.retain(|key| !left.contains(key));
+        let gone = (!elsewhere.is_empty()).then(|| {
+            let counter = session.next_posting(wall);
+            (session.post(&old, None, counter, wall), elsewhere.into())
         });
-        let left = keys(&words).into();
-        self.profile.running = Some(Running { counter, posting, left, held: 0, failed: 0 });
+        let counter = session.next_posting(wall);
+        let name = is_listed.then(|| Text::new(listed_name(&session.vault)).unwrap_or_default());
+        let (posting, left) = (session.post(&words, name, counter, wall), left.into());
+        let running = Running { counter, posting, left, gone, held: 0, failed: 0 };
+        self.profile.running = Some(running);
         self.post_next(now);
     }
 
@@ -170,10 +191,19 @@ impl Peer {
         if home.is_none() {
             running.failed += running.left.len();
             running.left.clear();
+            running.gone = None;
         }
-        match (running.left.pop_front(), home) {
-            (Some(word), Some((link, _))) => {
-                let (about, posting) = (About::Posting(running.counter), running.posting.clone());
+        let elsewhere = running
+            .gone
+            .as_mut()
+            .and_then(|(posting, left)| left.pop_front().map(|word| (word, posting.clone())));
+        let next = elsewhere.or_else(|| {
+            running.gone = None;
+            running.left.pop_front().map(|word| (word, running.posting.clone()))
+        });
+        match (next, home) {
+            (Some((word, posting)), Some((link, _))) => {
+                let about = About::Posting(running.counter);
                 self.ask(now, link, about, Postings::PostForMe { word, posting });
             }
             (_, _) => self.profile_posted(now),
@@ -190,7 +220,7 @@ impl Peer {
             return self.post_profile(now);
         }
         match answer {
-            Some(Postings::Posted { .. }) => running.held += 1,
+            Some(Postings::Posted { .. }) => running.held += usize::from(running.gone.is_none()),
             Some(_) | None => running.failed += 1,
         }
         self.post_next(now);
@@ -210,6 +240,11 @@ impl Peer {
         let pause = pause * 9 / 10 + Duration::from_millis(jitter);
         (self.profile.failures, self.profile.due) = (failures, Some(now + pause));
         // Listed is who is held under some word; off the list who is off it under all.
+        if failed == 0
+            && let Some(session) = &mut self.session
+        {
+            session.vault.listed_as.gone = List::default();
+        }
         if failed == 0 || (listing.is_listed && held > 0) {
             self.put_listing(Listing { next: wall.plus(pause), ..listing });
             self.save_vault();
@@ -218,7 +253,19 @@ impl Peer {
     }
 
     /// Something is to be posted at once; what is posted ends a day from now.
-    fn change_listing(&mut self, listing: Listing, wall: UnixTime) {
+    fn change_listing(&mut self, listing: Listing, shown: ListedAs, wall: UnixTime) {
+        if let Some(session) = &mut self.session {
+            let is_held = listing.posted_until > wall;
+            let before = own_words(&session.vault);
+            session.vault.listed_as = shown;
+            let vault = &mut session.vault;
+            let now = own_words(vault);
+            let older = vault.listed_as.gone.iter().map(|word| word.as_str().to_owned());
+            let gone = before.into_iter().filter(|_| is_held).chain(older);
+            let gone = gone.filter(|word| !now.contains(word));
+            let gone = gone.filter_map(|word| Text::new(word).ok()).collect::<Vec<_>>();
+            vault.listed_as.gone = List::first_of(gone);
+        }
         let until = if listing.is_listed { wall.plus(POSTING_LIFE) } else { listing.posted_until };
         self.put_listing(Listing { posted_until: until, next: UnixTime(0), ..listing });
     }
@@ -228,6 +275,59 @@ impl Peer {
             session.vault.listing = listing;
         }
     }
+}
+
+impl ListedAs {
+    /// With what the user wishes.
+    fn with(&self, wish: Wish) -> Self {
+        let name = match wish.name {
+            Some(name) if name.as_str().is_empty() => None,
+            Some(name) => Some(name),
+            None => self.name.clone(),
+        };
+        let about = wish.about.unwrap_or_else(|| self.about.clone());
+        Self { name, about, gone: self.gone.clone() }
+    }
+
+    /// Name and words, for the owner.
+    pub(super) fn told(&self) -> (Option<String>, Vec<String>) {
+        let about = self.about.iter().map(|word| word.as_str().to_owned());
+        (self.name.as_ref().map(|name| name.as_str().to_owned()), about.collect())
+    }
+}
+
+impl Session {
+    /// A posting of ours; without a name, one that takes back.
+    fn post(
+        &self,
+        words: &[String],
+        name: Option<Text<LISTED_NAME_MAX>>,
+        counter: u64,
+        wall: UnixTime,
+    ) -> Signed<Posting> {
+        let about =
+            Some(&self.vault.listed_as.about).filter(|about| name.is_some() && !about.is_empty());
+        self.vault.keys.sign.sign(&Posting {
+            chain: self.vault.chain.clone(),
+            about: about.cloned(),
+            display_name: name,
+            words: List::first_of(words.iter().filter_map(|word| Text::new(word.as_str()).ok())),
+            counter,
+            expires: wall.plus(POSTING_LIFE),
+        })
+    }
+}
+
+/// The name to be listed under.
+fn listed_name(vault: &LocalVault) -> &str {
+    let account = vault.vault.display_name.as_str();
+    vault.listed_as.name.as_ref().map_or(account, |name| name.as_str())
+}
+
+/// The folded words to be listed under.
+fn own_words(vault: &LocalVault) -> Vec<String> {
+    let about = vault.listed_as.about.iter().map(|word| word.as_str());
+    words_of(&vault.user, listed_name(vault), about)
 }
 
 /// How it stands, for the owner.

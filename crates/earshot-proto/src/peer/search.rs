@@ -301,6 +301,7 @@ impl Peer {
             asked_nodes: usize::from(trail.asked),
             from_cache: trail.cached,
             ms,
+            about: Vec::new(),
             user,
         });
     }
@@ -312,6 +313,7 @@ impl Peer {
             Some(before) => SearchHit {
                 display_name: hit.display_name.or_else(|| before.display_name.clone()),
                 online: hit.online.or(before.online),
+                about: if hit.about.is_empty() { before.about.clone() } else { hit.about },
                 ..before.clone()
             },
             None => hit,

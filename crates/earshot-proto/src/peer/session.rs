@@ -159,7 +159,8 @@ impl Peer {
         let (who, (shown, mood)) = (session.signed_in(), self.shown());
         let online = self.home_link().is_some();
         let listed = listed(&session.vault.listing);
-        Some(SessionView { who, online, shown, mood: mood.to_owned(), listed })
+        let listed_as = session.vault.listed_as.told();
+        Some(SessionView { who, online, shown, mood: mood.to_owned(), listed, listed_as })
     }
 
     /// Tells that, if it is not what was told last.

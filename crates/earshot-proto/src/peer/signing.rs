@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::ids::{DeviceId, UserName};
 use crate::port::LinkId;
 use crate::secure::identity::Keys;
-use crate::secure::local_vault::{Counters, FilesKey, Listing, LockedVault, NewLock};
+use crate::secure::local_vault::{Counters, FilesKey, ListedAs, Listing, LockedVault, NewLock};
 use crate::secure::password::{ExportKey, LoginStart, Password, RegistrationStart};
 use crate::secure::recovery_key::RecoveryKey;
 use crate::time::UnixTime;
@@ -47,6 +47,7 @@ pub(super) struct Kept {
     pub(super) files: FilesKey,
     pub(super) counters: Counters,
     pub(super) listing: Listing,
+    pub(super) listed_as: ListedAs,
 }
 
 pub(super) enum Purpose {

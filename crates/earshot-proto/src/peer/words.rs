@@ -8,7 +8,7 @@
 use unicode_security::GeneralSecurityProfile;
 
 use crate::ids::{RingKey, UserName};
-use crate::wire::posting::{WORDS_MAX, prefix_of, word_key};
+use crate::wire::posting::{ABOUT_MAX, WORDS_MAX, prefix_of, word_key};
 
 /// Letters of a folded word at most; the rest is cut off.
 pub const WORD_CHARS_MAX: usize = 32;
@@ -36,17 +36,26 @@ pub fn words(text: &str) -> Vec<String> {
 }
 
 /// What somebody who chose to be listed is found by: the words of the display name, then those of
-/// the user name.
+/// the user name, then those of their own choice, which have their place however long the names.
 #[must_use]
-pub fn words_of(user: &UserName, display_name: &str) -> Vec<String> {
-    let mut words = words(display_name);
-    for word in self::words(user.as_str()) {
-        if !words.contains(&word) {
-            words.push(word);
+pub fn words_of<'a>(
+    user: &UserName,
+    display_name: &str,
+    about: impl IntoIterator<Item = &'a str>,
+) -> Vec<String> {
+    let chosen: Vec<String> = about.into_iter().flat_map(|word| words(word).into_iter()).collect();
+    let mut all: Vec<String> = Vec::new();
+    let mut add = |word: String, most: usize| {
+        if all.len() < most && !all.contains(&word) {
+            all.push(word);
         }
+    };
+    let names = WORDS_MAX - chosen.len().min(ABOUT_MAX);
+    for word in words(display_name).into_iter().chain(words(user.as_str())) {
+        add(word, names);
     }
-    words.truncate(WORDS_MAX);
-    words
+    chosen.into_iter().take(ABOUT_MAX).for_each(|word| add(word, WORDS_MAX));
+    all
 }
 
 /// The keys of words, each followed by that of its prefix; each once.
@@ -139,12 +148,22 @@ mod tests {
     #[test]
     fn a_user_is_found_by_display_name_and_user_name_and_their_prefixes() {
         let user = UserName::new("asmith").expect("a name");
-        let words = words_of(&user, "Alice Smith");
+        let words = words_of(&user, "Alice Smith", []);
         assert_eq!(words.len(), 3);
         let keys = keys(&words);
         assert_eq!(keys.len(), 6);
         let prefix = self::words("ali").concat();
         assert!(keys.contains(&word_key(&prefix)));
+    }
+
+    #[test]
+    fn words_of_ones_own_choice_have_their_place_however_long_the_names() {
+        let user = UserName::new("asmith").expect("a name");
+        let long = "Anna Beata Cecilia Diana Elsa Freja Gerda Helga Inga";
+        let all = words_of(&user, long, ["Helsinki", "choir"]);
+        assert_eq!(all.len(), WORDS_MAX);
+        assert_eq!(all[6..], [words("helsinki").concat(), words("choir").concat()]);
+        assert_eq!(words_of(&user, "Alice", ["alice", "one two three four"]).len(), 4);
     }
 
     #[test]

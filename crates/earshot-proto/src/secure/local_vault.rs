@@ -18,9 +18,10 @@ use super::seal::SealKey;
 use crate::entropy::Stream;
 use crate::ids::{DeviceId, UserName};
 use crate::time::UnixTime;
-use crate::wire::bounded::Bytes;
+use crate::wire::bounded::{Bytes, List, Text};
 use crate::wire::certificate::{Chain, DeviceList, Signed, VerifyKey};
 use crate::wire::login::SealedVault;
+use crate::wire::posting::{LISTED_NAME_MAX, OwnWords, WORD_MAX, WORDS_MAX};
 use crate::wire::read_item;
 use crate::wire::sealed::buddy::ContactKey;
 
@@ -55,6 +56,8 @@ pub struct LocalVault {
     pub counters: Counters,
     /// Whether others may find the user by name.
     pub listing: Listing,
+    /// Under which name and words.
+    pub listed_as: ListedAs,
 }
 
 /// Counters that must never run backwards, or others take new things for old ones.
@@ -88,6 +91,21 @@ pub struct Listing {
     /// When it is posted again; 0: what the user said last was not posted yet.
     #[n(3)]
     pub next: UnixTime,
+}
+
+/// The name and the words under which others may find the user.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct ListedAs {
+    /// The name; none: that of the account.
+    #[n(0)]
+    pub name: Option<Text<LISTED_NAME_MAX>>,
+    /// Words of the user's own choice.
+    #[n(1)]
+    pub about: OwnWords,
+    /// Folded words under which an older posting may be held, and the next is not.
+    #[n(2)]
+    pub gone: List<Text<WORD_MAX>, WORDS_MAX>,
 }
 
 /// The secret from which the keys of this machine's files are derived.
@@ -186,6 +204,8 @@ struct Content {
     counters: Counters,
     #[cbor(n(10), default)]
     listing: Listing,
+    #[cbor(n(11), default)]
+    listed_as: ListedAs,
 }
 
 impl Drop for Content {
@@ -281,6 +301,7 @@ impl LockedVault {
             files: FilesKey(Zeroizing::new(content.files)),
             counters: content.counters,
             listing: content.listing,
+            listed_as: std::mem::take(&mut content.listed_as),
         };
         Ok((vault, VaultLock { key, salt, cost, generation }))
     }
@@ -350,6 +371,7 @@ impl VaultLock {
             files: *vault.files.0,
             counters: vault.counters,
             listing: vault.listing,
+            listed_as: vault.listed_as.clone(),
         };
         // Room for all at once: a growing Vec would leave copies of the keys behind.
         let mut plain = Zeroizing::new(Vec::with_capacity(LOCAL_VAULT_MAX));
@@ -412,6 +434,7 @@ mod tests {
             files: FilesKey::draw(secrets),
             counters: Counters { registration: 5, buddy_list: 6, posting: 7 },
             listing: Listing::default(),
+            listed_as: ListedAs::default(),
         }
     }
 

@@ -79,6 +79,7 @@ mod tests {
             words: List::first_of([Text::new("alice").expect("short")]),
             counter: 1,
             expires,
+            about: None,
         })
     }
 

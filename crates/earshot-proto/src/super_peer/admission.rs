@@ -261,7 +261,9 @@ fn cost_of(message: &Message) -> Option<Kind> {
             Election::Around { .. } | Election::Invited => None,
         },
         Message::RingQuestion(_) => Some(Kind::Upkeep),
-        Message::Enrolment(Enrolment::CertificatesOf { .. }) => Some(Kind::Upkeep),
+        Message::Enrolment(Enrolment::CertificatesOf { .. } | Enrolment::Policy { .. }) => {
+            Some(Kind::Upkeep)
+        }
         Message::Enrolment(_) | Message::RingReply(_) | Message::Login(_) => None,
     }
 }

@@ -283,6 +283,12 @@ impl Budgets {
         &self.limits
     }
 
+    /// Other limits are in force from now on. What the askers have used stays used.
+    pub const fn set_limits(&mut self, now: Instant, limits: Limits) {
+        self.overall = Account::new(now, limits.overall);
+        self.limits = limits;
+    }
+
     /// Lets somebody have something, and counts it.
     ///
     /// # Errors

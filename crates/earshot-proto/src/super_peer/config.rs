@@ -12,6 +12,7 @@ use crate::wire::invite::Door;
 use crate::wire::policy::{Policy, Range};
 
 use super::budgets::Limits;
+use super::terms::{Terms, Traffic};
 
 /// What a super-peer is started with.
 pub struct Config {
@@ -36,6 +37,10 @@ pub struct Config {
     pub relay_allow: Vec<Range>,
     /// What others may use.
     pub limits: Limits,
+    /// What of it the owner grants.
+    pub terms: Terms,
+    /// What went in and out before.
+    pub traffic: Option<Traffic>,
     /// Wall time at the start.
     pub wall: UnixTime,
     /// 32 bytes of true randomness.
@@ -44,9 +49,12 @@ pub struct Config {
 
 /// What a super-peer keeps on disk.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "given away as soon as it is made, and seldom")]
 pub enum Record {
     /// The enrolment: replaces the one before.
     Enrolment(EnrolmentRecord),
+    /// What went in and out this month: replaces what was before.
+    Traffic(Traffic),
 }
 
 /// A successful enrolment.

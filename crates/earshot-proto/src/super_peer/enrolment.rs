@@ -235,7 +235,9 @@ impl SuperPeer {
             | Enrolment::Prove { .. }
             | Enrolment::Proof { .. }
             | Enrolment::CertificatesOf { .. }
-            | Enrolment::Certificates { .. } => self.links.close(link),
+            | Enrolment::Certificates { .. }
+            | Enrolment::Policy { .. }
+            | Enrolment::PolicyKnown { .. } => self.links.close(link),
         }
     }
 
@@ -277,12 +279,14 @@ impl SuperPeer {
         let renewal = Renewal { at: now + left / 2, link: None };
         self.links.certify(record.chain.clone());
         self.open_relay(now, &policy);
+        self.set_terms(now, self.owned.terms);
         self.epochs_told(now, &record.epochs);
         let doors = record.nodes.clone();
         self.config.enrolled = Some(record);
         let invite = self.invite(&policy, &entry);
         let config = ring::Config::of_policy(&policy);
         self.standing = Standing::Serving { policy, renewal };
+        self.traffic_due(now);
         self.out.push_back(Output::Notify(Notice::Serving { invite, entry }));
         if *self.ring.me() == entry {
             self.ring.remember(&doors);
@@ -329,10 +333,10 @@ impl SuperPeer {
         self.out.push_back(Output::Save(SaveId(self.saves), Record::Enrolment(record)));
     }
 
-    /// The enrolment could not be kept: it is asked for again at the next start, so nothing is
-    /// lost.
+    /// A record could not be kept: the enrolment is asked for again at the next start, traffic is
+    /// written again soon.
     pub(super) fn not_saved(&self) {
-        tracing::warn!("The enrolment could not be written to disk");
+        tracing::warn!("The enrolment, or the count of traffic, could not be written to disk");
     }
 
     /// The network's name.

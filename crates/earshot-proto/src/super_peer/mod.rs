@@ -21,6 +21,7 @@
 //! | [`watching`] | who watches whom, and telling them who is gone |
 //! | `reachability` | dialling back |
 //! | `enrolment` | getting and renewing the node certificate |
+//! | `policy` | following the network's policy |
 //! | `verifying` | whether a newcomer is where it says, for the authority |
 //! | [`relay`] | STUN and TURN |
 //! | [`postings`] | the profiles that are kept here |
@@ -29,6 +30,7 @@
 //! | `admission`, `leaving` | whom to let in, and whom to hand over |
 //! | [`election`] | whether to serve, and whom to invite |
 //! | `electing` | how many are around, and the invitations |
+//! | [`terms`] | what the owner lets it do and use |
 
 mod admission;
 mod answers;
@@ -46,6 +48,7 @@ pub mod keeper;
 mod leaving;
 mod lookups;
 mod place;
+mod policy;
 pub mod postings;
 mod profiles;
 mod proofs;
@@ -53,6 +56,7 @@ mod reachability;
 pub mod relay;
 pub mod ring;
 mod status;
+pub mod terms;
 #[cfg(test)]
 mod testing;
 mod verifying;
@@ -62,7 +66,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use config::{Config, EnrolmentRecord, Record};
-pub use status::{Counters, Load, Status, Watches};
+pub use status::{Counters, Load, Status, Watches, Work};
 
 use crate::asks::Asks;
 use crate::entropy::Entropy;
@@ -98,6 +102,7 @@ use proofs::Proofs;
 use reachability::DialBacks;
 use relay::{Relay, RelayOutput};
 use ring::Ring;
+use terms::Owned;
 use verifying::Verifications;
 use watching::Watching;
 use watching::carried::Watch;
@@ -191,6 +196,7 @@ pub struct SuperPeer {
     /// Devices that are at home elsewhere and have linked to us only to reach a client of ours.
     visitors: BTreeMap<Address, LinkId>,
     watching: Watching,
+    owned: Owned,
     counters: Counters,
     next_sweep: Instant,
     saves: u64,
@@ -235,6 +241,7 @@ impl SuperPeer {
             relay: None,
             visitors: BTreeMap::new(),
             watching: Watching::default(),
+            owned: Owned::new(config.terms, config.traffic),
             counters: Counters::default(),
             next_sweep: now + SWEEP_EVERY,
             saves: 0,
@@ -251,6 +258,7 @@ impl SuperPeer {
     pub fn leave(&mut self, now: Instant) {
         self.ring.leave(now);
         self.turn_ring(now);
+        self.save_traffic();
         self.links.close_all();
     }
 
@@ -448,6 +456,7 @@ impl SuperPeer {
         self.dial_backs_due(now);
         self.electing_due(now);
         self.verifications_due(now);
+        self.traffic_due(now);
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_EVERY;
             let wall = self.wall(now);
@@ -473,6 +482,7 @@ impl SuperPeer {
             self.lookups.next_due(),
             self.dial_backs.next_due(),
             self.electing.next_due(),
+            self.owned.next_due(),
             self.next_shed(),
             self.handings.next_due(),
             (!self.keeper.is_empty() || !self.profiles.store.is_empty()).then_some(self.next_sweep),
@@ -488,6 +498,7 @@ impl Machine for SuperPeer {
     type Record = Record;
 
     fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.count_input(&input);
         self.handle_input(now, input);
         self.turn_ring(now);
         while self.links.has_broken() {
@@ -496,6 +507,7 @@ impl Machine for SuperPeer {
             }
             self.turn_ring(now);
         }
+        self.terms_in_force(now);
     }
 
     fn poll_output(&mut self) -> Output<Notice, Record> {
@@ -503,12 +515,15 @@ impl Machine for SuperPeer {
             return output;
         }
         if let Some((link, order)) = self.links.poll_order() {
+            self.count_order(&order);
             return Output::Link(link, order);
         }
         if let Some(transmit) = self.questions.poll_transmit() {
             return Output::Send(transmit);
         }
-        match self.relay.as_mut().and_then(Relay::poll_output) {
+        let relayed = self.relay.as_mut().and_then(Relay::poll_output);
+        relayed.iter().for_each(|output| self.count_relayed(output));
+        match relayed {
             Some(RelayOutput::Send(transmit)) => Output::Send(transmit),
             Some(RelayOutput::RelayPort(port, order)) => Output::RelayPort(port, order),
             None => Output::Wait(self.next_timeout(), WaitReason::Timer),

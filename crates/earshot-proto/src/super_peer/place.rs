@@ -166,6 +166,7 @@ impl SuperPeer {
             self.ring.found_again(now, entry);
         }
         self.tell_load(now, link);
+        self.tell_policy(now, link);
     }
 
     /// There is no link to a super-peer any more. A neighbour is dialled at once: only if that

@@ -173,7 +173,8 @@ impl SuperPeer {
             return Nat::Refused { reason: NatRefusal::NotAllowed };
         };
         let wall = self.wall(now);
-        let grant = self.relay.as_mut().map(|relay| relay.grant(now, wall, &address.user));
+        let relay = self.relay.as_mut().filter(|_| self.owned.is_relay());
+        let grant = relay.map(|relay| relay.grant(now, wall, &address.user));
         let Some(Ok(grant)) = grant else {
             return Nat::Refused { reason: NatRefusal::NoRelay };
         };

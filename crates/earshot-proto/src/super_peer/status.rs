@@ -5,6 +5,7 @@ use crate::secure::questions::AnswererCounters;
 
 use super::SuperPeer;
 use super::relay::RelayCounters;
+use super::terms::{Spent, Terms, Traffic};
 
 /// Counters since the start, for status and tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,23 @@ pub struct Status {
     pub answers: AnswererCounters,
     /// What the relay does.
     pub relay: RelayCounters,
+    /// What its owner lets it do, and what of that it does.
+    pub work: Work,
+}
+
+/// What its owner lets a super-peer do, and what of that it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// The owner's word.
+    pub terms: Terms,
+    /// Whether clients are taken in now.
+    pub directory: bool,
+    /// Whether new calls are relayed now.
+    pub relay: bool,
+    /// What went in and out this month.
+    pub traffic: Traffic,
+    /// How much of the month's cap that is.
+    pub spent: Spent,
 }
 
 /// How much a super-peer holds at the moment: what a healthy one gets rid of again.
@@ -96,6 +114,7 @@ impl SuperPeer {
             counters: self.counters,
             answers: self.answers.counters(),
             relay: self.relay.as_ref().map(|relay| *relay.counters()).unwrap_or_default(),
+            work: self.owned.work(),
         }
     }
 

@@ -40,6 +40,8 @@ pub(super) fn serving(network: &mut Network, now: Instant) -> SuperPeer {
         owner: None,
         relay_allow: Vec::new(),
         limits: super::budgets::Limits::default(),
+        terms: super::terms::Terms::default(),
+        traffic: None,
         wall: NOW,
         seed: [3; 32],
     };

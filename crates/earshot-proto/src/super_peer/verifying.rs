@@ -81,6 +81,9 @@ impl SuperPeer {
             (answer @ Enrolment::Certificates { .. }, _) => {
                 self.link_answered(now, link, ask, answer);
             }
+            (Enrolment::Policy { policy }, Who::Authority | Who::Node(_)) => {
+                self.policy_told(now, (link, ask), who, policy);
+            }
             (Enrolment::Proof { proof }, _) => self.verification_ended(now, link, Some(proof)),
             (
                 Enrolment::Enrol { .. }
@@ -90,7 +93,9 @@ impl SuperPeer {
                 | Enrolment::Verify { .. }
                 | Enrolment::Verified { .. }
                 | Enrolment::Prove { .. }
-                | Enrolment::CertificatesOf { .. },
+                | Enrolment::CertificatesOf { .. }
+                | Enrolment::Policy { .. }
+                | Enrolment::PolicyKnown { .. },
                 _,
             ) => self.links.close(link),
         }

@@ -1,5 +1,5 @@
-//! Enrolling super-peers: super-peer ↔ login authority, and the super-peers that verify an address
-//! for it. DESIGN 2.5, INTERFACES 2 (bootstrap).
+//! Enrolling super-peers: super-peer ↔ login authority, the super-peers that verify an address for
+//! it, and the policy on its way to all. DESIGN 2.5, INTERFACES 2 (bootstrap).
 
 use std::net::SocketAddr;
 
@@ -116,6 +116,21 @@ pub enum Enrolment {
         /// In any order; fewer than asked for where some are not known.
         #[n(0)]
         statements: List<Signed<Statement>, CERTIFICATES_MAX>,
+    },
+    /// The authority, over a link that it has dialled, or a super-peer to another: this policy is
+    /// in force. Put as a question it is answered.
+    #[n(10)]
+    Policy {
+        /// Signed by the root; the highest version counts.
+        #[n(0)]
+        policy: Signed<Policy>,
+    },
+    /// The super-peer that was told: it follows this version.
+    #[n(11)]
+    PolicyKnown {
+        /// The version.
+        #[n(0)]
+        version: u64,
     },
 }
 

@@ -23,6 +23,11 @@ pub const LISTED_NAME_MAX: usize = 128;
 pub const WORD_MAX: usize = 128;
 /// Words of one posting at most: its names, and a few.
 pub const WORDS_MAX: usize = 8;
+/// Words of one's own choice at most, and the longest of them, in bytes. Our choice: a place, a
+/// trade and a choir.
+pub const ABOUT_MAX: usize = 3;
+/// See [`ABOUT_MAX`].
+pub const ABOUT_WORD_MAX: usize = 64;
 /// Letters of a prefix that a posting is found by. DESIGN 2.5.
 pub const PREFIX_CHARS: usize = 3;
 /// Postings in one answer at most.
@@ -164,7 +169,13 @@ pub struct Posting {
     /// Not to be held after this.
     #[n(4)]
     pub expires: UnixTime,
+    /// Words of the user's own choice, as they are shown; the folded ones are among the words.
+    #[n(5)]
+    pub about: Option<OwnWords>,
 }
+
+/// Words of somebody's own choice.
+pub type OwnWords = List<Text<ABOUT_WORD_MAX>, ABOUT_MAX>;
 
 impl Posting {
     /// Whether one of its words, or a prefix of one, has that key.
@@ -259,7 +270,7 @@ impl Wire for Postings {
 
 impl Wire for Posting {
     const NAME: &'static str = "postings.posting";
-    const MAX: usize = 3584;
+    const MAX: usize = 3840;
 }
 
 #[cfg(test)]

@@ -178,7 +178,9 @@ export class MockBackend implements Backend {
     return { searchId };
   }
 
-  #list(listed: boolean): Record<string, never> {
+  #list({ listed, name, words }: Params<"profile.set">): Record<string, never> {
+    if (name !== undefined) this.#session = { ...this.#session, listedName: name || undefined };
+    if (words) this.#session = { ...this.#session, listedWords: words };
     const become = (state: Session["listed"]) => {
       this.#session = { ...this.#session, listed: state };
       this.tell({ type: "sessionChanged", session: this.#session });
@@ -257,7 +259,7 @@ export class MockBackend implements Backend {
       this.tell({ type: "sessionChanged", session: this.#session });
       return {};
     },
-    "profile.set": ({ listed }) => this.#list(listed),
+    "profile.set": (wish) => this.#list(wish),
     search: ({ user }) => this.#search(user),
     "buddies.list": () => ({ buddies: [...this.#buddies.values()] }),
     "buddies.request": ({ user, greeting }) => this.#relate(user, { relation: "asked", greeting }),
@@ -293,7 +295,7 @@ export class MockBackend implements Backend {
     "audio.set": (chosen) => (this.#chosen = { ...this.#chosen, ...chosen }),
     "audio.test": ({ what }) => this.#test(what),
     "super_peer.status": () => this.serving.state,
-    "super_peer.set": ({ mode }) => this.serving.choose(mode),
+    "super_peer.set": (chosen) => this.serving.choose(chosen),
     "super_peer.test": () => this.serving.test(this.#clock.now()),
     "settings.get": () => this.#settings,
     "settings.set": (change) => {

@@ -1,5 +1,5 @@
 // Whether the computer of the mock serves others: a choice, and what super-peers find.
-import type { Candidacy, ServingMode, SuperPeerState, Tested, Verdict } from "../generated";
+import type { Candidacy, SuperPeerSet, SuperPeerState, Tested, Verdict } from "../generated";
 
 const found = (at: number): Verdict[] => [
   { superPeer: "192.0.2.7:37373", at, tried: "198.51.100.3:37373", tcp: "reached", udp: "silent" },
@@ -9,10 +9,20 @@ const found = (at: number): Verdict[] => [
 
 export class MockServing {
   state: SuperPeerState = {
-    candidacy: { standing: "ordinary", obstacles: [{ what: "notAnswered" }], verifiersNeeded: 2, verdicts: [] },
+    candidacy: {
+      jobs: { directory: true, relay: true },
+      caps: {},
+      standing: "ordinary",
+      obstacles: [{ what: "notAnswered" }],
+      verifiersNeeded: 2,
+      verdicts: [],
+    },
   };
 
-  choose(mode: ServingMode): Record<string, never> {
+  choose({ mode, jobs, caps }: SuperPeerSet): Record<string, never> {
+    if (jobs) this.#change({ jobs });
+    if (caps) this.#change({ caps });
+    if (!mode) return {};
     const obstacles: Candidacy["obstacles"] =
       mode === "never"
         ? [{ what: "ownerSaysNever" }]

@@ -15,6 +15,7 @@ fn signed(device: &Device, words: &[&str], counter: u64, life: Duration) -> Sign
         words: List::first_of(words.iter().map(|word| Text::new(*word).expect("short"))),
         counter,
         expires: NOW.plus(life),
+        about: None,
     })
 }
 

@@ -29,6 +29,7 @@ fn until(
         words: List::first_of([Text::new("alice").expect("short")]),
         counter,
         expires,
+        about: None,
     })
 }
 
@@ -138,6 +139,7 @@ fn a_keeper_that_shows_a_forged_expired_or_misplaced_posting_shows_nothing() {
         words: List::first_of([Text::new("bob").expect("short")]),
         counter: 1,
         expires: NOW.plus(DAY),
+        about: None,
     });
     let bads = [
         sign(&bob, &mallory, Some("Bob"), 1),

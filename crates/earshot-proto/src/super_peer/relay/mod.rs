@@ -60,6 +60,7 @@ use crate::entropy::Stream;
 use crate::ids::UserName;
 use crate::port::{RelayPortEvent, RelayPortId, RelayPortOrder, Transmit};
 use crate::time::UnixTime;
+use crate::wire::policy::Range;
 
 /// Addresses whose answers are counted at one time; a stranger's eleventh answer and the 4,097th
 /// stranger of a second get none. Our choice: 4,096 strangers a second are a flood, and 120 bytes
@@ -161,6 +162,25 @@ impl Relay {
             self.release(key);
         }
         self.sessions.revoke(user, &mut self.users);
+    }
+
+    /// Other limits are in force from now on; allocations that are open stay.
+    pub const fn set_limits(&mut self, now: Instant, limits: RelayLimits) {
+        let most = limits.total_bytes_per_second;
+        self.limits = limits;
+        self.total = Bucket::new(now, most, most);
+    }
+
+    /// The network's policy names these ranges from now on.
+    pub fn set_policy(&mut self, ranges: Vec<Range>) {
+        self.rules.set_policy(ranges);
+    }
+
+    /// Ends all allocations.
+    pub fn end_all(&mut self) {
+        for key in self.allocations.iter().map(|(key, _)| key).collect::<Vec<_>>() {
+            self.release(key);
+        }
     }
 
     /// Takes a datagram that came to the main port.

@@ -32,6 +32,11 @@ impl PeerRules {
         Self { own: config.own.clone(), policy: config.policy.clone(), allow: config.allow.clone() }
     }
 
+    /// The policy names these ranges from now on.
+    pub(super) fn set_policy(&mut self, ranges: Vec<Range>) {
+        self.policy = ranges;
+    }
+
     /// How this address may be sent to: the strictest verdict over all that it spells.
     pub(super) fn access(&self, ip: IpAddr) -> Access {
         let ip = ip.to_canonical();

@@ -232,6 +232,13 @@ impl Ring {
         }
     }
 
+    /// Another policy is in force. Where there are more members than it lets full membership have,
+    /// that ends now; what else it changes is done by the next periods.
+    pub fn set_config(&mut self, now: Instant, config: Config) {
+        self.config = config;
+        self.cross_up_if_large(now);
+    }
+
     /// Takes part: joins through one of these nodes, or founds a ring if none of them is a member.
     pub fn start(&mut self, now: Instant, doors: &[NodeEntry]) {
         self.remember(doors);

@@ -4,7 +4,8 @@ use minicbor::{CborLen, Decode, Encode};
 
 use crate::time::UnixTime;
 use crate::wire::Wire;
-use crate::wire::bounded::Bytes;
+use crate::wire::bounded::{Bytes, Text};
+use crate::wire::posting::{LISTED_NAME_MAX, OwnWords};
 
 /// Longest buddy list, in bytes: a thousand buddies and their keys.
 pub const BUDDIES_MAX: usize = 60 * 1024;
@@ -31,6 +32,12 @@ pub enum Own {
         /// When the user said so.
         #[n(1)]
         said: UnixTime,
+        /// Under this name; empty: the account's.
+        #[n(2)]
+        name: Option<Text<LISTED_NAME_MAX>>,
+        /// And by these words.
+        #[n(3)]
+        about: Option<OwnWords>,
     },
 }
 
