@@ -160,6 +160,7 @@ impl Peer {
         let Some(Trying { node: Some(node), has_changed, .. }) = moves.trying else { return };
         let old = std::mem::replace(&mut home.link, link);
         (home.node, home.since, home.refresh) = (node, since, now + REFRESH);
+        home.relay_due = None;
         let older = home.left.replace((old, now + STAY));
         if let Some((older, _)) = older {
             self.let_go(now, older);
