@@ -19,6 +19,7 @@ use earshot_proto::wire::directory::NodeEntry;
 use earshot_proto::wire::invite::{Door, Invite};
 use earshot_proto::wire::policy::{Admission, Policy};
 
+use super::adversary::Adversary;
 use super::disk::UserDisk;
 use super::host::{Blueprint, Nat, Role, Script, Skew};
 use super::net::{Conn, End};
@@ -53,7 +54,9 @@ impl World {
     /// Founds a network with so many super-peers, on hosts of their own.
     #[must_use]
     pub fn network(mut self, super_peers: usize) -> Self {
-        self.found(super_peers, None);
+        // Liars are among the first of a network: nobody verifies those.
+        let exempt = (!self.vices.is_empty()).then_some(super_peers as u16);
+        self.found(super_peers, exempt);
         self
     }
 
@@ -112,6 +115,7 @@ impl World {
         let name = Text::default();
         let invite = Invite { name, root, super_peers: none, token: None, policy_version: 1 };
         self.network = Some(Network { root, authority, invite });
+        self.found_league(root, &keys);
         self.start_host(self.machine(id).host);
         root
     }
@@ -143,6 +147,9 @@ impl World {
             limits: Box::new(self.limits),
             owner: None,
         };
+        if let Some(league) = &self.league {
+            league.borrow_mut().lend(address, *link.secret());
+        }
         self.add(name, address, nat, blueprint);
         let host = self.machine(self.id(name)).host;
         self.start_host(host);
@@ -159,10 +166,21 @@ impl World {
         };
         authority.order(now, order);
         self.drain(id);
-        self.run_until(|w| w.machine(id).owner.authority.len() > before, FOUNDING);
-        let told = &self.machine(id).owner.authority[before];
-        let AuthorityNotice::TokenMade { token, .. } = told else { panic!("no token: {told:?}") };
-        token.bytes()
+        // Others may be enrolled meanwhile.
+        let made = |w: &Self| {
+            w.machine(id).owner.authority[before..].iter().find_map(|told| match told {
+                AuthorityNotice::TokenMade { token, .. } => Some(token.bytes()),
+                AuthorityNotice::Registered { .. }
+                | AuthorityNotice::DeviceCertified { .. }
+                | AuthorityNotice::Enrolled { .. }
+                | AuthorityNotice::PolicySet { .. }
+                | AuthorityNotice::CertificateRenewed { .. }
+                | AuthorityNotice::OrderRefused(_)
+                | AuthorityNotice::NotKept(_) => None,
+            })
+        };
+        self.run_until(|w| made(w).is_some(), FOUNDING);
+        made(self).expect("it was made just now")
     }
 
     /// Whether this super-peer serves.
@@ -216,12 +234,17 @@ impl World {
     /// What a super-peer is doing.
     #[must_use]
     pub fn status(&self, name: &str) -> super_peer::Status {
-        match &self.machine(self.id(name)).role {
-            Some(Role::SuperPeer(node)) => node.status(),
-            Some(Role::Peer(_) | Role::Authority(_) | Role::Script(_)) | None => {
-                panic!("{name} is no living super-peer")
-            }
-        }
+        self.node(name).status()
+    }
+
+    /// Looks into a living super-peer, an honest one or not.
+    #[must_use]
+    pub fn node(&self, name: &str) -> &SuperPeer {
+        self.node_of(name).unwrap_or_else(|| panic!("{name} is no living super-peer"))
+    }
+
+    pub(super) fn node_of(&self, name: &str) -> Option<&SuperPeer> {
+        self.machine(self.id(name)).role.as_ref()?.super_peer()
     }
 
     /// The process dies: what it had not flushed is torn, its connections break.
@@ -243,6 +266,7 @@ impl World {
         match &mut self.machine_mut(id).role {
             Some(Role::SuperPeer(node)) => node.leave(now),
             Some(Role::Peer(peer)) => peer.leave(now),
+            Some(Role::Adversary(node)) => node.inner_mut().leave(now),
             Some(Role::Authority(_) | Role::Script(_)) | None => panic!("{name} says no goodbye"),
         }
         self.drain(id);
@@ -342,7 +366,18 @@ impl World {
                     wall,
                     seed,
                 };
-                Role::SuperPeer(Box::new(SuperPeer::new(config, now).with_band(self.band)))
+                let vice = self.vices.get(&resident.name).copied();
+                let enrolled = config.enrolled.clone();
+                let inner = SuperPeer::new(config, now).with_band(self.band);
+                let Some(vice) = vice else { return Some(Role::SuperPeer(Box::new(inner))) };
+                let league = self.league();
+                let mask = self.seeds.bytes();
+                let mut node =
+                    Adversary::new(inner, vice, league, (address, link), (now, wall), mask);
+                if let Some(record) = &enrolled {
+                    node.enrolled(now, record);
+                }
+                Role::Adversary(Box::new(node.begun(now)))
             }
             Blueprint::Authority { keys, limits } => {
                 let keys = AuthorityKeys::from_bytes(&keys).expect("its own bytes");

@@ -128,8 +128,11 @@ impl Contacts {
         Some(lost)
     }
 
-    /// A node could not be reached: it is dialled again later.
+    /// A node could not be reached: it is dialled again later, unless it is being dialled already.
     pub fn lost(&mut self, entry: NodeEntry, now: Instant, jitter: &mut Stream) {
+        if self.linked.contains_key(&entry.node) {
+            return;
+        }
         if self.absent.len() >= ABSENT_MAX && !self.absent.contains_key(&entry.node) {
             return;
         }
@@ -251,6 +254,18 @@ mod tests {
         }
         assert!(now >= start + FORGET_AFTER && now < start + FORGET_AFTER * 2);
         assert!((20..500).contains(&tries), "{tries} tries in half an hour");
+    }
+
+    #[test]
+    fn who_is_dialled_anew_is_not_lost_by_the_dial_before() {
+        let mut jitter = Entropy::new([1; 32]).jitter;
+        let now = Instant::now();
+        let mut contacts = Contacts::default();
+        contacts.dialling(entry(1), LinkId::Dialled(1), now);
+        contacts.closed(LinkId::Dialled(1));
+        contacts.dialling(entry(1), LinkId::Dialled(2), now);
+        contacts.lost(entry(1), now, &mut jitter);
+        assert_eq!(contacts.next_due(), None, "or it would be due for ever");
     }
 
     #[test]
