@@ -1,5 +1,6 @@
 //! Stories of the whole network in virtual time. STYLE 14: each test is a sentence.
 
+mod attackers;
 mod buddy_list;
 mod calls;
 mod certificates;

@@ -188,7 +188,8 @@ impl World {
         let id = *self.names.get(&node_of(name))?;
         match &mut self.machine_mut(id).role {
             Some(Role::SuperPeer(node)) => Some(node),
-            Some(Role::Peer(_) | Role::Authority(_) | Role::Script(_)) | None => None,
+            Some(Role::Peer(_) | Role::Authority(_) | Role::Adversary(_) | Role::Script(_))
+            | None => None,
         }
     }
 

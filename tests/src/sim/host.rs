@@ -15,6 +15,7 @@ use earshot_proto::wire::certificate::Chain;
 use earshot_proto::wire::directory::Reachability;
 use earshot_proto::wire::invite::Door;
 
+use super::adversary::Adversary;
 use super::disk::{Disk, Kept};
 use super::net::Side;
 use super::oracle::PathEnd;
@@ -66,6 +67,8 @@ pub(super) enum Role {
     Peer(Box<Peer>),
     SuperPeer(Box<SuperPeer>),
     Authority(Box<Authority>),
+    /// A super-peer that is hostile.
+    Adversary(Box<Adversary>),
     Script(Script),
 }
 
@@ -75,6 +78,7 @@ impl Role {
             Self::Peer(peer) => peer.handle(now, input),
             Self::SuperPeer(node) => node.handle(now, input),
             Self::Authority(authority) => authority.handle(now, input),
+            Self::Adversary(node) => node.handle(now, input),
             Self::Script(script) => script.handle(now, input),
         }
     }
@@ -86,16 +90,26 @@ impl Role {
             Self::Authority(authority) => {
                 of_any(authority.poll_output(), Told::Authority, Kept::Authority)
             }
+            Self::Adversary(node) => of_any(node.poll_output(), Told::SuperPeer, Kept::SuperPeer),
             Self::Script(script) => {
                 of_any(script.poll_output(), |()| Told::Script, |()| Kept::Script)
             }
         }
     }
 
+    /// The super-peer that it is, honest or not.
+    pub(super) fn super_peer(&self) -> Option<&SuperPeer> {
+        match self {
+            Self::SuperPeer(node) => Some(node),
+            Self::Adversary(node) => Some(node.inner()),
+            Self::Peer(_) | Self::Authority(_) | Self::Script(_) => None,
+        }
+    }
+
     /// Whether nothing readable may leave it.
     pub(super) const fn is_blind(&self) -> bool {
         match self {
-            Self::SuperPeer(_) | Self::Authority(_) => true,
+            Self::SuperPeer(_) | Self::Authority(_) | Self::Adversary(_) => true,
             Self::Peer(_) | Self::Script(_) => false,
         }
     }

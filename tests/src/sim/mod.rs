@@ -4,10 +4,12 @@
 //! bytes, disks, media paths) comes from the [`World`]; what stands in for what is told in
 //! `tests/sim/README.md`. Invariant: one seed, one log.
 
+pub mod adversary;
 mod disk;
 mod electing;
 mod handing;
 mod host;
+mod hostile;
 pub mod intruder;
 mod journal;
 mod links;

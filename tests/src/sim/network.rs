@@ -20,6 +20,7 @@ use earshot_proto::wire::directory::NodeEntry;
 use earshot_proto::wire::invite::{Door, Invite};
 use earshot_proto::wire::policy::{Admission, Policy};
 
+use super::adversary::Adversary;
 use super::disk::UserDisk;
 use super::host::{Blueprint, Nat, Role, Script, Skew};
 use super::net::{Conn, End};
@@ -54,7 +55,9 @@ impl World {
     /// Founds a network with so many super-peers, on hosts of their own.
     #[must_use]
     pub fn network(mut self, super_peers: usize) -> Self {
-        self.found(super_peers, None);
+        // Liars are among the first of a network: nobody verifies those.
+        let exempt = (!self.vices.is_empty()).then_some(super_peers as u16);
+        self.found(super_peers, exempt);
         self
     }
 
@@ -113,6 +116,7 @@ impl World {
         let name = Text::default();
         let invite = Invite { name, root, super_peers: none, token: None, policy_version: 1 };
         self.network = Some(Network { root, authority, invite });
+        self.found_league(root, &keys);
         self.start_host(self.machine(id).host);
         root
     }
@@ -144,6 +148,9 @@ impl World {
             limits: Box::new(self.limits),
             owner: None,
         };
+        if let Some(league) = &self.league {
+            league.borrow_mut().lend(address, *link.secret());
+        }
         self.add(name, address, nat, blueprint);
         let host = self.machine(self.id(name)).host;
         self.start_host(host);
@@ -160,10 +167,21 @@ impl World {
         };
         authority.order(now, order);
         self.drain(id);
-        self.run_until(|w| w.machine(id).owner.authority.len() > before, FOUNDING);
-        let told = &self.machine(id).owner.authority[before];
-        let AuthorityNotice::TokenMade { token, .. } = told else { panic!("no token: {told:?}") };
-        token.bytes()
+        // Others may be enrolled meanwhile.
+        let made = |w: &Self| {
+            w.machine(id).owner.authority[before..].iter().find_map(|told| match told {
+                AuthorityNotice::TokenMade { token, .. } => Some(token.bytes()),
+                AuthorityNotice::Registered { .. }
+                | AuthorityNotice::DeviceCertified { .. }
+                | AuthorityNotice::Enrolled { .. }
+                | AuthorityNotice::PolicySet { .. }
+                | AuthorityNotice::CertificateRenewed { .. }
+                | AuthorityNotice::OrderRefused(_)
+                | AuthorityNotice::NotKept(_) => None,
+            })
+        };
+        self.run_until(|w| made(w).is_some(), FOUNDING);
+        made(self).expect("it was made just now")
     }
 
     /// Whether this super-peer serves.
@@ -229,13 +247,13 @@ impl World {
     /// What a super-peer is doing.
     #[must_use]
     pub fn status(&self, name: &str) -> super_peer::Status {
-        self.super_peer(name).status()
+        self.node(name).status()
     }
 
     /// The place of a living super-peer on the ring.
     #[must_use]
     pub fn ring_of(&self, name: &str) -> &Ring {
-        self.super_peer(name).ring()
+        self.node(name).ring()
     }
 
     /// Who follows a living super-peer on the ring, as it knows.
@@ -252,16 +270,17 @@ impl World {
     /// Whether a living super-peer holds the list of subscribers of that home.
     #[must_use]
     pub fn holds_list(&self, name: &str, home: &str) -> bool {
-        self.super_peer(name).holds_list_of(&self.entry_of(home).node)
+        self.node(name).holds_list_of(&self.entry_of(home).node)
     }
 
-    fn super_peer(&self, name: &str) -> &SuperPeer {
-        match &self.machine(self.id(name)).role {
-            Some(Role::SuperPeer(node)) => node,
-            Some(Role::Peer(_) | Role::Authority(_) | Role::Script(_)) | None => {
-                panic!("{name} is no living super-peer")
-            }
-        }
+    /// Looks into a living super-peer, an honest one or not.
+    #[must_use]
+    pub fn node(&self, name: &str) -> &SuperPeer {
+        self.node_of(name).unwrap_or_else(|| panic!("{name} is no living super-peer"))
+    }
+
+    pub(super) fn node_of(&self, name: &str) -> Option<&SuperPeer> {
+        self.machine(self.id(name)).role.as_ref()?.super_peer()
     }
 
     /// The owner of a super-peer decides what it does and uses.
@@ -269,7 +288,8 @@ impl World {
         let (id, now) = (self.id(name), self.instant());
         match &mut self.machine_mut(id).role {
             Some(Role::SuperPeer(node)) => node.set_terms(now, terms),
-            Some(Role::Peer(_) | Role::Authority(_) | Role::Script(_)) | None => {
+            Some(Role::Adversary(_) | Role::Peer(_) | Role::Authority(_) | Role::Script(_))
+            | None => {
                 panic!("{name} is no living super-peer")
             }
         }
@@ -295,6 +315,7 @@ impl World {
         match &mut self.machine_mut(id).role {
             Some(Role::SuperPeer(node)) => node.leave(now),
             Some(Role::Peer(peer)) => peer.leave(now),
+            Some(Role::Adversary(node)) => node.inner_mut().leave(now),
             Some(Role::Authority(_) | Role::Script(_)) | None => panic!("{name} says no goodbye"),
         }
         self.drain(id);
@@ -396,7 +417,18 @@ impl World {
                     wall,
                     seed,
                 };
-                Role::SuperPeer(Box::new(SuperPeer::new(config, now).with_band(self.band)))
+                let vice = self.vices.get(&resident.name).copied();
+                let enrolled = config.enrolled.clone();
+                let inner = SuperPeer::new(config, now).with_band(self.band);
+                let Some(vice) = vice else { return Some(Role::SuperPeer(Box::new(inner))) };
+                let league = self.league();
+                let mask = self.seeds.bytes();
+                let mut node =
+                    Adversary::new(inner, vice, league, (address, link), (now, wall), mask);
+                if let Some(record) = &enrolled {
+                    node.enrolled(now, record);
+                }
+                Role::Adversary(Box::new(node.begun(now)))
             }
             Blueprint::Authority { keys, limits } => {
                 let keys = AuthorityKeys::from_bytes(&keys).expect("its own bytes");

@@ -113,9 +113,10 @@ impl World {
         resident.owner.open.insert(ask);
         match &mut resident.role {
             Some(Role::Peer(peer)) => peer.command(now, ask, command),
-            Some(Role::SuperPeer(_) | Role::Authority(_) | Role::Script(_)) | None => {
-                panic!("{name} is no living peer")
-            }
+            Some(
+                Role::SuperPeer(_) | Role::Authority(_) | Role::Adversary(_) | Role::Script(_),
+            )
+            | None => panic!("{name} is no living peer"),
         }
         self.drain(id);
         ask
@@ -137,9 +138,10 @@ impl World {
     pub fn peer(&self, name: &str) -> &Peer {
         match &self.machine(self.id(name)).role {
             Some(Role::Peer(peer)) => peer,
-            Some(Role::SuperPeer(_) | Role::Authority(_) | Role::Script(_)) | None => {
-                panic!("{name} is no living peer")
-            }
+            Some(
+                Role::SuperPeer(_) | Role::Authority(_) | Role::Adversary(_) | Role::Script(_),
+            )
+            | None => panic!("{name} is no living peer"),
         }
     }
 
@@ -458,32 +460,19 @@ impl World {
     /// Whether that super-peer keeps a registration of that user.
     #[must_use]
     pub fn holds(&self, node: &str, name: &str) -> bool {
-        match &self.machine(self.id(node)).role {
-            Some(Role::SuperPeer(node)) => node.keeps(&user(name)),
-            Some(Role::Peer(_) | Role::Authority(_) | Role::Script(_)) | None => false,
-        }
+        self.node_of(node).is_some_and(|node| node.keeps(&user(name)))
     }
 
     /// How much a super-peer holds.
     #[must_use]
     pub fn super_peer_load(&self, node: &str) -> Load {
-        match &self.machine(self.id(node)).role {
-            Some(Role::SuperPeer(node)) => node.load(),
-            Some(Role::Peer(_) | Role::Authority(_) | Role::Script(_)) | None => {
-                panic!("{node} is no living super-peer")
-            }
-        }
+        self.node(node).load()
     }
 
     /// How many watches a super-peer knows of.
     #[must_use]
     pub fn watches(&self, node: &str) -> Watches {
-        match &self.machine(self.id(node)).role {
-            Some(Role::SuperPeer(node)) => node.watches(),
-            Some(Role::Peer(_) | Role::Authority(_) | Role::Script(_)) | None => {
-                panic!("{node} is no living super-peer")
-            }
-        }
+        self.node(node).watches()
     }
 
     /// The voice of somebody's call breaks.

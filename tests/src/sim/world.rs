@@ -3,8 +3,10 @@
 //! Everything that DESIGN 3 says "in tests by the simulated world" is here: time, randomness, bytes,
 //! disks. Invariant: what happens depends on the seed and on what the story does, on nothing else.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use earshot_proto::entropy::{Entropy, Stream};
@@ -17,6 +19,7 @@ use earshot_proto::super_peer::budgets::Limits;
 use earshot_proto::super_peer::election::Band;
 use earshot_proto::time::UnixTime;
 
+use super::adversary::{League, Vice};
 use super::disk::Kept;
 use super::host::{Blueprint, Host, Nat, Resident, Role, Skew, Told};
 use super::journal::Journal;
@@ -85,6 +88,10 @@ pub struct World {
     pub(super) limits: Limits,
     /// Super-peers above which a network is a ring.
     pub(super) ring_threshold: u32,
+    /// The super-peers that are hostile, and how.
+    pub(super) vices: BTreeMap<String, Vice>,
+    /// What those know together.
+    pub(super) league: Option<Rc<RefCell<League>>>,
     /// Envelope-carrying links that a peer dialled to another peer.
     pub(super) straight_dials: u64,
     events: u64,
@@ -118,6 +125,8 @@ impl World {
             limits: Limits::default(),
             network: None,
             ring_threshold: 2048,
+            vices: BTreeMap::new(),
+            league: None,
             straight_dials: 0,
             events: 0,
         }

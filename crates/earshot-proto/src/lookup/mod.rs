@@ -37,7 +37,7 @@ const VOUCHERS: u8 = 5;
 /// In a ring no larger than this, everybody knows the keepers. DESIGN 2.5: the lower threshold.
 const ALL_KNOW: u64 = 1024;
 /// Keepers remembered at most, beyond those already asked.
-const KEEPERS_MAX: usize = 2 * WIDTHS[2];
+const KEEPERS_MAX: usize = 4 * WIDTHS[2];
 /// A question is slow after this until any answer was measured, then after twice the longest round
 /// trip, within these bounds. Our choice: slow costs a question, dead costs the patience time.
 const SLOW_FIRST: Duration = Duration::from_millis(300);
@@ -219,13 +219,22 @@ impl Keeper {
         }
     }
 
+    /// It is silent or slow, or gave what does not verify: the next takes its place, so that nodes
+    /// that do not exist keep nobody from the true keepers.
+    fn is_passed_by(&self, now: Instant, slow_after: Duration) -> bool {
+        match self.state {
+            KeeperState::Said(Fetched::Failed) => true,
+            KeeperState::Asked { at } => at + slow_after <= now,
+            KeeperState::Fresh | KeeperState::Said(Fetched::NotHere | Fetched::Held { .. }) => {
+                false
+            }
+        }
+    }
+
     /// It does not hold it, is silent, or is slow.
     fn has_failed(&self, now: Instant, slow_after: Duration) -> bool {
-        match self.state {
-            KeeperState::Said(Fetched::NotHere | Fetched::Failed) => true,
-            KeeperState::Asked { at } => at + slow_after <= now,
-            KeeperState::Fresh | KeeperState::Said(Fetched::Held { .. }) => false,
-        }
+        let is_denied = self.state == KeeperState::Said(Fetched::NotHere);
+        is_denied || self.is_passed_by(now, slow_after)
     }
 }
 
@@ -394,7 +403,7 @@ impl Lookup {
         }
         let mut kept = 0;
         self.keepers.retain(|k| {
-            kept += 1;
+            kept += usize::from(k.state != KeeperState::Said(Fetched::Failed));
             kept <= KEEPERS_MAX || k.state != KeeperState::Fresh
         });
     }
@@ -448,16 +457,14 @@ impl Lookup {
             return (is_over || is_known).then_some(End::Placed);
         }
         loop {
-            let width = WIDTHS[self.round].min(self.keepers.len());
-            let asked = &self.keepers[..width];
+            let asked: Vec<&Keeper> = self.standing(now).take(WIDTHS[self.round]).collect();
             let held = asked.iter().filter(|k| k.is_held()).count();
-            let is_settled =
-                asked.iter().all(|k| k.is_held() || k.has_failed(now, self.slow_after));
+            let is_settled = asked.iter().all(|k| matches!(k.state, KeeperState::Said(_)));
             if held >= FOUND_ENOUGH || (held > 0 && is_settled) {
                 return Some(self.best_end(End::Inconclusive));
             }
             let is_known = self.vouchers >= VOUCHERS || self.routes.has_none_left();
-            if width == 0 || !is_settled || !is_known {
+            if asked.is_empty() || !is_settled || !is_known {
                 return None;
             }
             let answered = asked.iter().filter(|k| k.state == KeeperState::Said(Fetched::NotHere));
@@ -473,15 +480,21 @@ impl Lookup {
         }
     }
 
+    /// The keepers that are not passed by, nearest first.
+    fn standing(&self, now: Instant) -> impl Iterator<Item = &Keeper> {
+        self.keepers.iter().filter(move |keeper| !keeper.is_passed_by(now, self.slow_after))
+    }
+
     /// Asks the keepers of this round: the first two at once, the others when those do not both
     /// hold it.
     fn fetch(&mut self, now: Instant) {
         if self.aim != Aim::Record {
             return;
         }
-        let width = WIDTHS[self.round].min(self.keepers.len());
-        let width = if self.is_suspect(now) { width } else { width.min(FOUND_ENOUGH) };
-        for keeper in &mut self.keepers[..width] {
+        let width = if self.is_suspect(now) { WIDTHS[self.round] } else { FOUND_ENOUGH };
+        let wanted: Vec<NodeId> =
+            self.standing(now).take(width).map(|keeper| keeper.entry.node).collect();
+        for keeper in self.keepers.iter_mut().filter(|k| wanted.contains(&k.entry.node)) {
             if keeper.state == KeeperState::Fresh && self.messages < MESSAGES_MAX {
                 self.messages += 1;
                 keeper.state = KeeperState::Asked { at: now };
@@ -505,7 +518,7 @@ impl Lookup {
         } else if self.vouchers < VOUCHERS {
             ALPHA
         } else {
-            usize::from(self.keepers.len() < wide)
+            usize::from(self.standing(now).count() < wide)
         }
     }
 
@@ -555,9 +568,11 @@ impl Lookup {
         self.wake = None;
         self.orders.clear();
         let asked = self.keepers.iter().filter(|k| k.state != KeeperState::Fresh).count();
+        // Who was passed by was asked too: a round is as wide as all who were.
+        let wide = WIDTHS.iter().position(|width| asked <= *width).unwrap_or(WIDTHS.len() - 1);
         self.orders.push_back(Order::Done(Outcome {
             end,
-            round: self.round as u8 + 1,
+            round: self.round.max(wide) as u8 + 1,
             asked: asked as u8,
             hops: self.hops.unwrap_or(0),
             messages: self.messages,

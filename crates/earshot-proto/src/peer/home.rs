@@ -337,7 +337,7 @@ impl Peer {
         self.questions.epochs_told(&root, wall, epochs, secrets, jitter);
         if let Home::Linked(home) = &mut self.home {
             home.keepers = Some(keepers);
-            self.super_peers.met(door_of(&home.node), wall);
+            self.super_peers.met_at(&home.node, wall);
             self.tell_network();
         }
     }

@@ -15,19 +15,22 @@ use crate::secure::location::open_location;
 use crate::secure::registration::Checked;
 use crate::time::UnixTime;
 use crate::wire::certificate::VerifyKey;
-use crate::wire::directory::{Directory, Entry, Reachability, Registration, Trail};
+use crate::wire::directory::{Directory, Entry, NodeEntry, Reachability, Registration, Trail};
 use crate::wire::forward::Address;
 use crate::wire::ring::Question;
 
 use super::by_words::ByWords;
 use super::cards::Cards;
 use super::command::{Answer, Failure, Notice, SearchEnd, SearchHit};
-use super::home::Home;
+use super::home::{Home, door_of};
 use super::listings::Query;
 use super::{About, Peer};
 
 /// How often somebody whom our request has not reached is looked up again, on average.
 const REQUEST_EVERY: Duration = Duration::from_secs(30);
+/// Super-peers that a search begins at besides the home. Our choice: if half of all lie, one of
+/// eight is honest in 255 of 256 searches.
+const STARTS_BESIDE_HOME: usize = 7;
 /// Searches at once.
 pub const SEARCHES_MAX: usize = 64;
 
@@ -136,8 +139,9 @@ impl Peer {
         self.succeed(ask, Answer::Searching(id));
         let home = self.home_link();
         let is_restricted = self.is_restricted();
-        let exact = sought.user.zip(home).map(|(user, (_, home))| {
-            let start = Near::Closer(vec![home]);
+        let starts = self.starts();
+        let exact = sought.user.zip(home).map(|(user, _)| {
+            let start = Near::Closer(starts);
             let lookup = (!is_restricted).then(|| Lookup::new(now, user.ring_key(), None, start));
             Exact { user, lookup, found: Vec::new(), is_cached: false }
         });
@@ -153,6 +157,14 @@ impl Peer {
         self.turn_search(now, id);
         self.ask_pages(now, id);
         self.end_search(id);
+    }
+
+    /// Whom a search asks first: the home, and others, so that no home can lead it astray.
+    fn starts(&mut self) -> Vec<NodeEntry> {
+        let Some((_, home)) = self.home_link() else { return Vec::new() };
+        let jitter = &mut self.entropy.jitter;
+        let others = self.super_peers.starts(&door_of(&home), STARTS_BESIDE_HOME, jitter);
+        std::iter::once(home).chain(others).collect()
     }
 
     fn is_restricted(&self) -> bool {
@@ -196,6 +208,9 @@ impl Peer {
 
     /// A node has said who is near, or was silent.
     pub(super) fn near_told(&mut self, now: Instant, id: u64, from: &NodeId, near: Option<Near>) {
+        if near.is_none() {
+            self.super_peers.was_silent(from);
+        }
         let Some(exact) = self.searches.exact(id) else { return };
         if let Some(lookup) = &mut exact.lookup {
             lookup.handle_near(now, from, near);

@@ -152,6 +152,18 @@ impl Peer {
         self.tell_session();
     }
 
+    /// The counter of our newest registration; 0 while nobody is logged in.
+    #[must_use]
+    pub fn registration_counter(&self) -> u64 {
+        self.session.as_ref().map_or(0, |session| session.vault.counters.registration)
+    }
+
+    /// The highest counter of a registration of that user that we have seen; 0 for none.
+    #[must_use]
+    pub fn seen_counter(&self, user: &UserName) -> u64 {
+        self.cards.of(user).map(|(_, card)| card.counter).max().unwrap_or(0)
+    }
+
     /// Who is logged in, and how others see them.
     #[must_use]
     pub fn session_view(&self) -> Option<SessionView> {

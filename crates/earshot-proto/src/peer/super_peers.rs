@@ -14,12 +14,13 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
 use crate::entropy::Stream;
+use crate::ids::NodeId;
 use crate::time::UnixTime;
 use crate::wire::certificate::AgreeKey;
 use crate::wire::directory::{NodeEntry, SUPER_PEERS_MAX};
@@ -75,6 +76,9 @@ pub struct Known {
     /// Who told of it last: the first eight bytes of the teller's key.
     #[n(4)]
     pub teller: Option<u64>,
+    /// Its place on the ring, as it showed it or as it was told of first.
+    #[n(5)]
+    pub node: Option<NodeId>,
 }
 
 impl Known {
@@ -112,6 +116,7 @@ impl SuperPeers {
     pub fn heard(&mut self, nodes: &[NodeEntry]) {
         for node in nodes {
             self.hear(door_of(node), None, None, &ANY_PRIVATE);
+            self.placed(node);
         }
     }
 
@@ -122,11 +127,46 @@ impl SuperPeers {
         let teller = u64::from_be_bytes(*name);
         for node in nodes {
             self.hear(door_of(node), Some(now), Some(teller), apart);
+            self.placed(node);
         }
     }
 
+    /// Somebody has said where on the ring it is: the first word counts, until it is met.
+    fn placed(&mut self, node: &NodeEntry) {
+        if let Some(known) = self.find(&door_of(node)).filter(|k| k.door == door_of(node)) {
+            known.node.get_or_insert(node.node);
+        }
+    }
+
+    /// We were linked to it just now, and it has shown its place.
+    pub fn met_at(&mut self, node: &NodeEntry, now: UnixTime) {
+        self.met(door_of(node), now);
+        if let Some(known) = self.find(&door_of(node)) {
+            known.node = Some(node.node);
+        }
+    }
+
+    /// It left a question unanswered.
+    pub fn was_silent(&mut self, node: &NodeId) {
+        if let Some(known) = self.0.iter_mut().find(|known| known.node == Some(*node)) {
+            known.failures = known.failures.saturating_add(1);
+        }
+    }
+
+    /// Some to begin a search at, besides the home: in the order of [`Self::verifiers`].
+    #[must_use]
+    pub fn starts(&self, home: &Door, most: usize, jitter: &mut Stream) -> Vec<NodeEntry> {
+        let places: BTreeMap<SocketAddr, NodeId> =
+            self.0.iter().filter_map(|k| Some((k.door.address, k.node?))).collect();
+        let doors = self.verifiers(home, &[], SUPER_PEERS_MAX, jitter).into_iter();
+        let placed = doors.filter_map(|Door { address, key }| {
+            Some(NodeEntry { node: *places.get(&address)?, address, key })
+        });
+        placed.take(most).collect()
+    }
+
     fn hear(&mut self, door: Door, now: Option<UnixTime>, teller: Option<u64>, apart: &[Range]) {
-        let heard = Known { door, met: None, failures: 0, heard: now, teller };
+        let heard = Known { door, met: None, failures: 0, heard: now, teller, node: None };
         let told_by_it =
             |known: &&Known| known.met.is_none() && teller.is_some() && known.teller == teller;
         let told_enough = self.0.iter().filter(told_by_it).count() >= TELLER_MAX;
@@ -191,9 +231,11 @@ impl SuperPeers {
 
     /// We were linked to it just now. It is where we met it that its key is true.
     pub fn met(&mut self, door: Door, now: UnixTime) {
-        let known = Known { door, met: Some(now), failures: 0, heard: None, teller: None };
+        let (met, heard, teller, node) = (Some(now), None, None, None);
+        let known = Known { door, met, failures: 0, heard, teller, node };
         if let Some(before) = self.find(&door) {
-            *before = known;
+            let node = before.node.filter(|_| before.door == door);
+            *before = Known { node, ..known };
         } else if self.0.len() < SUPER_PEERS_MAX {
             self.0.push(known);
         } else if let Some(place) = self.room(Some(now)).or_else(|| self.met_longest_ago()) {
@@ -273,6 +315,12 @@ impl SuperPeers {
             *prefixes.entry(Prefix::of(known.door.address.ip(), apart)).or_default() += 1;
         }
         (prefixes.len(), prefixes.into_values().max().unwrap_or(0))
+    }
+
+    /// How many we were linked to ourselves.
+    #[must_use]
+    pub fn met_count(&self) -> usize {
+        self.0.iter().filter(|known| known.met.is_some()).count()
     }
 
     fn find(&mut self, door: &Door) -> Option<&mut Known> {

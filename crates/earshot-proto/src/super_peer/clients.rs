@@ -78,7 +78,7 @@ impl Client {
 }
 
 /// An `Attach` under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Attaching {
     /// The question's number.
     pub ask: u32,
@@ -86,6 +86,8 @@ pub struct Attaching {
     pub kept: u8,
     /// Keepers that have not answered.
     pub waiting: u8,
+    /// The nodes behind them, in case that some of them do not exist.
+    pub spare: Vec<NodeEntry>,
 }
 
 impl Clients {

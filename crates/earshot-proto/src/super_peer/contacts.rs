@@ -128,8 +128,11 @@ impl Contacts {
         Some(lost)
     }
 
-    /// A node could not be reached: it is dialled again later.
+    /// A node could not be reached: it is dialled again later, unless it is being dialled already.
     pub fn lost(&mut self, entry: NodeEntry, now: Instant, jitter: &mut Stream) {
+        if self.linked.contains_key(&entry.node) {
+            return;
+        }
         if self.absent.len() >= ABSENT_MAX && !self.absent.contains_key(&entry.node) {
             return;
         }
@@ -141,13 +144,9 @@ impl Contacts {
         absent.retry = Some(now + Duration::from_millis(millis));
     }
 
-    /// Lost nodes that are to be dialled now. Forgets those that were lost too long. Those that
-    /// somebody else has us dial already are not; what comes of that is told anyway.
+    /// Lost nodes that are to be dialled now. Forgets those that were lost too long.
     pub fn due(&mut self, now: Instant) -> Vec<NodeEntry> {
         self.absent.retain(|_, lost| now.saturating_duration_since(lost.since) < FORGET_AFTER);
-        for (_, lost) in self.absent.iter_mut().filter(|(node, _)| self.linked.contains_key(node)) {
-            lost.retry = None;
-        }
         let due = self.absent.values().filter(|lost| lost.retry.is_some_and(|at| at <= now));
         due.map(|lost| lost.entry).collect()
     }

@@ -17,7 +17,18 @@ use super::clients::{Attaching, Client};
 use super::handover::Kept;
 use super::{About, SuperPeer};
 
+/// Nodes that a registration is put to for each keeper that does not take it. Our choice: liars
+/// may name nodes that do not exist, nearer to the key than any keeper; with three for one, the
+/// keepers behind twelve such are reached within one patience time.
+const SPARE_EACH: usize = 3;
+
 impl SuperPeer {
+    /// The highest counter of the registrations of this user that are held here.
+    #[must_use]
+    pub fn kept_counter(&self, user: &UserName) -> Option<u64> {
+        self.keeper.newest(user)
+    }
+
     pub(super) fn handle_directory(
         &mut self,
         now: Instant,
@@ -106,18 +117,20 @@ impl SuperPeer {
         }
         self.lookups.forget(&address.user);
         if let Some(client) = self.clients.get_mut(&address) {
-            client.attaching = Some(Attaching { ask, kept: 0, waiting: 0 });
+            client.attaching = Some(Attaching { ask, kept: 0, waiting: 0, spare: Vec::new() });
         }
         self.find_keepers(now, &address);
     }
 
-    /// The keepers of a client's registration are known: it is put there.
+    /// The keepers of a client's registration are known, and nodes behind them: it is put there.
     pub(super) fn keepers_found(
         &mut self,
         now: Instant,
         address: &Address,
-        keepers: Vec<NodeEntry>,
+        mut keepers: Vec<NodeEntry>,
     ) {
+        let count = usize::from(self.standing.keepers());
+        let spare = keepers.split_off(keepers.len().min(count));
         let Some(client) = self.clients.get_mut(address) else { return };
         let link = client.link;
         match &mut client.attaching {
@@ -126,10 +139,20 @@ impl SuperPeer {
                 client.attaching = None;
                 return self.answer(now, link, ask, refused(DirectoryRefusal::Busy));
             }
-            Some(attaching) => attaching.waiting = keepers.len() as u8,
+            Some(attaching) => attaching.spare = spare,
             None => {}
         }
-        client.keepers.clone_from(&keepers);
+        client.keepers.clear();
+        self.put_to(now, address, keepers);
+    }
+
+    /// Puts a client's registration at these super-peers.
+    fn put_to(&mut self, now: Instant, address: &Address, keepers: Vec<NodeEntry>) {
+        let Some(client) = self.clients.get_mut(address) else { return };
+        if let Some(attaching) = &mut client.attaching {
+            attaching.waiting = attaching.waiting.saturating_add(keepers.len() as u8);
+        }
+        client.keepers.extend(&keepers);
         let (registration, location) = (client.registration.clone(), client.location.clone());
         let me = *self.ring.me();
         for keeper in keepers {
@@ -184,7 +207,13 @@ impl SuperPeer {
         let Some(attaching) = &mut client.attaching else { return };
         attaching.waiting = attaching.waiting.saturating_sub(1);
         attaching.kept += u8::from(kept);
-        if attaching.waiting == 0 {
+        let lacking = self.standing.keepers().saturating_sub(attaching.kept);
+        if attaching.waiting == 0 && lacking > 0 && !attaching.spare.is_empty() {
+            let many = attaching.spare.len().min(usize::from(lacking) * SPARE_EACH);
+            let next = attaching.spare.drain(..many).collect();
+            return self.put_to(now, address, next);
+        }
+        if attaching.waiting == 0 || lacking == 0 {
             let (link, observed) = (client.link, client.observed);
             let Attaching { ask, kept, .. } = *attaching;
             client.attaching = None;

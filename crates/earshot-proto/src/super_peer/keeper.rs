@@ -91,6 +91,12 @@ impl Keeper {
         self.counters.get(&record_of(address)).copied()
     }
 
+    /// The highest counter of a user's registrations, if any is held.
+    #[must_use]
+    pub fn newest(&self, user: &UserName) -> Option<u64> {
+        self.users.get(user)?.iter().map(|held| held.counter).max()
+    }
+
     /// Whether that record is not held here, or only an older one.
     #[must_use]
     pub fn lacks(&self, offered: &Offered) -> bool {

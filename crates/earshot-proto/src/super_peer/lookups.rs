@@ -296,10 +296,12 @@ impl SuperPeer {
             return;
         };
         let count = usize::from(self.standing.keepers());
-        let keepers = lookup.keepers().take(count).copied();
+        let keepers = lookup.keepers().copied();
         match wanted {
             Wanted::Keepers { client } => self.keepers_found(now, &client, keepers.collect()),
-            Wanted::Shard { client } => self.shard_found(now, client, keepers.collect()),
+            Wanted::Shard { client } => {
+                self.shard_found(now, client, keepers.take(count).collect())
+            }
             Wanted::Page(search) => self.page_over(now, *search, outcome),
             Wanted::Person { user, sharers } => {
                 let Outcome { asked, round, end, .. } = outcome;

@@ -180,7 +180,8 @@ fn a_list_from_before_is_read_and_one_of_now_is_read_by_a_program_from_before() 
     let before = KnownBefore { door: honest(1), met: Some(NOW), failures: 3 };
     let bytes = minicbor::to_vec(vec![before]).expect("it is written");
     let list: SuperPeers = minicbor::decode(&bytes).expect("it is read");
-    let known = Known { door: honest(1), met: Some(NOW), failures: 3, heard: None, teller: None };
+    let (met, heard, teller) = (Some(NOW), None, None);
+    let known = Known { door: honest(1), met, failures: 3, heard, teller, node: None };
     assert_eq!(list.0, [known]);
     let mut list = SuperPeers::default();
     list.told(&honest(2), &[node(honest(1))], NOW, &[]);
