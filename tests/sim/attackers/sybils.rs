@@ -36,7 +36,7 @@ fn sybils_of_one_prefix_get_four_places_an_address_and_a_tenth_of_a_list() {
     assert!(fullest <= PREFIX_MAX);
     let refused = |world: &World, name: &str| match &world.owner(name).super_peer[0] {
         Notice::NotEnrolled(NotEnrolled::Refused(reason)) => Some(*reason),
-        Notice::NotEnrolled(_) | Notice::Serving { .. } => None,
+        Notice::NotEnrolled(_) | Notice::Serving { .. } | Notice::Deserted => None,
     };
     // However many they are, they are drawn for one seat of three: nobody gets in by them.
     let hidden = SocketAddr::from(([77, 77, 0, 1], 4433));
