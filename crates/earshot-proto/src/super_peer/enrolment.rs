@@ -289,6 +289,7 @@ impl SuperPeer {
         self.traffic_due(now);
         self.out.push_back(Output::Notify(Notice::Serving { invite, entry }));
         if *self.ring.me() == entry {
+            self.ring.set_config(now, config);
             self.ring.remember(&doors);
         } else {
             let ring = Ring::new(config, entry, self.entropy.jitter.split());
@@ -296,7 +297,11 @@ impl SuperPeer {
         }
     }
 
+    /// Opens the relay; one that is open goes on, with what it carries, by the policy of now.
     fn open_relay(&mut self, now: Instant, policy: &Policy) {
+        if let Some(relay) = &mut self.relay {
+            return relay.set_policy(policy.ranges.to_vec());
+        }
         let address = self.config.address.ip();
         let bits = if address.is_ipv4() { 32 } else { 128 };
         let config = RelayConfig {
@@ -352,9 +357,12 @@ impl SuperPeer {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test begins at some moment")]
 mod tests {
+    use std::net::SocketAddr;
+
+    use super::super::relay::Refusal;
     use super::super::testing::serving;
     use super::*;
-    use crate::secure::testing::Network;
+    use crate::secure::testing::{NOW, Network};
     use crate::wire::certificate::{Chain, Signed};
 
     /// What was written down before there were epochs.
@@ -377,5 +385,21 @@ mod tests {
         let EnrolmentRecord { chain, policy, nodes, .. } = enrolled.clone();
         let bytes = minicbor::to_vec(Before { chain, policy, nodes }).expect("it encodes");
         assert_eq!(minicbor::decode::<EnrolmentRecord>(&bytes).ok(), Some(enrolled));
+    }
+
+    #[test]
+    fn a_renewed_certificate_ends_nothing_that_is_relayed() {
+        let (mut network, now) = (Network::new(1), Instant::now());
+        let mut machine = serving(&mut network, now);
+        let refused = |machine: &SuperPeer| {
+            machine.relay.as_ref().expect("it relays").counters().refused(Refusal::Malformed)
+        };
+        let relay = machine.relay.as_mut().expect("it relays");
+        relay.handle_datagram(now, NOW, SocketAddr::from(([192, 0, 2, 9], 5000)), &[0x40]);
+        assert_eq!(refused(&machine), 1);
+        let renewed = machine.config.enrolled.clone().expect("it serves");
+        let (record, policy, entry, until) = machine.believe(now, renewed).expect("it holds");
+        machine.serve(now, record, policy, entry, until);
+        assert_eq!(refused(&machine), 1, "it is the same relay");
     }
 }

@@ -224,10 +224,16 @@ impl Ring {
     /// An outsider's ring has these members after us.
     pub(super) fn outsiders_found(&mut self, now: Instant, nodes: &[NodeEntry]) {
         let Some(next) = nodes.iter().find(|n| n.node != self.me.node) else { return };
-        match &self.standing {
+        match &mut self.standing {
             Standing::Outside | Standing::Joining(_) => {}
             Standing::Full(table) => {
                 if !table.contains(&next.node) {
+                    // Theirs may be many, and we know none: as after joining.
+                    let (me, last) = (self.me.node, table.known_last());
+                    let is_nearer = last.is_none_or(|l| between(&me, &next.node, &l.node));
+                    if self.census.is_none() && is_nearer {
+                        table.know_until(next.node);
+                    }
                     self.ask(now, *next, Question::Rectify, About::Nothing);
                     self.start_census(now, *next, self.config.up);
                 }

@@ -91,9 +91,12 @@ impl Ring {
     pub(super) fn stabilise_due(&mut self, now: Instant) {
         let pace = self.timers.map_or(PACE_FIRST, |timers| timers.pace);
         let at = now + self.spread_about(pace);
+        let is_joining = matches!(self.standing, Standing::Joining(_));
         if let Some(timers) = &mut self.timers {
             timers.stabilise = at;
-            timers.pace = (pace * 2).min(self.config.stabilise_every);
+            // Who is outside has no place at which others find it: it tries again soon.
+            timers.pace =
+                if is_joining { pace } else { (pace * 2).min(self.config.stabilise_every) };
         }
         match &self.standing {
             Standing::Outside => {}
