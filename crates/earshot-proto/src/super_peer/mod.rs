@@ -72,7 +72,7 @@ use crate::asks::Asks;
 use crate::entropy::Entropy;
 use crate::ids::{NodeId, UserName};
 use crate::lookup::Near;
-use crate::port::{Input, LinkEvent, LinkId, Machine, Output, Service, WaitReason};
+use crate::port::{Input, LinkDown, LinkEvent, LinkId, Machine, Output, Service, WaitReason};
 use crate::questions::Questions;
 use crate::secure::identity::LinkKey;
 use crate::secure::link::Welcome;
@@ -293,6 +293,12 @@ impl SuperPeer {
         }
     }
 
+    /// Ends a link because of what the other side said; what hung on it ends too.
+    fn hang_up(&mut self, now: Instant, link: LinkId) {
+        self.links.close(link);
+        self.link_down(now, link, &Closed::Down(LinkDown::Closed));
+    }
+
     fn link_down(&mut self, now: Instant, link: LinkId, why: &Closed) {
         let lost = self.contacts.closed(link);
         let was_open = lost.is_none_or(|lost| lost.was_open);
@@ -333,7 +339,7 @@ impl SuperPeer {
             Message::Election(message) => self.handle_election(now, link, &who, ask, message),
             Message::Postings(message) => self.handle_postings(now, link, &who, ask, message),
             // Only an authority speaks of log-ins: whoever asks us is in the wrong place.
-            Message::Login(_) => self.links.close(link),
+            Message::Login(_) => self.hang_up(now, link),
         }
     }
 

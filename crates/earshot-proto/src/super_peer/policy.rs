@@ -40,7 +40,7 @@ impl SuperPeer {
     ) {
         let Some(ours) = self.policy_version() else { return };
         let Ok(policy) = open_signed(&signed, &self.config.root) else {
-            return self.links.close(link);
+            return self.hang_up(now, link);
         };
         let told = policy.version;
         if told > ours {

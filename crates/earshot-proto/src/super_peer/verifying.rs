@@ -63,13 +63,16 @@ impl SuperPeer {
         match (message, who) {
             (Enrolment::Verify { address, key, nonce }, Who::Authority) => {
                 if !is_dialled(address.port()) || self.verifications.len() >= RUNNING_MAX {
-                    return self.links.close(link);
+                    return self.hang_up(now, link);
                 }
                 let to = self.dial_candidate(now, address, key, nonce);
                 let (asker, until) = ((link, ask), now + PATIENCE);
                 self.verifications.running.insert(to, Verification { asker, until });
             }
-            (Enrolment::Prove { nonce }, _) if self.standing.is_enrolling() => {
+            // Two of three decide: the third may ask when we serve already.
+            (Enrolment::Prove { nonce }, _)
+                if self.standing.is_enrolling() || self.standing.is_serving() =>
+            {
                 let said = AddressProof { nonce, address: self.config.address };
                 let proof = self.config.keys.sign.sign(&said);
                 self.answer(now, link, ask, Enrolment::Proof { proof });
@@ -97,7 +100,7 @@ impl SuperPeer {
                 | Enrolment::Policy { .. }
                 | Enrolment::PolicyKnown { .. },
                 _,
-            ) => self.links.close(link),
+            ) => self.hang_up(now, link),
         }
     }
 
