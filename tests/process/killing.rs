@@ -193,9 +193,9 @@ fn a_peer_that_is_killed_loses_nothing_that_it_acknowledged() {
     }
     println!("{kills} kills in {:?}: {} messages", begun.elapsed(), ledger.written.len());
     assert!(ledger.written.len() > PEER_KILLS, "{} messages", ledger.written.len());
-    // Once on Bob's screen too, each.
+    // Once on Bob's screen too, each. A super-peer takes twenty a second from a device in the long
+    // run, so it is no time for all that counts, but that they go on coming.
     ledger.work(&alice, ledger.unsure.len());
-    let deadline = Instant::now() + SOON;
     let arrived = loop {
         let mark = bob.mark();
         let arrived = conversation(&bob, "alice", "text");
@@ -203,8 +203,7 @@ fn a_peer_that_is_killed_loses_nothing_that_it_acknowledged() {
         if missing == 0 {
             break arrived;
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        let more = bob.wait_event(mark, left, "message", |event| event["type"] == "messageChanged");
+        let more = bob.wait_event(mark, SOON, "message", |event| event["type"] == "messageChanged");
         assert!(more.is_ok(), "{missing} messages are still on their way");
     };
     assert!(arrived.values().all(|times| *times == 1), "{arrived:?}");

@@ -117,7 +117,9 @@ fn answer_again(world: &mut World, name: &str) -> Option<EnrolmentRefusal> {
     match &world.owner(name).super_peer[before] {
         Notice::Serving { .. } => None,
         Notice::NotEnrolled(NotEnrolled::Refused(reason)) => Some(*reason),
-        other => panic!("no answer of the authority: {other:?}"),
+        other @ (Notice::NotEnrolled(_) | Notice::Deserted) => {
+            panic!("no answer of the authority: {other:?}")
+        }
     }
 }
 
