@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::port::{LinkDown, LinkId, LinkOrder, Output};
-use crate::secure::links::{Closed, Who};
+use crate::port::{LinkId, LinkOrder, Output};
+use crate::secure::links::Who;
 use crate::wire::bounded::List;
 use crate::wire::directory::{Directory, DirectoryRefusal, HOMES_MAX, NodeEntry};
 use crate::wire::election::Election;
@@ -79,8 +79,7 @@ impl SuperPeer {
         let excess = links.len().saturating_sub(self.budgets.limits().links_each);
         for link in links.into_iter().take(excess) {
             self.counters.turned_away += 1;
-            self.links.close(link);
-            self.link_down(now, link, &Closed::Down(LinkDown::Closed));
+            self.hang_up(now, link);
         }
     }
 
@@ -169,8 +168,7 @@ impl SuperPeer {
             .map(|(l, _)| *l)
             .collect();
         for link in late {
-            self.links.close(link);
-            self.link_down(now, link, &Closed::Down(LinkDown::Closed));
+            self.hang_up(now, link);
         }
         self.leaving_due(now);
         let waits = self.budgets.poll_shed(now, self.staying());

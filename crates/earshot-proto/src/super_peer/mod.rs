@@ -293,7 +293,7 @@ impl SuperPeer {
         }
     }
 
-    /// Ends a link because of what the other side said; what hung on it ends too.
+    /// Ends a link from our side; what hung on it ends too.
     fn hang_up(&mut self, now: Instant, link: LinkId) {
         self.links.close(link);
         self.link_down(now, link, &Closed::Down(LinkDown::Closed));

@@ -127,7 +127,8 @@ impl SuperPeer {
         let Some(Verification { asker, .. }) = self.verifications.running.remove(&link) else {
             return;
         };
-        self.links.close(link);
+        // A candidate that serves meanwhile is known by this link.
+        self.hang_up(now, link);
         self.answer(now, asker.0, asker.1, Enrolment::Verified { proof });
     }
 
