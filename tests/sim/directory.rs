@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use earshot_proto::peer::command::SearchEnd;
+use earshot_proto::peer::command::{Answer, Command, SearchEnd};
+use earshot_proto::peer::search::Sought;
 use earshot_proto::wire::directory::Reachability;
 use earshot_tests::sim::{Nat, SOON, World, user};
 
@@ -66,7 +67,10 @@ fn who_is_not_linked_is_asked_in_a_datagram() {
         super_peers(20).map(of).map(|a| a.first + a.in_session).sum::<u64>()
     };
     let (before, dials) = (asked(&world), world.dials("alice"));
-    assert_eq!(world.search("alice", "bob"), SearchEnd::Found);
+    let exactly = Command::Search(Sought::exactly(user("bob")));
+    let Ok(Answer::Searching(search)) = world.ask("alice", exactly) else { panic!("no search") };
+    world.run_until(|w| w.owner("alice").searched.contains_key(&search), SOON);
+    assert_eq!(world.owner("alice").searched[&search], SearchEnd::Found);
     assert!(asked(&world) > before, "its keepers were asked in datagrams");
     assert_eq!(world.dials("alice"), dials, "no connection was opened");
 }

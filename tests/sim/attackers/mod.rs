@@ -1,6 +1,7 @@
 //! Hostile super-peers among the real machines. Issue 4, *Attackers*; DESIGN 2.5, 2.12.
 
 mod keeping;
+mod listing;
 mod sybils;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,8 @@ use earshot_proto::peer::Peer;
 use earshot_proto::peer::call::reason::EndReason;
 use earshot_proto::peer::call::view::{CallState, CallView};
 use earshot_proto::peer::command::{
-    Answer, CallAction, Command, Delivery, Failure, Listed, MessageView, SearchEnd, Shown, Standing,
+    Answer, CallAction, Command, Delivery, Failure, Listed, MessageView, SearchEnd, Shown,
+    Standing, Wish,
 };
 use earshot_proto::peer::search::Sought;
 use earshot_proto::port::{Input, PathPolicy, VoiceEvent};
@@ -273,9 +274,10 @@ impl World {
     }
 
     /// Lets others find somebody by name, or not any more, and waits until super-peers were told.
-    pub fn list(&mut self, name: &str, is_listed: bool) {
-        self.ask(name, Command::SetListed(is_listed.into())).expect("always possible");
-        let wanted = if is_listed { Listed::On } else { Listed::Off };
+    pub fn list(&mut self, name: &str, wish: impl Into<Wish>) {
+        let wish = wish.into();
+        let wanted = if wish.is_listed { Listed::On } else { Listed::Off };
+        self.ask(name, Command::SetListed(wish)).expect("always possible");
         self.run_until(|w| w.listed(name) == Some(wanted), SOON);
     }
 
@@ -401,15 +403,20 @@ impl World {
         self.machine(*id).name.clone()
     }
 
-    /// Joins and registers while only that super-peer can be reached, so that it becomes the home.
+    /// Joins by an invite to that super-peer alone, which becomes the home.
     pub fn comes_in_at(&mut self, name: &str, home: &str) {
+        let invite = self.invites_to(home);
+        self.comes_in_while_only(name, home);
+        self.invite_by(invite);
+    }
+
+    /// Joins and registers while only that super-peer can be reached, so that it becomes the home.
+    pub fn comes_in_while_only(&mut self, name: &str, home: &str) {
         let others = self.names.keys().filter(|n| n.starts_with("super-") && *n != home);
         for other in others.cloned().collect::<Vec<_>>() {
             self.cut(name, &other);
         }
-        let invite = self.invites_to(home);
         self.comes_in(name);
-        self.invite_by(invite);
         self.heal();
         assert_eq!(self.home(name), home);
     }

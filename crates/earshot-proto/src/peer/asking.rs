@@ -14,6 +14,7 @@ use crate::wire::directory::{Directory, NodeEntry};
 use crate::wire::election::Election;
 use crate::wire::forward::Address;
 use crate::wire::frame::Message;
+use crate::wire::invite::Door;
 use crate::wire::nat::Nat;
 use crate::wire::posting::Page;
 
@@ -41,10 +42,10 @@ pub(super) enum About {
     Letter(Box<Sent>),
     /// Whether that home, by its device's word, watches the device for us.
     Watch(Address, NodeId),
-    /// A posting of ours, with this counter.
-    Posting(u64),
-    /// A page of a search by words.
-    Page(u64, Box<Page>),
+    /// A posting of ours, with this counter, by that super-peer.
+    Posting(u64, Door),
+    /// A page of a search by words, of the which-th who is asked in it.
+    Page(u64, usize, Box<Page>),
     /// Dialling back: the link of whom we asked.
     Verify(LinkId),
     /// How many super-peers there are.
@@ -103,14 +104,14 @@ impl Peer {
                 self.looked_up(now, &user, Some(answer));
             }
             (About::LookUp(user), _) => self.looked_up(now, &user, None),
-            (About::Posting(counter), Some(Message::Postings(answer))) => {
-                self.key_posted(now, counter, Some(&answer));
+            (About::Posting(counter, by), Some(Message::Postings(answer))) => {
+                self.key_posted(now, counter, &by, Some(&answer));
             }
-            (About::Posting(counter), _) => self.key_posted(now, counter, None),
-            (About::Page(id, page), Some(Message::Postings(answer))) => {
-                self.page_told(now, id, &page, Some(answer));
+            (About::Posting(counter, by), _) => self.key_posted(now, counter, &by, None),
+            (About::Page(id, at, page), Some(Message::Postings(answer))) => {
+                self.page_told(now, id, (at, &page), Some(answer));
             }
-            (About::Page(id, page), _) => self.page_told(now, id, &page, None),
+            (About::Page(id, at, page), _) => self.page_told(now, id, (at, &page), None),
             (About::Letter(sent), Some(Message::Forward(answer))) => {
                 self.letter_answered(now, *sent, Some(answer));
             }

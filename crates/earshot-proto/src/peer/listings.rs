@@ -3,8 +3,8 @@
 //!
 //! Invariants: only what verifies is taken, and only from who claims no words but those of the own
 //! names and those that are shown;
-//! each user once, the highest counter; at most [`FOUND_MAX`], after which only news of those that
-//! are there are taken.
+//! each user once, the highest counter; at most [`FOUND_MAX`] who fit, after which only news of
+//! those that are there are taken.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,9 @@ use crate::wire::posting::Posting;
 
 /// Profiles found by one search at most. Our choice: more than anybody reads through.
 pub const FOUND_MAX: usize = 200;
+/// Users remembered in one search at most, with those who do not fit: as many as all its pages
+/// show.
+const HELD_MAX: usize = 2_000;
 
 /// What is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +75,15 @@ pub struct Listings {
     refused: u32,
 }
 
+/// What came of a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Profiles not seen yet, or seen older.
+    pub news: Vec<Profile>,
+    /// Postings that verify and are of somebody who is looked for, news or not.
+    pub fitting: usize,
+}
+
 impl Listings {
     /// A search that has found nothing yet, in the network of that root.
     #[must_use]
@@ -79,12 +91,19 @@ impl Listings {
         Self { query, root, found: BTreeMap::new(), refused: 0 }
     }
 
-    /// Takes what a keeper lists; answers what is new: profiles not seen yet, or seen older.
-    pub fn take(&mut self, postings: &[Signed<Posting>], now: UnixTime) -> Vec<Profile> {
-        postings.iter().filter_map(|signed| self.take_one(signed, now)).collect()
+    /// Takes what somebody lists.
+    pub fn take(&mut self, postings: &[Signed<Posting>], now: UnixTime) -> Taken {
+        let mut taken = Taken::default();
+        for signed in postings {
+            let Some((profile, is_new)) = self.take_one(signed, now) else { continue };
+            taken.fitting += 1;
+            taken.news.extend(is_new.then_some(profile));
+        }
+        taken
     }
 
-    fn take_one(&mut self, signed: &Signed<Posting>, now: UnixTime) -> Option<Profile> {
+    /// The profile, if it is one that is looked for, and whether it is new.
+    fn take_one(&mut self, signed: &Signed<Posting>, now: UnixTime) -> Option<(Profile, bool)> {
         let Ok(Checked { user, posting, .. }) = check(signed.clone(), &self.root, now) else {
             self.refused = self.refused.saturating_add(1);
             return None;
@@ -103,22 +122,24 @@ impl Listings {
             self.refused = self.refused.saturating_add(1);
             return None;
         }
-        let before = self.found.get(&user);
-        let is_full = self.is_full() && before.is_none();
-        if is_full || before.is_some_and(|(counter, _)| *counter >= posting.counter) {
-            return None;
-        }
         let shown = name.filter(|_| self.query.matches(&own));
         let profile =
             shown.map(|name| Profile { user: user.clone(), display_name: name.to_owned(), about });
+        let before = self.found.get(&user);
+        let is_known = before.is_some_and(|(counter, _)| *counter >= posting.counter);
+        let has_no_room = before.is_none() && (self.is_full() || self.found.len() >= HELD_MAX);
+        if is_known || has_no_room {
+            return profile.map(|profile| (profile, false));
+        }
         self.found.insert(user, (posting.counter, profile.clone()));
-        profile
+        profile.map(|profile| (profile, true))
     }
 
-    /// Whether no further person is taken.
+    /// Whether no further person is taken. Whoever does not fit what is looked for does not count:
+    /// else somebody who shows others' postings could end a search.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.found.len() >= FOUND_MAX
+        self.profiles().count() >= FOUND_MAX
     }
 
     /// All that are found, by user name.
@@ -170,14 +191,15 @@ mod tests {
         let (alice, bob) = (network.device("asmith"), network.device("bob"));
         let mut found = search(&network, "alice");
         let page = [post(&alice, Some("Alice Smith"), 2), post(&bob, Some("Bob"), 1)];
-        let news = found.take(&page, NOW);
+        let Taken { news, fitting } = found.take(&page, NOW);
+        assert_eq!(fitting, 1, "Bob is not looked for");
         assert_eq!(
             news.iter().map(|p| p.display_name.as_str()).collect::<Vec<_>>(),
             ["Alice Smith"]
         );
-        assert_eq!(found.take(&page, NOW), []);
-        assert_eq!(found.take(&[post(&alice, Some("Alice Old"), 1)], NOW), []);
-        assert_eq!(found.take(&[post(&alice, Some("Alice Jones"), 3)], NOW).len(), 1);
+        assert_eq!(found.take(&page, NOW), Taken { news: Vec::new(), fitting: 1 });
+        assert_eq!(found.take(&[post(&alice, Some("Alice Old"), 1)], NOW).news, []);
+        assert_eq!(found.take(&[post(&alice, Some("Alice Jones"), 3)], NOW).news.len(), 1);
         assert_eq!(found.profiles().count(), 1);
         found.take(&[post(&alice, None, 4)], NOW);
         assert_eq!((found.profiles().count(), found.refused()), (0, 0));
@@ -197,7 +219,7 @@ mod tests {
             ("lice", false),
         ] {
             let mut found = search(&network, typed);
-            let news = found.take(&[post(&alice, Some("Alice Smith"), 1)], NOW);
+            let news = found.take(&[post(&alice, Some("Alice Smith"), 1)], NOW).news;
             assert_eq!(news.len(), usize::from(is_found), "{typed}");
         }
     }
@@ -222,7 +244,7 @@ mod tests {
         let mut found = search(&network, "alice");
         let lie = sign(&mallory, Some("Mallory"), &words("alice"), 1);
         let stranger = other.device("alice");
-        assert_eq!(found.take(&[lie, post(&stranger, Some("Alice"), 1)], NOW), []);
+        assert_eq!(found.take(&[lie, post(&stranger, Some("Alice"), 1)], NOW).news, []);
         assert_eq!(found.refused(), 2);
     }
 
@@ -243,9 +265,13 @@ mod tests {
             })
         };
         let mut found = search(&network, "helsinki");
-        assert_eq!(found.take(&[posting(&["Turku"])], NOW), [], "under a word that is not shown");
+        assert_eq!(
+            found.take(&[posting(&["Turku"])], NOW).news,
+            [],
+            "under a word that is not shown"
+        );
         assert_eq!(found.refused(), 1);
-        let news = found.take(&[posting(&["Helsinki"])], NOW);
+        let news = found.take(&[posting(&["Helsinki"])], NOW).news;
         assert_eq!(news[0].about, ["Helsinki"]);
     }
 
@@ -265,10 +291,10 @@ mod tests {
         };
         let forged = mallory.keys.sign.sign(&posting(1, NOW.plus(DAY)));
         let expired = alice.keys.sign.sign(&posting(1, NOW));
-        assert_eq!(found.take(&[forged, expired], NOW), []);
+        assert_eq!(found.take(&[forged, expired], NOW), Taken::default());
         assert_eq!(found.refused(), 2);
         let right = alice.keys.sign.sign(&posting(1, NOW.plus(DAY)));
-        assert_eq!(found.take(&[post(&alice, None, 2), right], NOW), [], "replayed");
+        assert_eq!(found.take(&[post(&alice, None, 2), right], NOW).news, [], "replayed");
         assert_eq!(found.profiles().count(), 0);
     }
 
@@ -279,8 +305,21 @@ mod tests {
         let mut news = 0;
         for number in 0..FOUND_MAX + 10 {
             let device = network.device(&format!("maria{number}"));
-            news += found.take(&[post(&device, Some("Maria"), 1)], NOW).len();
+            news += found.take(&[post(&device, Some("Maria"), 1)], NOW).news.len();
         }
         assert_eq!((news, found.profiles().count()), (FOUND_MAX, FOUND_MAX));
+    }
+    #[test]
+    fn whoever_shows_others_does_not_fill_a_search_with_them() {
+        let mut network = Network::new(1);
+        let mut found = search(&network, "maria");
+        for number in 0..=FOUND_MAX {
+            let device = network.device(&format!("other{number}"));
+            let taken = found.take(&[post(&device, Some("Other"), 1)], NOW);
+            assert_eq!(taken, Taken::default(), "another is not looked for");
+        }
+        let maria = network.device("maria");
+        assert_eq!(found.take(&[post(&maria, None, 1)], NOW).news.len(), 0);
+        assert_eq!(found.take(&[post(&maria, Some("Maria"), 2)], NOW).news.len(), 1);
     }
 }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::ids::{CallId, NodeId, UserName};
+use crate::ids::{CallId, UserName};
 use crate::port::{LinkId, Service};
 use crate::secure::envelope::{self, EnvelopeId, Opened};
 use crate::secure::identity::network;
@@ -21,6 +21,7 @@ use crate::wire::bounded::Bytes;
 use crate::wire::certificate::{AgreeKey, HolderKeys, VerifyKey};
 use crate::wire::directory::NodeEntry;
 use crate::wire::forward::{Address, ENVELOPE_MAX, Forward, Undelivered};
+use crate::wire::invite::Door;
 use crate::wire::sealed::Content;
 use crate::wire::sealed::call::SignalingCase;
 
@@ -52,8 +53,10 @@ pub(super) struct Post {
     queue: VecDeque<(Address, Content, Letter)>,
     /// We sent too much: nothing that waits is sent before.
     rests_until: Option<Instant>,
-    /// Links to super-peers that are not our home.
-    visits: Vec<(NodeId, LinkId)>,
+    /// Links to super-peers that are not our home, by their keys.
+    visits: Vec<(AgreeKey, LinkId)>,
+    /// Links to such that look or post for us, likewise.
+    errands: Vec<(AgreeKey, LinkId)>,
     /// Links to devices, dialled or accepted.
     straight: Vec<(Address, LinkId)>,
 }
@@ -246,7 +249,7 @@ impl Peer {
         {
             return link;
         }
-        if let Some((_, link)) = self.post.visits.iter().find(|(id, _)| *id == node.node) {
+        if let Some((_, link)) = self.post.visits.iter().find(|(key, _)| *key == node.key) {
             return *link;
         }
         if self.post.visits.len() >= VISITS_MAX {
@@ -255,8 +258,39 @@ impl Peer {
         }
         let expect = Expect::Key(node.key);
         let link = self.links.dial(now, node.address, Service::SuperPeer, expect);
-        self.post.visits.push((node.node, link));
+        self.post.visits.push((node.key, link));
         link
+    }
+
+    /// A link to a super-peer on an errand: the home's, that of a visit, or one of its own, which
+    /// is closed when all errands are done.
+    pub(super) fn errand_to(&mut self, now: Instant, door: &Door) -> LinkId {
+        if let Some((link, home)) = self.home_link()
+            && home.key == door.key
+        {
+            return link;
+        }
+        if let Some(link) = self.visit_of(&door.key) {
+            return link;
+        }
+        if let Some((_, link)) = self.post.errands.iter().find(|(key, _)| *key == door.key) {
+            return *link;
+        }
+        if self.post.errands.len() >= VISITS_MAX {
+            let (_, oldest) = self.post.errands.remove(0);
+            self.links.close(oldest);
+        }
+        let link = self.links.dial(now, door.address, Service::SuperPeer, Expect::Key(door.key));
+        self.post.errands.push((door.key, link));
+        link
+    }
+
+    /// Closes the links of errands when none is under way.
+    pub(super) fn errand_done(&mut self) {
+        if !self.searches.looks_for_words() && !self.profile.is_posting() {
+            let errands = std::mem::take(&mut self.post.errands).into_iter();
+            errands.for_each(|(_, link)| self.links.close(link));
+        }
     }
 
     /// The open link to the super-peer with that key, if we visit it.
@@ -312,6 +346,7 @@ impl Peer {
     /// A link is gone: it brings nothing any more.
     pub(super) fn road_closed(&mut self, link: LinkId) {
         self.post.visits.retain(|(_, id)| *id != link);
+        self.post.errands.retain(|(_, id)| *id != link);
         self.post.straight.retain(|(_, id)| *id != link);
     }
 
@@ -320,8 +355,9 @@ impl Peer {
         self.post.queue.clear();
         self.post.rests_until = None;
         let visits = std::mem::take(&mut self.post.visits).into_iter().map(|(_, link)| link);
+        let errands = std::mem::take(&mut self.post.errands).into_iter().map(|(_, link)| link);
         let straight = std::mem::take(&mut self.post.straight).into_iter().map(|(_, link)| link);
-        visits.chain(straight).for_each(|link| self.links.close(link));
+        visits.chain(errands).chain(straight).for_each(|link| self.links.close(link));
     }
 
     /// What became of a letter, as told by whoever was to bring it (none: nobody told in time). If

@@ -2,9 +2,11 @@
 //! search).
 //!
 //! Off until the user switches it on, for the account: our other devices are told, and the later
-//! word wins. The home posts for us, one key after the other: that of each word of our names and of
-//! its first letters. Keepers hand postings over to each other; we post again every [`REFRESH`], so
-//! that what all keepers of a key lost comes back, and soon after a failure. Switched off, a
+//! word wins. The home and [`OTHERS`] further super-peers post for us, one key after the other:
+//! that of each word of our names and of its first letters. Whoever of them does not, and says it
+//! did, keeps us off the list only if all do; the further ones are others each time. Keepers hand
+//! postings over to each other; we post again every [`REFRESH`], so that what all keepers of a key
+//! lost comes back, and soon after a failure. Switched off, a
 //! posting without a name takes the place of the one before, for as long as that may be held.
 //!
 //! The user may choose another name than the account's to be listed under, and a few words: both
@@ -23,10 +25,12 @@ use crate::secure::postings::POSTING_LIFE;
 use crate::time::UnixTime;
 use crate::wire::bounded::{List, Text};
 use crate::wire::certificate::Signed;
+use crate::wire::invite::Door;
 use crate::wire::posting::{LISTED_NAME_MAX, Posting, Postings};
 use crate::wire::sealed::own::Own;
 
 use super::command::{Answer, Failure, Listed, Wish};
+use super::home::door_of;
 use super::session::Session;
 use super::words::{keys, words_of};
 use super::{About, OnSaved, Peer};
@@ -36,6 +40,12 @@ const REFRESH: Duration = Duration::from_secs(8 * 3600);
 /// First pause after some keepers did not take it; doubles up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_secs(30);
 const RETRY_MAX: Duration = Duration::from_secs(3600);
+/// Super-peers that post for us besides the home. Our choice: if a fifth of all lie, all of them do
+/// for one of 625 people.
+const OTHERS: usize = 3;
+/// A key has failed when fewer have posted there, if so many are there to post. Our choice: one of
+/// them may lie.
+const ENOUGH: usize = 2;
 
 /// How far posting is.
 #[derive(Debug, Default)]
@@ -56,8 +66,22 @@ struct Running {
     left: VecDeque<RingKey>,
     /// The one without a name, and where it goes before.
     gone: Option<(Signed<Posting>, VecDeque<RingKey>)>,
+    /// Who posts besides the home; whoever is silent is left out from then on.
+    others: Vec<Door>,
+    /// How many have to post at a key.
+    enough: usize,
+    /// Those who have not answered for the key of now, and those who have posted there.
+    waiting: usize,
+    posted: usize,
     held: usize,
     failed: usize,
+}
+
+impl Profile {
+    /// Whether it is being posted.
+    pub(super) const fn is_posting(&self) -> bool {
+        self.running.is_some()
+    }
 }
 
 impl Peer {
@@ -165,6 +189,7 @@ impl Peer {
             return;
         }
         let wall = self.wall(now);
+        let others = self.other_super_peers(OTHERS);
         let Some(session) = &mut self.session else { return };
         let is_listed = session.vault.listing.is_listed;
         let words = own_words(&session.vault);
@@ -180,8 +205,18 @@ impl Peer {
         let counter = session.next_posting(wall);
         let name = is_listed.then(|| Text::new(listed_name(&session.vault)).unwrap_or_default());
         let (posting, left) = (session.post(&words, name, counter, wall), left.into());
-        let running = Running { counter, posting, left, gone, held: 0, failed: 0 };
-        self.profile.running = Some(running);
+        self.profile.running = Some(Running {
+            counter,
+            posting,
+            left,
+            gone,
+            enough: ENOUGH.min(1 + others.len()),
+            others,
+            waiting: 0,
+            posted: 0,
+            held: 0,
+            failed: 0,
+        });
         self.post_next(now);
     }
 
@@ -202,26 +237,52 @@ impl Peer {
             running.left.pop_front().map(|word| (word, running.posting.clone()))
         });
         match (next, home) {
-            (Some((word, posting)), Some((link, _))) => {
-                let about = About::Posting(running.counter);
-                self.ask(now, link, about, Postings::PostForMe { word, posting });
+            (Some((word, posting)), Some((_, home))) => {
+                let counter = running.counter;
+                let others = running.others.iter().copied();
+                let by: Vec<Door> = std::iter::once(door_of(&home)).chain(others).collect();
+                (running.waiting, running.posted) = (by.len(), 0);
+                for door in by {
+                    let link = self.errand_to(now, &door);
+                    let post = Postings::PostForMe { word, posting: posting.clone() };
+                    self.ask(now, link, About::Posting(counter, door), post);
+                }
             }
             (_, _) => self.profile_posted(now),
         }
     }
 
-    /// The home has posted what has that counter at one key (none: it did not answer).
-    pub(super) fn key_posted(&mut self, now: Instant, counter: u64, answer: Option<&Postings>) {
+    /// One of those who post has posted what has that counter at one key, or not (none: it did not
+    /// answer).
+    pub(super) fn key_posted(
+        &mut self,
+        now: Instant,
+        counter: u64,
+        by: &Door,
+        answer: Option<&Postings>,
+    ) {
+        if answer.is_none() {
+            self.super_peers.missed(by);
+        }
         let Some(running) = self.profile.running.as_mut().filter(|r| r.counter == counter) else {
             return;
         };
+        match answer {
+            Some(Postings::Posted { .. }) => running.posted += 1,
+            Some(_) => {}
+            None => running.others.retain(|other| other != by),
+        }
+        running.waiting = running.waiting.saturating_sub(1);
+        if running.waiting > 0 {
+            return;
+        }
         if self.profile.again {
             (self.profile.again, self.profile.running) = (false, None);
             return self.post_profile(now);
         }
-        match answer {
-            Some(Postings::Posted { .. }) => running.held += usize::from(running.gone.is_none()),
-            Some(_) | None => running.failed += 1,
+        match running.posted >= running.enough {
+            true => running.held += usize::from(running.gone.is_none()),
+            false => running.failed += 1,
         }
         self.post_next(now);
     }
@@ -230,6 +291,7 @@ impl Peer {
     fn profile_posted(&mut self, now: Instant) {
         let wall = self.wall(now);
         let Some(Running { held, failed, .. }) = self.profile.running.take() else { return };
+        self.errand_done();
         let Some(listing) = self.session.as_ref().map(|session| session.vault.listing) else {
             return;
         };

@@ -17,6 +17,7 @@ use crate::time::UnixTime;
 use crate::wire::certificate::VerifyKey;
 use crate::wire::directory::{Directory, Entry, NodeEntry, Reachability, Registration, Trail};
 use crate::wire::forward::Address;
+use crate::wire::invite::Door;
 use crate::wire::ring::Question;
 
 use super::by_words::ByWords;
@@ -84,6 +85,17 @@ impl Searches {
         self.running.get_mut(&id)?.exact.as_mut()
     }
 
+    /// Whether any search looks for words.
+    pub(super) fn looks_for_words(&self) -> bool {
+        self.running.values().any(|search| search.by_words.is_some())
+    }
+
+    /// What is known of the exact name of a search: whether it was found; none: not yet.
+    pub(super) fn is_named(&self, id: u64) -> Option<bool> {
+        let search = self.running.get(&id)?;
+        search.exact.is_none().then_some(search.is_named)
+    }
+
     /// The part of a search that looks for words, while it does.
     pub(super) fn by_words(&mut self, id: u64) -> Option<&mut ByWords> {
         self.running.get_mut(&id)?.by_words.as_mut()
@@ -112,6 +124,8 @@ struct Search {
     by_words: Option<ByWords>,
     /// Whether somebody who might know did not answer.
     is_incomplete: bool,
+    /// Whether somebody of exactly this name was found.
+    is_named: bool,
     /// Who was found, as told.
     hits: BTreeMap<UserName, SearchHit>,
 }
@@ -146,10 +160,10 @@ impl Peer {
             Exact { user, lookup, found: Vec::new(), is_cached: false }
         });
         let by_words = sought.query.filter(|_| home.is_some());
-        let by_words = by_words.map(|query| ByWords::new(query, self.root()));
+        let by_words = by_words.map(|query| self.by_words(query));
         let for_us = exact.as_ref().filter(|_| is_restricted).map(|exact| exact.user.clone());
-        let search =
-            Search { started: now, exact, by_words, is_incomplete: false, hits: BTreeMap::new() };
+        let (is_incomplete, is_named, hits) = (false, false, BTreeMap::new());
+        let search = Search { started: now, exact, by_words, is_incomplete, is_named, hits };
         self.searches.running.insert(id, search);
         if let (Some(user), Some((link, _))) = (for_us, home) {
             self.ask(now, link, About::SearchByHome(id), Directory::FindForMe { user });
@@ -165,6 +179,14 @@ impl Peer {
         let jitter = &mut self.entropy.jitter;
         let others = self.super_peers.starts(&door_of(&home), STARTS_BESIDE_HOME, jitter);
         std::iter::once(home).chain(others).collect()
+    }
+
+    /// Some super-peers besides the home, so that no home alone says what is found or posted; none
+    /// where we can open no connections of our own.
+    pub(super) fn other_super_peers(&mut self, most: usize) -> Vec<Door> {
+        let home = self.home_link().filter(|_| !self.is_restricted());
+        let Some((_, home)) = home else { return Vec::new() };
+        self.super_peers.verifiers(&door_of(&home), &[], most, &mut self.entropy.jitter)
     }
 
     fn is_restricted(&self) -> bool {
@@ -282,7 +304,7 @@ impl Peer {
             }
             End::NotFound | End::Placed | End::Inconclusive => {}
         }
-        self.exact_over(id);
+        self.exact_over(now, id);
     }
 
     /// The home has looked for us (none: it did not answer).
@@ -298,13 +320,15 @@ impl Peer {
             Some(_) => {}
             None => self.searches.no_answer(id),
         }
-        self.exact_over(id);
+        self.exact_over(now, id);
     }
 
     fn hit(&mut self, now: Instant, id: u64, trail: Trail) {
         let ms = self.searches.running_ms(now, id);
-        let Some(exact) = self.searches.exact(id) else { return };
+        let Some(search) = self.searches.running.get_mut(&id) else { return };
+        let Some(exact) = &search.exact else { return };
         let user = exact.user.clone();
+        search.is_named = true;
         self.tell_hit(SearchHit {
             search: id,
             display_name: self.buddies.display_name(&user).map(str::to_owned),
@@ -339,10 +363,11 @@ impl Peer {
         }
     }
 
-    fn exact_over(&mut self, id: u64) {
+    fn exact_over(&mut self, now: Instant, id: u64) {
         if let Some(search) = self.searches.running.get_mut(&id) {
             search.exact = None;
         }
+        self.ask_pages(now, id);
         self.end_search(id);
     }
 
@@ -352,6 +377,7 @@ impl Peer {
             search.by_words = None;
             search.is_incomplete |= is_incomplete;
         }
+        self.errand_done();
         self.end_search(id);
     }
 

@@ -2,7 +2,9 @@
 //! search).
 //!
 //! A device has its home post, one key at a time, and look, one page at a time: a posting does not
-//! fit into a datagram, and the home's links to keepers serve all its clients. A posting goes to
+//! fit into a datagram, and the home's links to keepers serve all its clients. So that a home that
+//! lies hides nobody, a device asks others the same: devices are served alike, whether at home here
+//! or not, within the budget of each. A posting goes to
 //! the keepers of its key, and to those of the half below where it is full there. A page is what
 //! the keepers of its shard have, put together; it begins with what is kept here, and is given
 //! again for [`FRESH`].
@@ -32,7 +34,7 @@ use super::lookups::Wanted;
 use super::postings::{PostingName, Postings};
 use super::{About, SuperPeer};
 
-/// Postings of clients under way at most, one a client.
+/// Postings for devices under way at most, one a link.
 const JOBS_MAX: usize = 1024;
 /// Clients that wait for one page at most.
 const SHARERS_MAX: usize = 256;
@@ -181,10 +183,10 @@ impl SuperPeer {
                 let answer = self.profiles.store.find(&page, self.wall(now));
                 self.answer(now, link, ask, answer);
             }
-            Message::PostForMe { word, posting } if self.clients.has_link(link) => {
+            Message::PostForMe { word, posting } if matches!(who, Who::Device { .. }) => {
                 self.post_for(now, link, who, ask, word, posting);
             }
-            Message::FindForMe { page } if self.clients.has_link(link) => {
+            Message::FindForMe { page } if matches!(who, Who::Device { .. }) => {
                 self.counters.pages += 1;
                 self.find_page_for(now, link, ask, page);
             }

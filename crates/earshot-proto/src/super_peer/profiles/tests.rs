@@ -62,7 +62,7 @@ fn a_keeper_takes_no_forged_expired_or_replayed_posting_from_another() {
 }
 
 #[test]
-fn a_device_posts_and_asks_through_its_home_only_and_for_its_own_user() {
+fn a_device_has_others_post_and_ask_at_its_home_or_not_and_only_for_its_own_user() {
     let now = Instant::now();
     let mut network = Network::new(1);
     let mut machine = serving(&mut network, now);
@@ -82,6 +82,10 @@ fn a_device_posts_and_asks_through_its_home_only_and_for_its_own_user() {
         Message::Post { word, shard: 1, posting: posting.clone() },
     );
     machine.handle_postings(now, link, &who(&alice), 1, Message::FindWord { page: page() });
+    let guest = Who::Guest(AgreeKey([1; 32]));
+    let post = Message::PostForMe { word, posting: posting.clone() };
+    machine.handle_postings(now, link, &guest, 1, post.clone());
+    machine.handle_postings(now, link, &guest, 1, Message::FindForMe { page: page() });
     machine.post_for(now, link, &who(&bob), 2, word, posting.clone());
     machine.post_for(now, link, &who(&alice), 3, word_key("bob"), posting.clone());
     machine.post_for(
@@ -93,8 +97,10 @@ fn a_device_posts_and_asks_through_its_home_only_and_for_its_own_user() {
         until(&alice, &alice, Some("Alice"), 1, NOW),
     );
     assert_eq!((machine.status().postings, machine.status().counters.pages), (0, 0));
-    machine.post_for(now, link, &who(&alice), 5, word, posting);
+    machine.handle_postings(now, link, &who(&alice), 5, post);
     assert_eq!((machine.status().postings, machine.profiles.jobs()), (1, 0));
+    machine.handle_postings(now, link, &who(&bob), 6, Message::FindForMe { page: page() });
+    assert_eq!(machine.status().counters.pages, 1);
 }
 
 /// A home that puts a page together from what keepers show, and has asked the first of three.
