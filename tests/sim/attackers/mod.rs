@@ -1,5 +1,6 @@
 //! Hostile super-peers among the real machines. Issue 4, *Attackers*; DESIGN 2.5, 2.12.
 
+mod eclipse;
 mod keeping;
 mod listing;
 mod sybils;
