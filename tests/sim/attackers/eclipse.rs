@@ -174,7 +174,9 @@ fn told(liars: usize, lie: Lie) -> End {
                 let fetched = match lie {
                     Lie::Denies if place < liars => Fetched::NotHere,
                     Lie::IsSilent if place < liars => Fetched::Failed,
-                    Lie::Denies | Lie::IsSilent if place < KEEPERS => Fetched::Held { counter: 1 },
+                    Lie::Denies | Lie::IsSilent if place < KEEPERS => {
+                        Fetched::Held { counter: 1, is_late: false }
+                    }
                     Lie::Denies | Lie::IsSilent => Fetched::NotHere,
                 };
                 search.handle_fetched(now, &to.node, fetched);
@@ -199,6 +201,45 @@ fn one_honest_keeper_of_four_is_enough_and_four_liars_are_believed_when_they_den
         }
     }
     assert_eq!(told(KEEPERS, Lie::Denies), End::NotFound);
+}
+
+/// Where chance gives an attacker the first keepers of a name, in a ring of real machines: whether
+/// somebody finds it, and what they are told.
+fn eclipsed(vices: &[Vice]) -> (usize, SearchEnd) {
+    const SEED: u64 = 571;
+    const NODES: usize = 16;
+    // Places depend on the seed alone: who keeps the name is seen in a world without liars.
+    let order = keepers(&World::new(SEED).ring(NODES, THRESHOLD), "target");
+    let hostile = order.iter().cloned().zip(vices.iter().copied()).collect();
+    let mut world = World::new(SEED).with_liars(hostile).ring(NODES, THRESHOLD);
+    assert_eq!(keepers(&world, "target")[..KEEPERS], order[..KEEPERS]);
+    world.person("seeker");
+    world.person("target");
+    world.run_for(Duration::from_secs(60));
+    let (found, end) = world.find("seeker", "target");
+    assert!(found.iter().all(|name| name == "target"), "{found:?}");
+    let is_newest = world.seen_counter("seeker", "target") == world.own_counter("target");
+    assert_eq!(end == SearchEnd::Found, is_newest, "{vices:?}");
+    (found.len(), end)
+}
+
+#[test]
+fn who_has_three_of_the_four_keepers_of_a_name_hides_it_from_nobody() {
+    let vices = [Vice::Denies, Vice::Forgets, Vice::Drops];
+    for liars in 0..KEEPERS {
+        assert_eq!(eclipsed(&vices[..liars]), (1, SearchEnd::Found), "{liars} liars");
+    }
+}
+
+#[test]
+fn who_has_all_four_hides_a_name_and_can_put_nothing_in_its_place() {
+    let (found, end) = eclipsed(&[Vice::Forgets; KEEPERS]);
+    println!("FIGURE eclipse.all_four={found} {end:?}");
+    assert_eq!(found, 0);
+    assert_ne!(end, SearchEnd::Found);
+    // One that does not even take the name is replaced by the node behind it.
+    let vices = [Vice::Forgets, Vice::Forgets, Vice::Forgets, Vice::Drops];
+    assert_eq!(eclipsed(&vices), (1, SearchEnd::Found));
 }
 
 /// Bob joins and registers through a liar, who tells him of nobody but super-peers that do not

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use earshot_proto::entropy::Stream;
 use earshot_proto::ids::{DeviceId, UserName};
+use earshot_proto::lookup::Fetched;
 use earshot_proto::secure::identity::{Keys, SignKey};
-use earshot_proto::secure::registration::{Checked, REGISTRATION_LIFE};
+use earshot_proto::secure::registration::{Checked, REGISTRATION_LIFE, is_late};
 use earshot_proto::time::UnixTime;
 use earshot_proto::wire::certificate::{Chain, Signed, Statement, Subject, VerifyKey};
 use earshot_proto::wire::directory::Registration;
@@ -31,6 +32,8 @@ pub struct Handed {
     pub user: usize,
     /// The counter that it has.
     pub counter: u16,
+    /// When it was made, in virtual milliseconds; before the run, that is negative.
+    pub made: i32,
     /// Whether its user never signed it.
     pub is_forged: bool,
 }
@@ -54,22 +57,31 @@ impl Default for Credentials {
 }
 
 impl Credentials {
-    /// A user's device has made a record with that counter.
-    pub fn made(&mut self, now: Moment, user: usize, counter: u16) {
+    /// A user's device has made a record with that counter, at that virtual millisecond.
+    pub fn made(&mut self, at: i32, user: usize, counter: u16) {
         if let Self::Real(signatures) = self {
-            signatures.made(now, user, counter);
+            signatures.made(at, user, counter);
         }
     }
 
-    /// Whether whoever is handed that record believes it.
-    pub fn believes(&mut self, now: Moment, handed: Handed) -> bool {
-        match self {
+    /// What comes of handing that record to somebody: held, and perhaps late, if it is believed.
+    pub fn believe(&mut self, now: Moment, handed: Handed) -> Fetched {
+        let counter = u64::from(handed.counter);
+        let is_late = match self {
             Self::Counted { checks } => {
                 *checks += SIGNATURES;
-                !handed.is_forged
+                let expires = wall(handed.made).plus(REGISTRATION_LIFE);
+                let wall = wall(millis(now));
+                (!handed.is_forged && expires > wall).then(|| is_late(expires, wall))
             }
-            Self::Real(signatures) => signatures.believes(now, handed),
-        }
+            Self::Real(signatures) => signatures.believe(millis(now), handed),
+        };
+        is_late.map_or(Fetched::Failed, |is_late| Fetched::Held { counter, is_late })
+    }
+
+    /// Whether it is believed.
+    pub fn believes(&mut self, now: Moment, handed: Handed) -> bool {
+        matches!(self.believe(now, handed), Fetched::Held { .. })
     }
 
     /// Signatures that were checked, or would have been.
@@ -111,7 +123,7 @@ impl Signatures {
         let says = |serial, subject| Statement {
             serial,
             subject,
-            not_before: OPENED,
+            not_before: OPENED.minus(REGISTRATION_LIFE),
             not_after: OPENED.plus(year),
             policy_version: 1,
         };
@@ -131,22 +143,23 @@ impl Signatures {
         Self { root: root.public(), devices, signed: BTreeMap::new(), forger, checks: 0 }
     }
 
-    fn made(&mut self, now: Moment, user: usize, counter: u16) {
-        let registration = self.registration(now, user, counter);
+    fn made(&mut self, at: i32, user: usize, counter: u16) {
+        let registration = self.registration(at, user, counter);
         self.signed.insert((user, counter), self.devices[user].sign.sign(&registration));
     }
 
-    fn registration(&self, now: Moment, user: usize, counter: u16) -> Registration {
+    fn registration(&self, at: i32, user: usize, counter: u16) -> Registration {
         Registration {
             chain: self.devices[user].chain.clone(),
             devices_version: 1,
             counter: u64::from(counter),
-            expires: wall(now).plus(REGISTRATION_LIFE),
+            expires: wall(at).plus(REGISTRATION_LIFE),
         }
     }
 
-    fn believes(&mut self, now: Moment, handed: Handed) -> bool {
-        let Handed { user, counter, is_forged } = handed;
+    /// Whether it is late; none: it is not believed.
+    fn believe(&mut self, now: i32, handed: Handed) -> Option<bool> {
+        let Handed { user, counter, is_forged, .. } = handed;
         let record = if is_forged {
             self.forger.sign(&self.registration(now, user, counter))
         } else {
@@ -154,17 +167,24 @@ impl Signatures {
         };
         self.checks += SIGNATURES;
         let checked = Checked::new(record, &self.root, wall(now));
-        checked.is_ok_and(|checked| checked.registration.counter == u64::from(counter))
+        let checked = checked.ok().filter(|c| c.registration.counter == u64::from(counter))?;
+        Some(checked.is_late(wall(now)))
     }
 }
 
-fn wall(now: Moment) -> UnixTime {
-    OPENED.plus(Duration::from_micros(now))
+/// A moment in virtual milliseconds.
+pub(super) fn millis(at: Moment) -> i32 {
+    i32::try_from(at / 1000).expect("a run is shorter than 24 days")
+}
+
+fn wall(at: i32) -> UnixTime {
+    UnixTime(OPENED.0.saturating_add_signed(i64::from(at)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::lots;
+    use super::super::queue::SECOND;
     use super::*;
 
     #[test]
@@ -172,10 +192,15 @@ mod tests {
         let real = Credentials::Real(Box::new(Signatures::new(2, &mut lots(1, 0))));
         for mut credentials in [Credentials::default(), real] {
             credentials.made(0, 1, 7);
-            let handed = Handed { user: 1, counter: 7, is_forged: false };
+            let handed = Handed { user: 1, counter: 7, made: 0, is_forged: false };
             assert!(credentials.believes(5, handed));
             assert!(!credentials.believes(5, Handed { counter: 8, is_forged: true, ..handed }));
             assert_eq!(credentials.checks(), 6);
+            let at = |minutes: u64| minutes * 60 * SECOND + 1_000;
+            let held = |is_late| Fetched::Held { counter: 7, is_late };
+            assert_eq!(credentials.believe(at(12), handed), held(false));
+            assert_eq!(credentials.believe(at(13), handed), held(true));
+            assert_eq!(credentials.believe(at(30), handed), Fetched::Failed, "expired");
         }
     }
 }

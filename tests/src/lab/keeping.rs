@@ -11,8 +11,9 @@
 use earshot_proto::ids::NodeId;
 use earshot_proto::lookup::Near;
 
-use super::credentials::Handed;
+use super::credentials::{Handed, millis};
 use super::fare::Purpose;
+use super::trial::{REFRESH_EVERY, TICK, TURNS};
 use super::world::{RECORD_LEN, World, number_of};
 
 /// r: keepers of a key. DESIGN 2.5.
@@ -28,7 +29,8 @@ const HOPS_MAX: usize = 32;
 const ARCS: usize = 8;
 
 impl World {
-    /// Every record is held by its four keepers, as after a refresh of all in a ring at rest.
+    /// Every record is held by its four keepers, as after a refresh of all in a ring at rest. Each
+    /// was refreshed when it was its turn, and so was the one before.
     pub fn put_all(&mut self) {
         let places: Vec<(NodeId, u32)> = self.members.iter().map(|(n, at)| (*n, *at)).collect();
         let mut owner = 0;
@@ -37,7 +39,9 @@ impl World {
             while owner < places.len() && places[owner].0 < key {
                 owner += 1;
             }
-            let counter = self.renew(user);
+            let turn = millis((user as u64 % TURNS) * TICK) - millis(REFRESH_EVERY);
+            self.renew(user, turn - millis(REFRESH_EVERY));
+            let counter = self.renew(user, turn);
             for far in (0..KEEPERS.min(places.len())).rev() {
                 let keeper = places[(owner + far) % places.len()].1;
                 if self.believes(keeper, user, counter) {
@@ -49,7 +53,7 @@ impl World {
 
     /// A home refreshes a user's record.
     pub fn refresh(&mut self, home: u32, user: usize) {
-        let counter = self.renew(user);
+        let counter = self.renew(user, millis(self.now));
         let keepers = self.keepers_for(home, user);
         for keeper in keepers {
             self.put(user, keeper, counter, Purpose::Records);
@@ -57,9 +61,9 @@ impl World {
     }
 
     /// The user's device makes a newer record; says its counter.
-    fn renew(&mut self, user: usize) -> u16 {
-        let counter = self.users.renew(user);
-        self.credentials.made(self.now, user, counter);
+    fn renew(&mut self, user: usize, made: i32) -> u16 {
+        let counter = self.users.renew(user, made);
+        self.credentials.made(made, user, counter);
         counter
     }
 
@@ -114,7 +118,8 @@ impl World {
 
     /// Whether a keeper takes a record that its user has made; a liar takes none.
     fn believes(&mut self, keeper: u32, user: usize, counter: u16) -> bool {
-        let handed = Handed { user, counter, is_forged: false };
+        let handed =
+            Handed { user, counter, made: self.users.made(user, counter), is_forged: false };
         !self.nodes[keeper as usize].lies && self.credentials.believes(self.now, handed)
     }
 

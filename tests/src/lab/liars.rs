@@ -1,7 +1,8 @@
 //! What a lying super-peer says. All liars work together and are as clever as a stranger to the
 //! look-up can be: they keep their places on the ring by honest upkeep, name only each other as
-//! keepers of any key (as many as the look-up's density check lets through), and hold nothing: half
-//! of them deny all records, the others hand out forged ones that look newer.
+//! keepers of any key (as many as the look-up's density check lets through), and hold nothing: a
+//! third of them deny all records, a third hand out forged ones that look newer, and a third the
+//! true one before the newest.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use earshot_proto::lookup::{Density, Near};
 use earshot_proto::wire::directory::{NODES_MAX, NodeEntry};
 
 use super::credentials::Handed;
+use super::users::Users;
 
 /// All liars that live.
 #[derive(Debug, Default)]
@@ -30,9 +32,14 @@ impl Liars {
 
     /// What one of them hands out for a user's record.
     #[must_use]
-    pub fn hand(liar: u32, user: usize, newest: u16) -> Option<Handed> {
-        let counter = newest.saturating_add(1);
-        (liar % 2 == 1).then_some(Handed { user, counter, is_forged: true })
+    pub fn hand(liar: u32, user: usize, users: &Users) -> Option<Handed> {
+        let newest = users.counter(user);
+        let (counter, is_forged) = match liar % 3 {
+            0 => return None,
+            1 => (newest.saturating_add(1), true),
+            _ => (newest.checked_sub(1)?, false),
+        };
+        Some(Handed { user, counter, made: users.made(user, counter), is_forged })
     }
 
     /// What they say of a key in a ring of that density.

@@ -14,9 +14,11 @@ use super::world::World;
 use super::{lots, mean, percentile, unit};
 
 /// How often a home refreshes a record. DESIGN 2.5.
-const REFRESH_EVERY: Moment = 12 * 60 * SECOND;
+pub(super) const REFRESH_EVERY: Moment = 12 * 60 * SECOND;
 /// How often the homes look which records are due.
-const TICK: Moment = SECOND / 10;
+pub(super) const TICK: Moment = SECOND / 10;
+/// Turns in which records are refreshed: user u's is u modulo this.
+pub(super) const TURNS: u64 = REFRESH_EVERY / TICK;
 /// How long a seat stays empty after a death, at most.
 const EMPTY_MAX: Moment = 10 * SECOND;
 /// Users of a dead home have another one after this, and register anew. DESIGN 2.6: 15 s at most.
@@ -324,9 +326,8 @@ impl<'a> Run<'a> {
         if self.failed.is_some() && self.repaired.is_none() {
             return;
         }
-        let period = (REFRESH_EVERY / TICK) as usize;
-        let first = (tick % period as u64) as usize;
-        for user in (first..self.trial.users).step_by(period) {
+        let first = (tick % TURNS) as usize;
+        for user in (first..self.trial.users).step_by(TURNS as usize) {
             let home = self.seats[user % self.seats.len()];
             let home = if self.world.lives(home) {
                 home

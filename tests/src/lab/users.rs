@@ -2,7 +2,7 @@
 //!
 //! A row is a key (64 bits of it; the rest are zeros) and the last six super-peers that a record
 //! was put at, each with the counter that it holds. Rows lie in the order of their keys, so the
-//! keys that a super-peer keeps are a stretch of rows. 44 bytes a user: ten million in 440 MB.
+//! keys that a super-peer keeps are a stretch of rows. 52 bytes a user: ten million in 520 MB.
 
 use std::ops::Range;
 
@@ -19,6 +19,8 @@ const NOBODY: u32 = u32::MAX;
 struct Row {
     /// The newest counter that was put.
     counter: u16,
+    /// When it and the one before were made, in virtual milliseconds.
+    made: [i32; 2],
     /// The newest first.
     holders: [u32; COPIES],
     held: [u16; COPIES],
@@ -37,7 +39,7 @@ impl Users {
     pub fn new(count: usize, lots: &mut Stream) -> Self {
         let mut keys: Vec<u64> = (0..count).map(|_| lots.next_u64()).collect();
         keys.sort_unstable();
-        let row = Row { counter: 0, holders: [NOBODY; COPIES], held: [0; COPIES] };
+        let row = Row { counter: 0, made: [0; 2], holders: [NOBODY; COPIES], held: [0; COPIES] };
         Self { keys, rows: vec![row; count] }
     }
 
@@ -72,10 +74,20 @@ impl Users {
         if after < until { [first..end, 0..0] } else { [first..self.len(), 0..end] }
     }
 
-    /// A newer record is to be put; says its counter.
-    pub fn renew(&mut self, user: usize) -> u16 {
-        self.rows[user].counter += 1;
-        self.rows[user].counter
+    /// A newer record, made at this virtual millisecond, is to be put; says its counter.
+    pub fn renew(&mut self, user: usize, made: i32) -> u16 {
+        let row = &mut self.rows[user];
+        row.made = [made, row.made[0]];
+        row.counter += 1;
+        row.counter
+    }
+
+    /// When the record with that counter was made, in virtual milliseconds; of one from before the
+    /// last two, when the earlier of these was.
+    #[must_use]
+    pub fn made(&self, user: usize, counter: u16) -> i32 {
+        let row = &self.rows[user];
+        row.made[usize::from(counter < row.counter)]
     }
 
     /// The newest counter that was put.
@@ -118,10 +130,11 @@ mod tests {
     #[test]
     fn six_copies_are_remembered_the_newest_first() {
         let mut users = Users::new(1, &mut lots(1, 0));
-        let counter = users.renew(0);
+        let counter = users.renew(0, 5);
         (0..8).for_each(|node| users.hold(0, node, counter, |_| true));
         assert_eq!(users.holders(0).collect::<Vec<_>>(), [7, 6, 5, 4, 3, 2]);
-        users.renew(0);
+        users.renew(0, 9);
+        assert_eq!([2, 1].map(|counter| users.made(0, counter)), [9, 5]);
         users.hold(0, 4, 2, |_| true);
         users.hold(0, 4, 1, |_| true);
         assert_eq!(

@@ -486,17 +486,17 @@ impl World {
             }
             What::Fetch => {
                 let handed = if node.lies {
-                    Liars::hand(to, user, self.users.counter(user))
+                    Liars::hand(to, user, &self.users)
                 } else {
                     let held = self.users.held(user, to);
-                    held.map(|counter| Handed { user, counter, is_forged: false })
+                    held.map(|counter| {
+                        let made = self.users.made(user, counter);
+                        Handed { user, counter, made, is_forged: false }
+                    })
                 };
                 let (said, fetched) = match handed {
                     None => (NOT_HERE_LEN, Fetched::NotHere),
-                    Some(handed) if self.credentials.believes(self.now, handed) => {
-                        (RECORD_LEN, Fetched::Held { counter: u64::from(handed.counter) })
-                    }
-                    Some(_) => (RECORD_LEN, Fetched::Failed),
+                    Some(handed) => (RECORD_LEN, self.credentials.believe(self.now, handed)),
                 };
                 (FIND_LEN, said, Answer::Fetched(fetched))
             }

@@ -8,6 +8,7 @@
 //! and asks them nothing ([`Lookup::of_keepers`]).
 
 mod density;
+mod keepers;
 mod routes;
 
 use std::collections::VecDeque;
@@ -19,6 +20,7 @@ use crate::ids::{NodeId, RingKey};
 use crate::wire::bounded::List;
 use crate::wire::directory::NodeEntry;
 use crate::wire::ring::Reply;
+use keepers::{Keeper, KeeperState, Keepers};
 use routes::Routes;
 
 /// Widths of the rounds, in keepers. Lecture, slide 31: four, then eight; we stop at sixteen.
@@ -36,8 +38,6 @@ const BELIEVED: usize = 3;
 const VOUCHERS: u8 = 5;
 /// In a ring no larger than this, everybody knows the keepers. DESIGN 2.5: the lower threshold.
 const ALL_KNOW: u64 = 1024;
-/// Keepers remembered at most, beyond those already asked.
-const KEEPERS_MAX: usize = 4 * WIDTHS[2];
 /// A question is slow after this until any answer was measured, then after twice the longest round
 /// trip, within these bounds. Our choice: slow costs a question, dead costs the patience time.
 const SLOW_FIRST: Duration = Duration::from_millis(300);
@@ -114,6 +114,9 @@ pub enum Fetched {
     Held {
         /// The record's counter.
         counter: u64,
+        /// Whether it is older than a record should be: replaced by now, if its owner is still
+        /// there.
+        is_late: bool,
     },
     /// It says that it does not hold it.
     NotHere,
@@ -171,7 +174,7 @@ pub struct Lookup {
     aim: Aim,
     density: Option<Density>,
     routes: Routes,
-    keepers: Vec<Keeper>,
+    keepers: Keepers,
     round: usize,
     /// The densest list that was too sparse to be believed, and on which hop it was named.
     refused: Option<(Vec<NodeEntry>, u8)>,
@@ -190,52 +193,6 @@ pub struct Lookup {
     slow_after: Duration,
     wake: Option<Instant>,
     is_over: bool,
-}
-
-/// A node that was named as a keeper.
-#[derive(Clone, Copy, Debug)]
-struct Keeper {
-    entry: NodeEntry,
-    state: KeeperState,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum KeeperState {
-    Fresh,
-    Asked { at: Instant },
-    Said(Fetched),
-}
-
-impl Keeper {
-    const fn is_held(&self) -> bool {
-        matches!(self.state, KeeperState::Said(Fetched::Held { .. }))
-    }
-
-    /// Since when it is waited for.
-    const fn asked_at(&self) -> Option<Instant> {
-        match self.state {
-            KeeperState::Asked { at } => Some(at),
-            KeeperState::Fresh | KeeperState::Said(_) => None,
-        }
-    }
-
-    /// It is silent or slow, or gave what does not verify: the next takes its place, so that nodes
-    /// that do not exist keep nobody from the true keepers.
-    fn is_passed_by(&self, now: Instant, slow_after: Duration) -> bool {
-        match self.state {
-            KeeperState::Said(Fetched::Failed) => true,
-            KeeperState::Asked { at } => at + slow_after <= now,
-            KeeperState::Fresh | KeeperState::Said(Fetched::NotHere | Fetched::Held { .. }) => {
-                false
-            }
-        }
-    }
-
-    /// It does not hold it, is silent, or is slow.
-    fn has_failed(&self, now: Instant, slow_after: Duration) -> bool {
-        let is_denied = self.state == KeeperState::Said(Fetched::NotHere);
-        is_denied || self.is_passed_by(now, slow_after)
-    }
 }
 
 impl Lookup {
@@ -265,7 +222,7 @@ impl Lookup {
             aim,
             density,
             routes: Routes::new(key),
-            keepers: Vec::new(),
+            keepers: Keepers::new(key),
             round: 0,
             refused: None,
             refusals: 0,
@@ -283,7 +240,7 @@ impl Lookup {
             Near::Keepers(nodes) => {
                 lookup.hops = Some(0);
                 lookup.vouchers = VOUCHERS;
-                lookup.take_keepers(&nodes);
+                lookup.keepers.take(&nodes);
             }
             Near::Closer(nodes) => lookup.routes.begin(&nodes),
         }
@@ -300,6 +257,15 @@ impl Lookup {
     /// The keepers that are known so far, nearest first.
     pub fn keepers(&self) -> impl Iterator<Item = &NodeEntry> {
         self.keepers.iter().map(|keeper| &keeper.entry)
+    }
+
+    /// Where to write: the `count` nearest of those named as keepers, and behind them the others,
+    /// in the order to try them where those do not exist. Each that was asked has named the true
+    /// ones first, unless it lies: the first of all lists come before the second, and of these whom
+    /// most have named.
+    #[must_use]
+    pub fn to_write_at(&self, count: usize) -> Vec<NodeEntry> {
+        self.keepers.to_write_at(count)
     }
 
     /// The keepers that said they lack what is looked for, nearest first.
@@ -322,7 +288,7 @@ impl Lookup {
             Some(Near::Keepers(nodes)) if self.admits(&nodes) => {
                 self.hops.get_or_insert(depth);
                 self.is_doubtful = false;
-                self.take_keepers(&nodes);
+                self.keepers.take(&nodes);
                 let is_whole = nodes.len() >= WIDTHS[0].min(self.ring_len());
                 let vouches = is_whole && self.is_placed_to_know(from);
                 self.vouchers = self.vouchers.saturating_add(u8::from(vouches));
@@ -390,22 +356,7 @@ impl Lookup {
         let Some(density) = self.density else { return true };
         density.ring_len() <= ALL_KNOW
             || density.is_close(&node.as_key(), &NodeId(self.key.0))
-            || self.keepers.first().is_some_and(|k| k.entry.node == *node)
-    }
-
-    /// Merges named keepers into ours, nearest first.
-    fn take_keepers(&mut self, nodes: &[NodeEntry]) {
-        for node in nodes {
-            let place = |k: &Keeper| self.key.distance_to(&k.entry.node);
-            let distance = self.key.distance_to(&node.node);
-            let Err(at) = self.keepers.binary_search_by_key(&distance, place) else { continue };
-            self.keepers.insert(at, Keeper { entry: *node, state: KeeperState::Fresh });
-        }
-        let mut kept = 0;
-        self.keepers.retain(|k| {
-            kept += usize::from(k.state != KeeperState::Said(Fetched::Failed));
-            kept <= KEEPERS_MAX || k.state != KeeperState::Fresh
-        });
+            || self.keepers.is_first(node)
     }
 
     /// Decides what is known, and puts what is missing.
@@ -419,7 +370,7 @@ impl Lookup {
         {
             self.hops.get_or_insert(depth);
             self.is_doubtful = true;
-            self.take_keepers(&nodes);
+            self.keepers.take(&nodes);
         }
         let wants_routes = self.wants_routes(now);
         if wants_routes > 0 && self.routes.has_none_left() {
@@ -452,18 +403,22 @@ impl Lookup {
     /// The verdict, once there is one; widens the round when it takes more.
     fn verdict(&mut self, now: Instant) -> Option<End> {
         if let Aim::Keepers(count) = self.aim {
-            let is_over = self.routes.has_none_left() && !self.keepers.is_empty();
+            let is_over =
+                self.routes.has_none_but_slow(now, self.slow_after) && !self.keepers.is_empty();
             let is_known = self.vouchers >= VOUCHERS && self.has_keepers(count);
             return (is_over || is_known).then_some(End::Placed);
         }
         loop {
             let asked: Vec<&Keeper> = self.standing(now).take(WIDTHS[self.round]).collect();
-            let held = asked.iter().filter(|k| k.is_held()).count();
+            let is_held = asked.iter().any(|k| k.is_held() && !k.is_late());
             let is_settled = asked.iter().all(|k| matches!(k.state, KeeperState::Said(_)));
-            if held >= FOUND_ENOUGH || (held > 0 && is_settled) {
+            let is_known = self.vouchers >= VOUCHERS || self.routes.has_none_left();
+            // Who lies may name its like, and hand out what was true once: unless two agree, enough
+            // have to vouch for the keepers, and all of these to answer. What is late is taken only
+            // when nothing else is found.
+            if self.is_agreed() || (is_held && is_settled && is_known) {
                 return Some(self.best_end(End::Inconclusive));
             }
-            let is_known = self.vouchers >= VOUCHERS || self.routes.has_none_left();
             if asked.is_empty() || !is_settled || !is_known {
                 return None;
             }
@@ -471,7 +426,8 @@ impl Lookup {
             // A ring of one or two has fewer than three to believe.
             let all = if self.routes.has_none_left() { self.keepers.len() } else { BELIEVED };
             if answered.take(WIDTHS[0]).count() >= BELIEVED.min(self.ring_len()).min(all) {
-                return Some(if self.is_doubtful { End::Inconclusive } else { End::NotFound });
+                let end = if self.is_doubtful { End::Inconclusive } else { End::NotFound };
+                return Some(self.best_end(end));
             }
             if self.round + 1 == WIDTHS.len() {
                 return None;
@@ -480,18 +436,28 @@ impl Lookup {
         }
     }
 
+    /// Whether two keepers hold the same, and nothing speaks against it.
+    fn is_agreed(&self) -> bool {
+        let held = self.keepers.iter().filter(|keeper| keeper.is_held());
+        held.take(FOUND_ENOUGH).count() == FOUND_ENOUGH && !self.keepers.are_at_odds()
+    }
+
     /// The keepers that are not passed by, nearest first.
     fn standing(&self, now: Instant) -> impl Iterator<Item = &Keeper> {
         self.keepers.iter().filter(move |keeper| !keeper.is_passed_by(now, self.slow_after))
     }
 
     /// Asks the keepers of this round: the first two at once, the others when those do not both
-    /// hold it.
+    /// hold the same.
     fn fetch(&mut self, now: Instant) {
         if self.aim != Aim::Record {
             return;
         }
-        let width = if self.is_suspect(now) { WIDTHS[self.round] } else { FOUND_ENOUGH };
+        let width = if self.is_suspect(now) || self.keepers.are_at_odds() {
+            WIDTHS[self.round]
+        } else {
+            FOUND_ENOUGH
+        };
         let wanted: Vec<NodeId> =
             self.standing(now).take(width).map(|keeper| keeper.entry.node).collect();
         for keeper in self.keepers.iter_mut().filter(|k| wanted.contains(&k.entry.node)) {
@@ -507,13 +473,13 @@ impl Lookup {
     /// while those asked do not hold it, α until enough have vouched for the keepers, and one until
     /// there are as many as the round is wide.
     fn wants_routes(&self, now: Instant) -> usize {
-        let is_found = self.keepers.iter().any(Keeper::is_held);
+        let is_found = self.is_agreed();
         let wide = WIDTHS[self.round].min(self.ring_len());
         if self.keepers.is_empty() {
             ALPHA
         } else if let Aim::Keepers(count) = self.aim {
             if self.vouchers < VOUCHERS { ALPHA } else { usize::from(!self.has_keepers(count)) }
-        } else if is_found || !self.is_suspect(now) {
+        } else if is_found || !(self.is_suspect(now) || self.keepers.are_at_odds()) {
             usize::from(self.keepers.len() < FOUND_ENOUGH.min(self.ring_len()))
         } else if self.vouchers < VOUCHERS {
             ALPHA
@@ -554,7 +520,7 @@ impl Lookup {
     /// Found, if anybody holds it; otherwise the other end.
     fn best_end(&self, otherwise: End) -> End {
         let held = self.keepers.iter().filter_map(|k| match k.state {
-            KeeperState::Said(Fetched::Held { counter }) => Some((counter, k.entry.node)),
+            KeeperState::Said(Fetched::Held { counter, .. }) => Some((counter, k.entry.node)),
             KeeperState::Said(Fetched::NotHere | Fetched::Failed)
             | KeeperState::Fresh
             | KeeperState::Asked { .. } => None,

@@ -114,6 +114,12 @@ impl Routes {
         self.hops.iter().all(|hop| hop.state == HopState::Answered)
     }
 
+    /// Whether nobody waits to be asked, and whoever was asked has answered or is slow.
+    pub(super) fn has_none_but_slow(&self, now: Instant, slow_after: Duration) -> bool {
+        let waits = self.hops.iter().any(|hop| hop.state == HopState::Waiting);
+        !waits && self.in_flight(now, slow_after) == 0
+    }
+
     fn add(&mut self, entry: NodeEntry, path: u8, depth: u8) {
         if self.hops.iter().any(|hop| hop.entry.node == entry.node) {
             return;

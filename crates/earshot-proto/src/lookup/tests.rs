@@ -115,7 +115,11 @@ impl Still {
                     let far = (at + len - owner) % len;
                     match self.nodes[at].1 {
                         Kind::Honest if holds(far) => {
-                            lookup.handle_fetched(now, &to.node, Fetched::Held { counter: 7 });
+                            lookup.handle_fetched(
+                                now,
+                                &to.node,
+                                Fetched::Held { counter: 7, is_late: false },
+                            );
                         }
                         Kind::Honest | Kind::Liar => {
                             lookup.handle_fetched(now, &to.node, Fetched::NotHere);
@@ -190,8 +194,8 @@ fn three_of_four_denials_end_the_look_up() {
     }
 }
 
-#[test]
-fn the_higher_counter_of_two_is_taken() {
+/// A look-up whose asker knows a ring of four, and whom it asks first.
+fn of_four() -> (Instant, Vec<NodeEntry>, Lookup) {
     #[expect(clippy::disallowed_methods, reason = "a test begins at some moment")]
     let now = Instant::now();
     let nodes: Vec<NodeEntry> = Still::new(7, 4, Kind::Liar, 0).after(0, None).collect();
@@ -200,11 +204,42 @@ fn the_higher_counter_of_two_is_taken() {
     assert_eq!(lookup.poll(), Some(Order::Fetch { to: nodes[0] }));
     assert_eq!(lookup.poll(), Some(Order::Fetch { to: nodes[1] }));
     assert_eq!(lookup.poll(), None);
-    lookup.handle_fetched(now, &nodes[0].node, Fetched::Held { counter: 3 });
+    (now, nodes, lookup)
+}
+
+const fn held(counter: u64, is_late: bool) -> Fetched {
+    Fetched::Held { counter, is_late }
+}
+
+#[test]
+fn two_that_hold_the_same_are_believed_at_once() {
+    let (now, nodes, mut lookup) = of_four();
+    lookup.handle_fetched(now, &nodes[0].node, held(3, false));
     assert_eq!(lookup.poll(), None, "one is not enough");
-    lookup.handle_fetched(now, &nodes[1].node, Fetched::Held { counter: 9 });
+    lookup.handle_fetched(now, &nodes[1].node, held(3, false));
     let Some(Order::Done(outcome)) = lookup.poll() else { panic!("it is over") };
-    assert_eq!(outcome.end, End::Found { keeper: nodes[1].node, counter: 9 });
+    assert!(matches!(outcome.end, End::Found { counter: 3, .. }));
+}
+
+#[test]
+fn where_keepers_are_at_odds_all_four_are_asked_and_the_highest_counter_is_taken() {
+    // Others than the first two hold the newest: it was replaced, is late, or is denied.
+    for (first, second) in [
+        (held(3, false), held(9, false)),
+        (held(3, true), held(3, true)),
+        (held(3, false), Fetched::NotHere),
+    ] {
+        let (now, nodes, mut lookup) = of_four();
+        lookup.handle_fetched(now, &nodes[0].node, first);
+        lookup.handle_fetched(now, &nodes[1].node, second);
+        assert_eq!(lookup.poll(), Some(Order::Fetch { to: nodes[2] }), "{first:?} {second:?}");
+        assert_eq!(lookup.poll(), Some(Order::Fetch { to: nodes[3] }));
+        lookup.handle_fetched(now, &nodes[3].node, held(12, false));
+        assert_eq!(lookup.poll(), None, "one may be newer still");
+        lookup.handle_fetched(now, &nodes[2].node, held(3, false));
+        let Some(Order::Done(outcome)) = lookup.poll() else { panic!("it is over") };
+        assert_eq!(outcome.end, End::Found { keeper: nodes[3].node, counter: 12 });
+    }
 }
 
 #[test]
@@ -270,7 +305,7 @@ proptest! {
                 Some(Order::Fetch { to }) => lookup.handle_fetched(now, &to.node, match answer % 5 {
                     0 | 1 => Fetched::NotHere,
                     2 | 3 => Fetched::Failed,
-                    _ => Fetched::Held { counter: u64::from(answer) },
+                    _ => Fetched::Held { counter: u64::from(answer), is_late: false },
                 }),
                 Some(Order::Done(_)) => break,
                 None => prop_assert!(false, "everything was answered"),

@@ -35,6 +35,10 @@ const LOST_FIRST: Duration = Duration::from_secs(3);
 /// How often they are looked for: for about an hour, all told. Whoever comes back later tells us.
 const LOST_TRIES: u32 = 10;
 
+/// How long after we came home those who are not seen are looked for once more: between this and
+/// twice as much. Our choice: longer than a super-peer remembers that there was nobody.
+const ONCE_MORE: Duration = Duration::from_secs(6);
+
 /// Those who are gone, and those who seem to be.
 #[derive(Debug, Default)]
 pub(super) struct Absences {
@@ -199,6 +203,36 @@ impl Peer {
         due.iter().for_each(|user| self.look_up(now, user));
     }
 
+    /// Our registration is kept. Who came home while we did may have looked for us before, as we
+    /// for them, and found nothing, or where we were: those who are not seen are looked for once
+    /// more.
+    pub(super) fn look_once_more(&mut self, now: Instant) {
+        let all = self.buddies.buddies();
+        let unseen: Vec<UserName> =
+            all.filter(|user| !self.presences.is_online(user)).cloned().collect();
+        for user in unseen {
+            let jitter = self.entropy.jitter.below(ONCE_MORE.as_millis() as u64 + 1);
+            let due = now + ONCE_MORE + Duration::from_millis(jitter);
+            let once = Lost { due, tries: LOST_TRIES - 1 };
+            self.presences.absences.lost.entry(user).or_insert(once);
+        }
+    }
+
+    /// A letter did not find a user at home where a registration says: perhaps they are elsewhere
+    /// by now.
+    pub(super) fn not_met(&mut self, now: Instant, user: &UserName) {
+        if self.buddies.is_buddy(user) && !self.presences.is_online(user) {
+            let due = self.lost_first(now);
+            let lost = Lost { due, tries: 0 };
+            self.presences.absences.lost.entry(user.clone()).or_insert(lost);
+        }
+    }
+
+    fn lost_first(&mut self, now: Instant) -> Instant {
+        let jitter = self.entropy.jitter.below(LOST_FIRST.as_millis() as u64);
+        now + LOST_FIRST + Duration::from_millis(jitter)
+    }
+
     /// A look-up of a user has ended: devices that are at home nowhere are gone.
     pub(super) fn homeless_devices_gone(&mut self, now: Instant, user: &UserName) {
         let homeless = self
@@ -217,9 +251,8 @@ impl Peer {
             return;
         }
         if self.show_gone(address) {
-            let jitter = self.entropy.jitter.below(LOST_FIRST.as_millis() as u64);
-            let due = now + LOST_FIRST + Duration::from_millis(jitter);
-            self.presences.absences.lost.insert(address.user.clone(), Lost { due, tries: 0 });
+            let lost = Lost { due: self.lost_first(now), tries: 0 };
+            self.presences.absences.lost.insert(address.user.clone(), lost);
         }
         self.call_partner_gone(now, address);
     }

@@ -8,9 +8,9 @@
 use std::time::{Duration, Instant};
 
 use crate::ids::{DeviceId, UserName};
-use crate::port::{LinkId, SaveFailure};
+use crate::port::{LinkDown, LinkId, SaveFailure};
 use crate::secure::identity::{Keys, Use, open_signed, verify_chain};
-use crate::secure::links::Who;
+use crate::secure::links::{Closed, Who};
 use crate::secure::local_vault::{
     Counters, FilesKey, ListedAs, Listing, LocalVault, LocalVaultClosed, NewLock, VaultLock,
 };
@@ -23,6 +23,7 @@ use crate::wire::bounded::{List, Text};
 use crate::wire::certificate::{DeviceList, ListedDevice, Signed, Subject};
 use crate::wire::login::{DISPLAY_NAME_MAX, Login, Refusal, SealedVault};
 
+use super::authority_door::Ways;
 use super::command::Failure;
 use super::session::{Session, contact_key};
 use super::signing::{Certified, Kept, Purpose, SigningIn, Step};
@@ -93,10 +94,10 @@ impl Peer {
             purpose,
             step,
             deadline,
+            ways: Ways::default(),
             keys: None,
             kept: None,
             device,
-            tried: 0,
             clock_off_ms: None,
             recovery: None,
             computing_since: now,
@@ -112,8 +113,7 @@ impl Peer {
         password: Password,
         purpose: Purpose,
     ) {
-        let step = Step::FindAuthority { link: self.links.spare_id() };
-        let mut signing = self.signing(now, ask, user, password, purpose, step);
+        let mut signing = self.signing(now, ask, user, password, purpose, Step::ReachAuthority);
         signing.keys = Some(Keys::draw(&mut self.entropy.secrets));
         self.ask_authority(now, signing);
     }
@@ -123,27 +123,24 @@ impl Peer {
             self.links.become_holder(&keys.link, None);
         }
         self.signing_in = Some(signing);
-        self.guest_doors = self.super_peers.by_hope(&mut self.entropy.jitter);
-        self.guest_doors.reverse();
-        match self.authority_door {
-            Some(_) => self.dial_authority(now),
-            None => self.next_guest_door(now),
-        }
+        self.seek_authority(now);
     }
 
     /// The authority's link is open.
     pub(super) fn authority_opened(&mut self, now: Instant, link: LinkId, who: &Who) {
-        self.authority_seen(now, true);
         if !matches!(who, Who::Authority) {
-            return self.links.close(link);
+            self.links.close(link);
+            let why = Closed::Down(LinkDown::Refused);
+            return self.sign_in_link_closed(now, link, &why);
         }
+        self.authority_seen(now, true);
         if self.is_renewing(link) {
             return self.links.send(now, link, 1, Login::Renew);
         }
-        let Some(signing) = &mut self.signing_in else { return self.links.close(link) };
-        if !matches!(signing.step, Step::Dial { link: dialled } if dialled == link) {
+        if !self.authority_found(link) {
             return self.links.close(link);
         }
+        let Some(signing) = &mut self.signing_in else { return };
         let (user, secrets) = (signing.user.clone(), &mut self.entropy.secrets);
         let message = match signing.purpose {
             Purpose::Register { .. } => {
@@ -168,7 +165,7 @@ impl Peer {
         }
         let Some(signing) = self.signing_in.take_if(|s| s.link() == Some(link)) else { return };
         let SigningIn { step, .. } = signing;
-        let signing = SigningIn { step: Step::Dial { link }, ..signing };
+        let signing = SigningIn { step: Step::Reached { link }, ..signing };
         match (step, message) {
             (_, Login::Refused { reason, retry_after_ms }) => {
                 self.signing_in = Some(signing);
@@ -268,7 +265,7 @@ impl Peer {
     pub(super) fn handle_worked(&mut self, now: Instant, worked: Worked) {
         let Some(signing) = self.signing_in.take() else { return };
         let SigningIn { step, .. } = signing;
-        let idle = Step::FindAuthority { link: self.links.spare_id() };
+        let idle = Step::ReachAuthority;
         let took = now.saturating_duration_since(signing.computing_since);
         let stretched = signing.stretched + took;
         let mut signing = SigningIn { step: idle, deadline: now + PATIENCE, stretched, ..signing };
@@ -345,7 +342,7 @@ impl Peer {
             Err(_) => {
                 let LocalVault { device, keys, contact_key, files, counters, .. } = vault;
                 let (listing, listed_as) = (vault.listing, vault.listed_as);
-                let step = Step::FindAuthority { link: self.links.spare_id() };
+                let step = Step::ReachAuthority;
                 let kept = Some(Kept { contact_key, files, counters, listing, listed_as });
                 let keys = Some(keys);
                 self.ask_authority(now, SigningIn { step, device, keys, kept, ..signing });
@@ -435,8 +432,8 @@ impl Peer {
                 self.save(Record::OpenHistory(user, history), OnSaved::SignIn);
             }
             Step::Unlock(_)
-            | Step::FindAuthority { .. }
-            | Step::Dial { .. }
+            | Step::ReachAuthority
+            | Step::Reached { .. }
             | Step::RegisterOffer { .. }
             | Step::Register { .. }
             | Step::LoginOffer { .. }
@@ -458,13 +455,14 @@ impl Peer {
             if let Some(link) = signing.link() {
                 self.links.close(link);
             }
+            self.end_ways(&signing);
             self.fail(signing.ask, failure);
         }
     }
 
     /// A link is gone: perhaps one that a login, a registration or a renewal waited for.
-    pub(super) fn sign_in_link_closed(&mut self, now: Instant, link: LinkId) {
-        if self.renewal_failed(now, link) {
+    pub(super) fn sign_in_link_closed(&mut self, now: Instant, link: LinkId, why: &Closed) {
+        if self.renewal_failed(now, link) || self.way_closed(now, link, why) {
             return;
         }
         let Some(signing) = &self.signing_in else { return };
@@ -472,32 +470,25 @@ impl Peer {
             return;
         }
         match signing.step {
-            Step::FindAuthority { .. } => self.next_guest_door(now),
-            // A door that was told before may be an old one: super-peers are asked again.
-            Step::Dial { .. } if signing.tried == 0 => {
-                self.authority_door = None;
-                self.next_guest_door(now);
-            }
-            Step::Dial { .. }
+            Step::Reached { .. }
             | Step::RegisterOffer { .. }
             | Step::Register { .. }
             | Step::LoginOffer { .. }
             | Step::Login { .. }
             | Step::Account { .. }
             | Step::Certify { .. } => {
-                self.authority_seen(now, false);
-                self.unreachable(Failure::AuthorityUnreachable);
+                self.unreachable(now, Failure::AuthorityUnreachable);
             }
-            Step::Unlock(_) | Step::Lock { .. } | Step::Keep { .. } => {}
+            Step::Unlock(_) | Step::ReachAuthority | Step::Lock { .. } | Step::Keep { .. } => {}
         }
     }
 
     /// Gives up a login that takes too long; renews a certificate at half its life.
     pub(super) fn account_due(&mut self, now: Instant) {
-        let late =
-            self.signing_in.as_ref().and_then(SigningIn::next_due).is_some_and(|at| at <= now);
-        if late {
-            self.sign_in_failed(Failure::AuthorityUnreachable);
+        self.ways_due(now);
+        let late = self.signing_in.as_ref().filter(|s| s.next_due().is_some_and(|at| at <= now));
+        if let Some(failure) = late.map(SigningIn::given_up) {
+            self.unreachable(now, failure);
         }
         self.renewal_due(now);
     }

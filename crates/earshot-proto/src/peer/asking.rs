@@ -30,6 +30,10 @@ pub(super) enum About {
     MoveIn(LinkId),
     DialBack,
     RelayCredentials,
+    /// Who is near our own key, as this node sees it.
+    NearUs(u64, NodeId),
+    /// Whether this keeper holds our registration.
+    OurRecord(u64, NodeId),
     /// A relay of another super-peer than our home: the link, and whether it was opened for it.
     RelayElsewhere(LinkId, bool),
     SuperPeers,
@@ -73,7 +77,7 @@ impl Peer {
             (
                 About::Attach,
                 Some(Message::Directory(Directory::Attached { keepers, epochs, .. })),
-            ) => {
+            ) if keepers > 0 => {
                 self.attached(now, keepers, &epochs);
             }
             (About::MoveIn(link), answer) => self.move_in_answered(now, link, answer),
@@ -96,6 +100,14 @@ impl Peer {
                 self.find_answered(now, id, &node, Some(answer));
             }
             (About::Find(id, node), _) => self.find_answered(now, id, &node, None),
+            (About::NearUs(id, node), Some(Message::RingReply(reply))) => {
+                self.near_us_told(now, id, &node, Near::of_reply(reply));
+            }
+            (About::NearUs(id, node), _) => self.near_us_told(now, id, &node, None),
+            (About::OurRecord(id, node), Some(Message::Directory(answer))) => {
+                self.our_record_told(now, id, &node, Some(&answer));
+            }
+            (About::OurRecord(id, node), _) => self.our_record_told(now, id, &node, None),
             (About::SearchByHome(id), Some(Message::Directory(answer))) => {
                 self.home_searched(now, id, Some(answer));
             }

@@ -6,8 +6,7 @@
 //! comes. Where one shows nobody, shows anything that is wrong, or is silent, a further one is
 //! asked, until [`ENOUGH`] have shown somebody or [`ASKED_MAX`] have answered; where somebody of
 //! exactly the name that was typed is found, [`ENOUGH`]. Whoever leaves people out does so alone
-//! for nothing. A Restricted peer, which can open no connections of its own, asks
-//! its home only.
+//! for nothing. A Restricted peer, which can open no connections of its own, asks its home only.
 //!
 //! Invariant: every search ends, at [`FOUND_MAX`](super::listings::FOUND_MAX) people or after
 //! [`PAGES_MAX`] pages of each who was asked; who was silent is asked for nothing more.

@@ -32,6 +32,8 @@ pub struct Card {
     pub reachability: Option<Reachability>,
     /// When this was last told.
     pub told: UnixTime,
+    /// When the newest envelope of the device was sealed that has come.
+    pub word: UnixTime,
     /// The counter of the newest registration that was seen; 0: none was.
     pub counter: u64,
 }
@@ -81,12 +83,22 @@ impl Cards {
             direct: None,
             reachability: None,
             told: now,
+            word: UnixTime(0),
             counter: 0,
         });
         card.identity = identity;
         card.keys = keys;
         card.told = now;
         card
+    }
+
+    /// An envelope of a device has come, sealed at its home of then; what was sealed before another
+    /// that has come says nothing about its home of now.
+    pub fn written_from(&mut self, address: &Address, home: Option<NodeEntry>, at: UnixTime) {
+        if let Some(card) = self.cards.get_mut(address).filter(|card| card.word <= at) {
+            card.word = at;
+            card.home = home.or(card.home);
+        }
     }
 
     /// Writes where a device says it is; an older word changes nothing.
@@ -110,6 +122,32 @@ impl Cards {
         if let Some(card) = self.cards.get_mut(address) {
             card.home = None;
             card.direct = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::NodeId;
+    use crate::secure::testing::Network;
+    use crate::wire::certificate::AgreeKey;
+
+    #[test]
+    fn a_letter_that_was_overtaken_does_not_say_where_its_device_is_now() {
+        let alice = Network::new(1).device("alice");
+        let address = Address { user: alice.user.clone(), device: alice.id };
+        let home = |last: u8| NodeEntry {
+            node: NodeId([last; 20]),
+            address: ([192, 0, 2, last], 4433).into(),
+            key: AgreeKey([last; 32]),
+        };
+        let mut cards = Cards::default();
+        for (at, from, shown) in [(20, 2, 2), (10, 1, 2), (30, 3, 3)] {
+            cards.certified(&address, alice.identity, alice.keys.public(), UnixTime(at));
+            cards.written_from(&address, Some(home(from)), UnixTime(at));
+            let known = cards.get(&address).and_then(|card| card.home);
+            assert_eq!(known, Some(home(shown)), "sealed at {at}");
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::port::{LinkId, RelayServer, Service};
 use crate::secure::link::Expect;
 use crate::secure::links::Closed;
 use crate::secure::location::seal_location;
-use crate::secure::registration::REGISTRATION_LIFE;
+use crate::secure::registration::{REFRESH, REGISTRATION_LIFE};
 use crate::time::UnixTime;
 use crate::wire::certificate::AgreeKey;
 use crate::wire::directory::{Directory, Location, NodeEntry, Reachability, Registration};
@@ -34,8 +34,6 @@ const KNOCKS_MAX: usize = 4;
 /// First pause after nobody answered; doubles up to [`PAUSE_MAX`], full jitter.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// How often the registration is refreshed. DESIGN 2.5: it lives 30 minutes, refreshed every 12.
-const REFRESH: Duration = Duration::from_secs(12 * 60);
 /// Pause before a registration that failed is tried again. Our choice: a keeper that is being given
 /// up by its neighbours is gone by then.
 const ATTACH_RETRY: Duration = Duration::from_secs(5);
@@ -166,6 +164,7 @@ impl Peer {
             relays_asked: Vec::new(),
             relay_due: None,
         }));
+        self.home_asked();
         self.settle_in(now, link);
         true
     }
@@ -336,14 +335,18 @@ impl Peer {
         let (secrets, jitter) = (&mut entropy.secrets, &mut entropy.jitter);
         self.questions.epochs_told(&root, wall, epochs, secrets, jitter);
         if let Home::Linked(home) = &mut self.home {
-            home.keepers = Some(keepers);
+            let is_first = home.keepers.replace(keepers).is_none();
             self.super_peers.met_at(&home.node, wall);
+            self.registration_kept(now, is_first);
             self.tell_network();
         }
     }
 
-    /// The home did not register us: it is asked again soon.
+    /// The home did not register us: it is asked again soon, and left in the end.
     pub(super) fn not_attached(&mut self, now: Instant) {
+        if self.registration_not_kept(now) {
+            return;
+        }
         if let Home::Linked(home) = &mut self.home {
             home.refresh = home.refresh.min(now + ATTACH_RETRY);
         }
@@ -377,7 +380,7 @@ impl Peer {
             }
             None => self.super_peers.heard(nodes),
         }
-        self.authority_door = authority.or(self.authority_door);
+        self.authority_told(authority);
         if let Some(record) = self.network_record() {
             self.save(Record::Network(record), OnSaved::Nothing);
         }

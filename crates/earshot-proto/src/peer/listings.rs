@@ -309,6 +309,7 @@ mod tests {
         }
         assert_eq!((news, found.profiles().count()), (FOUND_MAX, FOUND_MAX));
     }
+
     #[test]
     fn whoever_shows_others_does_not_fill_a_search_with_them() {
         let mut network = Network::new(1);

@@ -13,6 +13,7 @@
 //! | [`super_peers`] | the list of super-peers to knock at |
 //! | `asking` | questions to others, and where their answers go |
 //! | `home` | the link to the home super-peer, and moving to another |
+//! | `registered` | whether the home has registered us |
 //! | [`search`], `by_words` | finding people by exact name, and by words |
 //! | [`words`], [`listings`] | the words of names, and the profiles found by them |
 //! | `profile` | letting others find us by name |
@@ -46,6 +47,7 @@ mod post;
 mod presence;
 mod profile;
 pub mod reach;
+mod registered;
 mod relays;
 pub mod search;
 mod session;
@@ -93,6 +95,7 @@ use post::Post;
 use presence::Presences;
 use profile::Profile;
 use reach::Reach;
+use registered::Registered;
 use search::Searches;
 use session::Session;
 use signing::SigningIn;
@@ -147,6 +150,7 @@ pub struct Peer {
     /// What was told of it last.
     session_told: Option<SessionView>,
     home: Home,
+    registered: Registered,
     nat_test: NatTest,
     reach: Reach,
     cards: Cards,
@@ -197,6 +201,7 @@ impl Peer {
             session: None,
             session_told: None,
             home: Home::None,
+            registered: Registered::default(),
             nat_test: NatTest::default(),
             reach: Reach::default(),
             cards: Cards::default(),
@@ -386,6 +391,7 @@ impl Peer {
         self.presences = Presences::default();
         self.chats = Chats::default();
         self.searches = Searches::default();
+        self.registered = Registered::default();
         self.profile = Profile::default();
     }
 
@@ -443,7 +449,7 @@ impl Peer {
             self.answered(now, about, None);
         }
         self.road_closed(link);
-        self.sign_in_link_closed(now, link);
+        self.sign_in_link_closed(now, link, why);
         self.home_closed(now, link, why);
     }
 
@@ -485,6 +491,7 @@ impl Peer {
         }
         self.account_due(now);
         self.home_due(now);
+        self.registered_due(now);
         self.lease_due(now);
         self.held_due(now);
         self.lost_due(now);
@@ -516,6 +523,7 @@ impl Peer {
             self.asks.next_deadline(),
             self.account_timeout(),
             self.home_timeout(),
+            self.registered.next_due(),
             self.presences.absences.next_due(),
             self.post.next_due(),
             self.chats.next_due(),

@@ -392,11 +392,17 @@ impl Peer {
 
     fn letter_fate(&mut self, now: Instant, to: &Address, letter: Letter, fate: Fate) {
         match fate {
-            Fate::Failed(Undelivered::NotHere) => self.device_gone(now, to),
-            Fate::Failed(Undelivered::HomeUnreachable) => self.home_unreachable(now, to),
+            Fate::Failed(Undelivered::NotHere) => {
+                self.device_gone(now, to);
+                self.not_met(now, &to.user);
+            }
+            Fate::Failed(Undelivered::HomeUnreachable) => {
+                self.home_unreachable(now, to);
+                self.not_met(now, &to.user);
+            }
+            Fate::NoConnection => self.not_met(now, &to.user),
             Fate::Failed(Undelivered::TooMuch | Undelivered::NotAllowed)
             | Fate::Delivered
-            | Fate::NoConnection
             | Fate::Unlinked => {}
         }
         match letter {
@@ -470,8 +476,9 @@ impl Peer {
         if matches!(trust, Trust::Blocked | Trust::OtherKey) {
             return;
         }
-        let card = self.cards.certified(&address, identity, keys, wall.min(sealed_at));
-        card.home = home.or(card.home);
+        let at = wall.min(sealed_at);
+        self.cards.certified(&address, identity, keys, at);
+        self.cards.written_from(&address, home, at);
         let from = Sender { address, identity, keys, trust };
         match content {
             Content::Buddy(message) => self.handle_buddy(now, &from, message),

@@ -6,8 +6,8 @@
 //! that of each word of our names and of its first letters. Whoever of them does not, and says it
 //! did, keeps us off the list only if all do; the further ones are others each time. Keepers hand
 //! postings over to each other; we post again every [`REFRESH`], so that what all keepers of a key
-//! lost comes back, and soon after a failure. Switched off, a
-//! posting without a name takes the place of the one before, for as long as that may be held.
+//! lost comes back, and soon after a failure. Switched off, a posting without a name takes the
+//! place of the one before, for as long as that may be held.
 //!
 //! The user may choose another name than the account's to be listed under, and a few words: both
 //! are shown to whoever finds them, beside the user name, which nobody chooses anew. Where the

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::ids::{CallId, NodeId, UserName};
 use crate::lookup::{End, Fetched, Lookup, Near, Order, Outcome};
 use crate::secure::location::open_location;
-use crate::secure::registration::Checked;
+use crate::secure::registration::{Checked, is_late};
 use crate::time::UnixTime;
 use crate::wire::certificate::VerifyKey;
 use crate::wire::directory::{Directory, Entry, NodeEntry, Reachability, Registration, Trail};
@@ -130,14 +130,23 @@ struct Search {
     hits: BTreeMap<UserName, SearchHit>,
 }
 
+/// An entry that a keeper has given, verified.
+#[derive(Debug)]
+struct Given {
+    counter: u64,
+    /// Whether it should have been replaced by now.
+    is_late: bool,
+    entry: Entry,
+}
+
 /// The part of a search that looks for an exact name.
 #[derive(Debug)]
 struct Exact {
     user: UserName,
     /// None: the home looks.
     lookup: Option<Lookup>,
-    /// What keepers have given, verified, and its counters.
-    found: Vec<(u64, Entry)>,
+    /// What keepers have given, verified.
+    found: Vec<Given>,
     /// Whether any of them had it from an earlier look-up.
     is_cached: bool,
 }
@@ -176,9 +185,23 @@ impl Peer {
     /// Whom a search asks first: the home, and others, so that no home can lead it astray.
     fn starts(&mut self) -> Vec<NodeEntry> {
         let Some((_, home)) = self.home_link() else { return Vec::new() };
-        let jitter = &mut self.entropy.jitter;
-        let others = self.super_peers.starts(&door_of(&home), STARTS_BESIDE_HOME, jitter);
+        let others = self.starts_besides(&home);
         std::iter::once(home).chain(others).collect()
+    }
+
+    /// Whom a look-up that goes past our home asks first.
+    pub(super) fn starts_besides(&mut self, home: &NodeEntry) -> Vec<NodeEntry> {
+        let jitter = &mut self.entropy.jitter;
+        self.super_peers.starts(&door_of(home), STARTS_BESIDE_HOME, jitter)
+    }
+
+    /// A node that was asked who is near a key has answered, or was silent.
+    pub(super) fn start_heard(&mut self, now: Instant, node: &NodeId, has_answered: bool) {
+        let wall = self.wall(now);
+        match has_answered {
+            true => self.super_peers.answered(node, wall),
+            false => self.super_peers.was_silent(node),
+        }
     }
 
     /// Some super-peers besides the home, so that no home alone says what is found or posted; none
@@ -186,10 +209,11 @@ impl Peer {
     pub(super) fn other_super_peers(&mut self, most: usize) -> Vec<Door> {
         let home = self.home_link().filter(|_| !self.is_restricted());
         let Some((_, home)) = home else { return Vec::new() };
-        self.super_peers.verifiers(&door_of(&home), &[], most, &mut self.entropy.jitter)
+        let others = self.super_peers.starts(&door_of(&home), most, &mut self.entropy.jitter);
+        others.iter().map(door_of).collect()
     }
 
-    fn is_restricted(&self) -> bool {
+    pub(super) fn is_restricted(&self) -> bool {
         let Home::Linked(home) = &self.home else { return false };
         home.reachability == Some(Reachability::Restricted)
     }
@@ -230,9 +254,7 @@ impl Peer {
 
     /// A node has said who is near, or was silent.
     pub(super) fn near_told(&mut self, now: Instant, id: u64, from: &NodeId, near: Option<Near>) {
-        if near.is_none() {
-            self.super_peers.was_silent(from);
-        }
+        self.start_heard(now, from, near.is_some());
         let Some(exact) = self.searches.exact(id) else { return };
         if let Some(lookup) = &mut exact.lookup {
             lookup.handle_near(now, from, near);
@@ -256,9 +278,10 @@ impl Peer {
             Some(Directory::Found { entries, trail }) => {
                 match self.verified(now, &user, &entries) {
                     Some(found) => {
-                        let counter = found.iter().map(|(counter, _)| *counter).max().unwrap_or(0);
+                        let is_late = found.iter().any(|found| found.is_late);
+                        let counter = found.iter().map(|found| found.counter).max().unwrap_or(0);
                         is_cached = trail.cached;
-                        (Fetched::Held { counter }, found)
+                        (Fetched::Held { counter, is_late }, found)
                     }
                     None => (Fetched::Failed, Vec::new()),
                 }
@@ -275,13 +298,8 @@ impl Peer {
         }
     }
 
-    /// All entries with their counters, if there are any and each of them verifies.
-    fn verified(
-        &mut self,
-        now: Instant,
-        user: &UserName,
-        entries: &[Entry],
-    ) -> Option<Vec<(u64, Entry)>> {
+    /// All entries, if there are any and each of them verifies.
+    fn verified(&mut self, now: Instant, user: &UserName, entries: &[Entry]) -> Option<Vec<Given>> {
         let wall = self.wall(now);
         let root = &self.session.as_ref()?.vault.root;
         verified(&mut self.cards, root, wall, user, entries)
@@ -292,17 +310,18 @@ impl Peer {
         let (user, mut found) = (exact.user.clone(), std::mem::take(&mut exact.found));
         let cached = exact.is_cached;
         // The newest last: it has the last word.
-        found.sort_by_key(|(counter, entry)| (*counter, entry.home.is_some()));
+        found.sort_by_key(|found| (found.counter, found.entry.home.is_some()));
         let Outcome { asked, round, .. } = outcome;
         let trail = Trail { asked, round, cached };
         match outcome.end {
             End::Found { .. } => {
-                for (counter, entry) in &found {
+                for Given { counter, entry, .. } in &found {
                     self.write_card(now, &user, *counter, entry);
                 }
                 self.hit(now, id, trail);
             }
-            End::NotFound | End::Placed | End::Inconclusive => {}
+            End::NotFound => {}
+            End::Placed | End::Inconclusive => self.searches.no_answer(id),
         }
         self.exact_over(now, id);
     }
@@ -485,14 +504,15 @@ fn verified(
     wall: UnixTime,
     user: &UserName,
     entries: &[Entry],
-) -> Option<Vec<(u64, Entry)>> {
+) -> Option<Vec<Given>> {
     let mut found = Vec::new();
     for entry in entries {
         let (address, registration) = believe(cards, root, wall, entry)?;
         if address.user != *user {
             return None;
         }
-        found.push((registration.counter, entry.clone()));
+        let is_late = is_late(registration.expires, wall);
+        found.push(Given { counter: registration.counter, is_late, entry: entry.clone() });
     }
     (!found.is_empty()).then_some(found)
 }

@@ -16,13 +16,14 @@ use crate::secure::recovery_key::Paper;
 use crate::secure::seal::SealKey;
 use crate::secure::vault::Vault;
 use crate::time::UnixTime;
+use crate::wire::directory::Directory;
 use crate::wire::forward::Address;
 use crate::wire::login::Login;
 use crate::wire::sealed::buddy::ContactKey;
 
 use super::command::{Answer, Failure, ListFound, Notice, SessionView, SignedIn};
 use super::profile::listed;
-use super::{OnSaved, Peer, Record};
+use super::{About, OnSaved, Peer, Record};
 
 /// Pause before a failed renewal is tried again.
 const RENEWAL_RETRY: Duration = Duration::from_secs(300);
@@ -268,6 +269,10 @@ impl Peer {
         session.renewing = None;
         session.renew_at = now + RENEWAL_RETRY;
         self.authority_seen(now, false);
+        // It may be elsewhere by now.
+        if let Some((home, _)) = self.home_link() {
+            self.ask(now, home, About::SuperPeers, Directory::ListSuperPeers);
+        }
         true
     }
 }

@@ -17,6 +17,8 @@ use crate::wire::certificate::{Chain, DeviceList, Signed};
 use crate::wire::login::{DISPLAY_NAME_MAX, SealedVault};
 use crate::wire::sealed::buddy::ContactKey;
 
+use super::authority_door::Ways;
+use super::command::Failure;
 use super::session::Session;
 
 /// A registration or a login under way.
@@ -27,11 +29,12 @@ pub(super) struct SigningIn {
     pub(super) purpose: Purpose,
     pub(super) step: Step,
     pub(super) deadline: Instant,
+    /// How the authority is looked for.
+    pub(super) ways: Ways,
     pub(super) keys: Option<Keys>,
     /// What this device keeps of its old vault, when it is certified anew.
     pub(super) kept: Option<Kept>,
     pub(super) device: DeviceId,
-    pub(super) tried: usize,
     /// How far our clock is ahead of somebody's who could not be believed because of it.
     pub(super) clock_off_ms: Option<i64>,
     pub(super) recovery: Option<RecoveryKey>,
@@ -58,12 +61,10 @@ pub(super) enum Purpose {
 pub(super) enum Step {
     /// The vault on disk: the password is being stretched.
     Unlock(Box<LockedVault>),
-    /// Asking super-peers where the authority is.
-    FindAuthority {
-        link: LinkId,
-    },
-    /// Dialling it.
-    Dial {
+    /// Looking for the authority.
+    ReachAuthority,
+    /// It is linked.
+    Reached {
         link: LinkId,
     },
     RegisterOffer {
@@ -113,12 +114,12 @@ pub(super) struct Certified {
 
 impl SigningIn {
     /// When it is given up; stretching and writing take the time they take.
-    pub(super) const fn next_due(&self) -> Option<Instant> {
+    pub(super) fn next_due(&self) -> Option<Instant> {
         match self.step {
             Step::Unlock(_) | Step::Register { .. } | Step::Login { .. } => None,
             Step::Lock { .. } | Step::Keep { .. } => None,
-            Step::FindAuthority { .. }
-            | Step::Dial { .. }
+            Step::ReachAuthority => self.ways.next_due().into_iter().chain([self.deadline]).min(),
+            Step::Reached { .. }
             | Step::RegisterOffer { .. }
             | Step::LoginOffer { .. }
             | Step::Account { .. }
@@ -126,17 +127,33 @@ impl SigningIn {
         }
     }
 
+    /// What a login lacked that took too long.
+    pub(super) const fn given_up(&self) -> Failure {
+        match self.step {
+            Step::ReachAuthority => self.ways.failure(),
+            Step::Unlock(_)
+            | Step::Reached { .. }
+            | Step::RegisterOffer { .. }
+            | Step::Register { .. }
+            | Step::LoginOffer { .. }
+            | Step::Login { .. }
+            | Step::Account { .. }
+            | Step::Certify { .. }
+            | Step::Lock { .. }
+            | Step::Keep { .. } => Failure::AuthorityUnreachable,
+        }
+    }
+
     pub(super) fn link(&self) -> Option<LinkId> {
         match &self.step {
-            Step::FindAuthority { link }
-            | Step::Dial { link }
+            Step::Reached { link }
             | Step::RegisterOffer { link, .. }
             | Step::Register { link }
             | Step::LoginOffer { link, .. }
             | Step::Login { link }
             | Step::Account { link, .. }
             | Step::Certify { link, .. } => Some(*link),
-            Step::Unlock(_) | Step::Lock { .. } | Step::Keep { .. } => None,
+            Step::Unlock(_) | Step::ReachAuthority | Step::Lock { .. } | Step::Keep { .. } => None,
         }
     }
 }

@@ -14,7 +14,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
@@ -64,7 +64,7 @@ pub struct Known {
     /// Where and with which key.
     #[n(0)]
     pub door: Door,
-    /// When we ourselves were last linked to it.
+    /// When we ourselves were last linked to it, or had an answer of it.
     #[n(1)]
     pub met: Option<UnixTime>,
     /// Dials that failed since then.
@@ -146,6 +146,13 @@ impl SuperPeers {
         }
     }
 
+    /// It answered a question, as only the holder of its key can: as good as a link.
+    pub fn answered(&mut self, node: &NodeId, now: UnixTime) {
+        if let Some(known) = self.0.iter_mut().find(|known| known.node == Some(*node)) {
+            (known.met, known.failures) = (Some(now), 0);
+        }
+    }
+
     /// It left a question unanswered.
     pub fn was_silent(&mut self, node: &NodeId) {
         if let Some(known) = self.0.iter_mut().find(|known| known.node == Some(*node)) {
@@ -153,16 +160,32 @@ impl SuperPeers {
         }
     }
 
-    /// Some to begin a search at, besides the home: in the order of [`Self::verifiers`].
+    /// Some to begin a search at, besides the home: one of those we met and one of those that each
+    /// other has told of in turn, so that nobody who makes up nodes leads us alone; those that
+    /// failed least first, the rest by lot.
     #[must_use]
     pub fn starts(&self, home: &Door, most: usize, jitter: &mut Stream) -> Vec<NodeEntry> {
-        let places: BTreeMap<SocketAddr, NodeId> =
-            self.0.iter().filter_map(|k| Some((k.door.address, k.node?))).collect();
-        let doors = self.verifiers(home, &[], SUPER_PEERS_MAX, jitter).into_iter();
-        let placed = doors.filter_map(|Door { address, key }| {
-            Some(NodeEntry { node: *places.get(&address)?, address, key })
-        });
-        placed.take(most).collect()
+        let placed = self.0.iter().filter(|known| known.door.key != home.key);
+        let mut order: Vec<_> = placed
+            .filter_map(|known| {
+                let Door { address, key } = known.door;
+                let entry = NodeEntry { node: known.node?, address, key };
+                let source = (known.met.is_none(), known.teller.filter(|_| known.met.is_none()));
+                Some((known.failures, jitter.next_u64(), source, entry))
+            })
+            .collect();
+        order.sort_by_key(|(failures, lot, ..)| (*failures, *lot));
+        let mut turns = BTreeMap::new();
+        let mut in_turn: Vec<(usize, NodeEntry)> = order
+            .into_iter()
+            .map(|(_, _, source, entry)| {
+                let turn: &mut usize = turns.entry(source).or_default();
+                *turn += 1;
+                (*turn, entry)
+            })
+            .collect();
+        in_turn.sort_by_key(|(turn, _)| *turn);
+        in_turn.into_iter().take(most).map(|(_, entry)| entry).collect()
     }
 
     fn hear(&mut self, door: Door, now: Option<UnixTime>, teller: Option<u64>, apart: &[Range]) {

@@ -13,6 +13,12 @@ use crate::wire::forward::Address;
 
 /// Longest life of a registration. DESIGN 2.5: 30 minutes, refreshed every 12.
 pub const REGISTRATION_LIFE: Duration = Duration::from_secs(30 * 60);
+/// How often a registration is refreshed. DESIGN 2.5.
+pub const REFRESH: Duration = Duration::from_secs(12 * 60);
+/// How much longer a refresh may take before the registration is late. Our choice: a home that is
+/// lost is mostly replaced by then; who is late, or has a wrong clock, costs a search more
+/// questions.
+const LATE_AFTER: Duration = Duration::from_secs(15);
 
 /// A registration that was believed.
 #[derive(Clone, Debug)]
@@ -62,11 +68,23 @@ impl Checked {
         is_named.then_some(checked).ok_or(NotBelieved)
     }
 
+    /// Whether it should have been replaced by now: its device is gone, or a newer one is withheld.
+    #[must_use]
+    pub fn is_late(&self, now: UnixTime) -> bool {
+        is_late(self.registration.expires, now)
+    }
+
     /// The registration as its device signed it.
     #[must_use]
     pub const fn signed(&self) -> &Signed<Registration> {
         &self.signed
     }
+}
+
+/// Whether a registration that lasts until `expires` should have been replaced by now.
+#[must_use]
+pub fn is_late(expires: UnixTime, now: UnixTime) -> bool {
+    now.plus(REGISTRATION_LIFE) > expires.plus(REFRESH + LATE_AFTER)
 }
 
 #[cfg(test)]
@@ -81,6 +99,16 @@ mod tests {
 
     fn soon() -> UnixTime {
         NOW.plus(REGISTRATION_LIFE)
+    }
+
+    #[test]
+    fn what_a_refresh_should_have_replaced_is_late() {
+        let expires = NOW.plus(REGISTRATION_LIFE);
+        let minutes = |count: u64| NOW.plus(Duration::from_secs(60 * count));
+        assert!(!is_late(expires, NOW));
+        let late = minutes(12).plus(LATE_AFTER);
+        assert!(!is_late(expires, late));
+        assert!(is_late(expires, late.plus(Duration::from_millis(1))));
     }
 
     #[test]

@@ -80,14 +80,22 @@ impl Client {
 /// An `Attach` under way.
 #[derive(Clone, Debug)]
 pub struct Attaching {
-    /// The question's number.
-    pub ask: u32,
+    /// The question's number, until it is answered.
+    pub ask: Option<u32>,
     /// Keepers that hold the registration.
     pub kept: u8,
     /// Keepers that have not answered.
     pub waiting: u8,
     /// The nodes behind them, in case that some of them do not exist.
     pub spare: Vec<NodeEntry>,
+}
+
+impl Attaching {
+    /// Nobody was given the registration yet.
+    #[must_use]
+    pub const fn new(ask: u32) -> Self {
+        Self { ask: Some(ask), kept: 0, waiting: 0, spare: Vec::new() }
+    }
 }
 
 impl Clients {

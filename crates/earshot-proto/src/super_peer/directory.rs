@@ -1,4 +1,4 @@
-//! Registering, finding and listing at a super-peer. Lecture, slides 31 and 36–38.
+//! What is kept here of the directory: keeping, finding and listing. Lecture, slides 31 and 36–38.
 
 use std::time::Instant;
 
@@ -11,16 +11,9 @@ use crate::wire::certificate::Signed;
 use crate::wire::directory::{
     Directory, DirectoryRefusal, LOCATION_MAX, NodeEntry, Registration, Trail,
 };
-use crate::wire::forward::Address;
 
-use super::clients::{Attaching, Client};
+use super::SuperPeer;
 use super::handover::Kept;
-use super::{About, SuperPeer};
-
-/// Nodes that a registration is put to for each keeper that does not take it. Our choice: liars
-/// may name nodes that do not exist, nearer to the key than any keeper; with three for one, the
-/// keepers behind twelve such are reached within one patience time.
-const SPARE_EACH: usize = 3;
 
 impl SuperPeer {
     /// The highest counter of the registrations of this user that are held here.
@@ -72,7 +65,7 @@ impl SuperPeer {
         }
     }
 
-    fn not_yours(&mut self, now: Instant, link: LinkId, ask: u32) {
+    pub(super) fn not_yours(&mut self, now: Instant, link: LinkId, ask: u32) {
         self.answer(now, link, ask, refused(DirectoryRefusal::NotAllowed));
     }
 
@@ -80,147 +73,6 @@ impl SuperPeer {
         let nodes = List::first_of(self.some_members(now));
         let authority = self.config.authority;
         self.answer(now, link, ask, Directory::SuperPeers { nodes, authority });
-    }
-
-    fn attach(
-        &mut self,
-        now: Instant,
-        link: LinkId,
-        who: &Who,
-        ask: u32,
-        registration: Signed<Registration>,
-        location: Bytes<LOCATION_MAX>,
-    ) {
-        let wall = self.wall(now);
-        let checked = match Checked::new(registration, &self.config.root, wall) {
-            Ok(checked) if who.is_device(&checked.address) => checked,
-            Ok(_) => return self.not_yours(now, link, ask),
-            Err(NotBelieved) => {
-                let refusal = refused(DirectoryRefusal::RegistrationRefused);
-                return self.answer(now, link, ask, refusal);
-            }
-        };
-        let attached = self.clients.get_mut(&checked.address);
-        let newest = attached.map_or(0, |client| client.registration.registration.counter);
-        if checked.registration.counter < newest {
-            return self.answer(now, link, ask, refused(DirectoryRefusal::Stale));
-        }
-        let Some(observed) = self.links.remote_address(link) else { return };
-        let address = checked.address.clone();
-        if self.clients.get(&address).is_none() && !self.has_room_for_a_client() {
-            return self.send_elsewhere(now, link, ask);
-        }
-        let client = Client::new(link, checked, location, observed);
-        if let Some(old) = self.clients.attach(client) {
-            self.moving.gone(old);
-            self.links.close(old);
-        }
-        self.lookups.forget(&address.user);
-        if let Some(client) = self.clients.get_mut(&address) {
-            client.attaching = Some(Attaching { ask, kept: 0, waiting: 0, spare: Vec::new() });
-        }
-        self.find_keepers(now, &address);
-    }
-
-    /// The keepers of a client's registration are known, and nodes behind them: it is put there.
-    pub(super) fn keepers_found(
-        &mut self,
-        now: Instant,
-        address: &Address,
-        mut keepers: Vec<NodeEntry>,
-    ) {
-        let count = usize::from(self.standing.keepers());
-        let spare = keepers.split_off(keepers.len().min(count));
-        let Some(client) = self.clients.get_mut(address) else { return };
-        let link = client.link;
-        match &mut client.attaching {
-            Some(attaching) if keepers.is_empty() => {
-                let ask = attaching.ask;
-                client.attaching = None;
-                return self.answer(now, link, ask, refused(DirectoryRefusal::Busy));
-            }
-            Some(attaching) => attaching.spare = spare,
-            None => {}
-        }
-        client.keepers.clear();
-        self.put_to(now, address, keepers);
-    }
-
-    /// Puts a client's registration at these super-peers.
-    fn put_to(&mut self, now: Instant, address: &Address, keepers: Vec<NodeEntry>) {
-        let Some(client) = self.clients.get_mut(address) else { return };
-        if let Some(attaching) = &mut client.attaching {
-            attaching.waiting = attaching.waiting.saturating_add(keepers.len() as u8);
-        }
-        client.keepers.extend(&keepers);
-        let (registration, location) = (client.registration.clone(), client.location.clone());
-        let me = *self.ring.me();
-        for keeper in keepers {
-            if keeper.node == me.node {
-                let wall = self.wall(now);
-                let kept = self.keeper.put(registration.clone(), location.clone(), Some(me), wall);
-                self.keeper_answered(now, address, kept.is_ok());
-            } else {
-                let put = Directory::Put {
-                    registration: registration.signed().clone(),
-                    location: location.clone(),
-                    home: Some(me),
-                };
-                let link = self.link_to(now, &keeper);
-                self.ask(now, link, About::Put(address.clone()), put);
-            }
-        }
-    }
-
-    /// A super-peer is gone. A registration all of whose keepers are is put anew; as long as one
-    /// lives, it sees to the copies.
-    pub(super) fn keeper_gone(&mut self, now: Instant, keeper: &NodeId) {
-        for client in self.clients.keeper_gone(keeper) {
-            self.find_keepers(now, &client);
-        }
-    }
-
-    /// A client is gone: its keepers are told that it has no home any more.
-    pub(super) fn put_away(&mut self, now: Instant, client: &Client) {
-        let address = &client.registration.address;
-        self.lookups.forget(&address.user);
-        for keeper in &client.keepers {
-            if keeper.node == self.ring.me().node {
-                let wall = self.wall(now);
-                let (checked, location) = (client.registration.clone(), client.location.clone());
-                // A newer registration, made elsewhere meanwhile, stays.
-                let _ = self.keeper.put(checked, location, None, wall);
-            } else {
-                let put = Directory::Put {
-                    registration: client.registration.signed().clone(),
-                    location: client.location.clone(),
-                    home: None,
-                };
-                let link = self.link_to(now, keeper);
-                self.links.send(now, link, 0, put);
-            }
-        }
-    }
-
-    pub(super) fn keeper_answered(&mut self, now: Instant, address: &Address, kept: bool) {
-        let Some(client) = self.clients.get_mut(address) else { return };
-        let Some(attaching) = &mut client.attaching else { return };
-        attaching.waiting = attaching.waiting.saturating_sub(1);
-        attaching.kept += u8::from(kept);
-        let lacking = self.standing.keepers().saturating_sub(attaching.kept);
-        if attaching.waiting == 0 && lacking > 0 && !attaching.spare.is_empty() {
-            let many = attaching.spare.len().min(usize::from(lacking) * SPARE_EACH);
-            let next = attaching.spare.drain(..many).collect();
-            return self.put_to(now, address, next);
-        }
-        if attaching.waiting == 0 || lacking == 0 {
-            let (link, observed) = (client.link, client.observed);
-            let Attaching { ask, kept, .. } = *attaching;
-            client.attaching = None;
-            let epochs = List::first_of(self.questions.epochs().to_vec());
-            let attached = Directory::Attached { keepers: kept, observed, epochs };
-            self.answer(now, link, ask, attached);
-        }
     }
 
     pub(super) fn keep(
@@ -278,6 +130,7 @@ mod tests {
     use crate::secure::registration::REGISTRATION_LIFE;
     use crate::secure::testing::{Device, NOW, Network};
     use crate::time::UnixTime;
+    use crate::wire::forward::Address;
 
     const LINK: LinkId = LinkId::Accepted(1);
 

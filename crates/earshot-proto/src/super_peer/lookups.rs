@@ -261,15 +261,17 @@ impl SuperPeer {
             let newer = self.keeper.counter(&checked.address);
             let counter = checked.registration.counter;
             let is_new = newer.is_none_or(|newer| newer <= counter);
-            (checked.address.user == *user && is_new).then(|| (counter, entry.clone()))
+            let found = (counter, entry.clone());
+            (checked.address.user == *user && is_new).then(|| (checked.is_late(wall), found))
         };
         let fetched = match answer {
             Some(Directory::Found { entries, .. }) => {
                 let all: Option<Vec<_>> = entries.iter().map(believed).collect();
                 let found = all.unwrap_or_default();
-                let counter = found.iter().map(|(counter, _)| *counter).max();
-                running.found.extend(found);
-                counter.map_or(Fetched::Failed, |counter| Fetched::Held { counter })
+                let is_late = found.iter().any(|(is_late, _)| *is_late);
+                let counter = found.iter().map(|(_, (counter, _))| *counter).max();
+                running.found.extend(found.into_iter().map(|(_, found)| found));
+                counter.map_or(Fetched::Failed, |counter| Fetched::Held { counter, is_late })
             }
             Some(Directory::NotHere { .. }) => Fetched::NotHere,
             Some(_) | None => Fetched::Failed,
@@ -296,11 +298,12 @@ impl SuperPeer {
             return;
         };
         let count = usize::from(self.standing.keepers());
-        let keepers = lookup.keepers().copied();
         match wanted {
-            Wanted::Keepers { client } => self.keepers_found(now, &client, keepers.collect()),
+            Wanted::Keepers { client } => {
+                self.keepers_found(now, &client, lookup.to_write_at(count));
+            }
             Wanted::Shard { client } => {
-                self.shard_found(now, client, keepers.take(count).collect())
+                self.shard_found(now, client, lookup.keepers().take(count).copied().collect());
             }
             Wanted::Page(search) => self.page_over(now, *search, outcome),
             Wanted::Person { user, sharers } => {

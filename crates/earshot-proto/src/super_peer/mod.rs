@@ -16,7 +16,8 @@
 //! | `lookups` | finding people and keepers |
 //! | `answers` | questions in datagrams, ours and others' |
 //! | [`clients`] | the devices at home here, and who watches them |
-//! | `directory` | registering, answering who is kept here, listing |
+//! | `registering` | putting clients' registrations at their keepers |
+//! | `directory` | answering who is kept here, listing |
 //! | `forwarding` | carrying envelopes |
 //! | [`watching`] | who watches whom, and telling them who is gone |
 //! | `reachability` | dialling back |
@@ -53,6 +54,7 @@ pub mod postings;
 mod profiles;
 mod proofs;
 mod reachability;
+mod registering;
 pub mod relay;
 pub mod ring;
 mod status;
@@ -100,6 +102,7 @@ use place::{Chores, RingAsk};
 use profiles::Profiles;
 use proofs::Proofs;
 use reachability::DialBacks;
+use registering::Slow;
 use relay::{Relay, RelayOutput};
 use ring::Ring;
 use terms::Owned;
@@ -138,7 +141,7 @@ pub enum Notice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum About {
     /// A registration of this client was to be kept.
-    Put(Address),
+    Put(Address, u64),
     /// A question of the ring.
     Ring(Box<RingAsk>),
     /// Which nodes are near a look-up's key, as this node sees it.
@@ -177,6 +180,8 @@ pub struct SuperPeer {
     ring: Ring,
     contacts: Contacts,
     chores: Chores,
+    /// Keepers that may become slow.
+    slow: Slow,
     proofs: Proofs,
     keeper: Keeper,
     clients: Clients,
@@ -224,6 +229,7 @@ impl SuperPeer {
             ring,
             contacts: Contacts::default(),
             chores: Chores::default(),
+            slow: Slow::default(),
             proofs: Proofs::default(),
             keeper: Keeper::default(),
             clients: Clients::default(),
@@ -377,8 +383,8 @@ impl SuperPeer {
             (About::Fetch(lookup, node), Message::Directory(answer)) => {
                 self.fetched(now, lookup, &node, Some(answer));
             }
-            (About::Put(client), Message::Directory(answer)) => {
-                self.keeper_answered(now, &client, matches!(answer, Directory::Kept));
+            (About::Put(client, counter), Message::Directory(answer)) => {
+                self.keeper_answered(now, &client, counter, matches!(answer, Directory::Kept));
             }
             (About::Offer(node), Message::Directory(Directory::Wanted { places })) => {
                 self.offer_answered(now, &node, Some(&places));
@@ -425,7 +431,7 @@ impl SuperPeer {
             About::Ring(asked) => self.ring_answered(now, &asked, None),
             About::Near(lookup, node) => self.near_told(now, lookup, &node, None),
             About::Fetch(lookup, node) => self.fetched(now, lookup, &node, None),
-            About::Put(client) => self.keeper_answered(now, &client, false),
+            About::Put(client, counter) => self.keeper_answered(now, &client, counter, false),
             About::Offer(node) => self.offer_answered(now, &node, None),
             About::Handed(node) => self.handed(now, &node),
             About::Post(client) => self.post_answered(now, client, None),
@@ -454,6 +460,7 @@ impl SuperPeer {
         self.ring.handle_timeout(now);
         self.lookups_due(now);
         self.chores_due(now);
+        self.slow_due(now);
         self.proofs_due(now);
         self.handings_due(now);
         self.shed_due(now);
@@ -483,6 +490,7 @@ impl SuperPeer {
             self.ring.poll_timeout(),
             self.contacts.next_due(),
             self.chores.next_due(),
+            self.slow.next_due(),
             self.proofs.next_due(),
             self.watching.next_due(),
             self.lookups.next_due(),

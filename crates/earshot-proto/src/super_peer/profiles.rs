@@ -399,7 +399,7 @@ impl SuperPeer {
                         self.lookups.page_mut(id).into_iter().for_each(|search| {
                             search.take(all.clone(), next.clone(), split);
                         });
-                        Fetched::Held { counter: 0 }
+                        Fetched::Held { counter: 0, is_late: false }
                     }
                     None => Fetched::Failed,
                 }

@@ -11,6 +11,7 @@ use earshot_proto::time::UnixTime;
 use earshot_proto::wire::certificate::{Chain, VerifyKey};
 use earshot_proto::wire::directory::NodeEntry;
 use earshot_proto::wire::frame::{Frame, Message};
+use earshot_proto::wire::invite::Door;
 
 /// A link between two masks, or one that is passed through as it is.
 pub(super) struct Bridge {
@@ -23,15 +24,21 @@ pub(super) struct Bridge {
     mask: Option<(Links, LinkId)>,
     /// Whether bytes pass through unread.
     pub(super) is_raw: bool,
+    /// Whom the node dials, while it is not known whether they are certified.
+    pub(super) dialled: Option<Door>,
 }
 
 impl Bridge {
     pub(super) const fn new(outside: LinkId, inside: LinkId) -> Self {
-        Self { outside, inside, mask: None, is_raw: false }
+        Self { outside, inside, mask: None, is_raw: false, dialled: None }
     }
 
-    pub(super) const fn raw(outside: LinkId, inside: LinkId) -> Self {
-        Self { outside, inside, mask: None, is_raw: true }
+    pub(super) fn dialled(outside: LinkId, inside: LinkId, door: Door) -> Self {
+        Self { dialled: Some(door), ..Self::new(outside, inside) }
+    }
+
+    pub(super) fn raw(outside: LinkId, inside: LinkId) -> Self {
+        Self { is_raw: true, ..Self::new(outside, inside) }
     }
 
     /// Somebody has linked to the node: the machine is to be dialled as by them.

@@ -10,9 +10,10 @@ use std::time::Duration;
 use earshot_proto::lookup::Density;
 use earshot_proto::time::UnixTime;
 use earshot_proto::wire::bounded::List;
-use earshot_proto::wire::directory::{Directory, Entry, SUPER_PEERS_MAX, Trail};
+use earshot_proto::wire::directory::{Directory, Entry, NodeEntry, SUPER_PEERS_MAX, Trail};
 use earshot_proto::wire::forward::Forward;
 use earshot_proto::wire::frame::Message;
+use earshot_proto::wire::invite::Door;
 use earshot_proto::wire::posting::Postings;
 use earshot_proto::wire::ring::{Question, Reply};
 
@@ -42,6 +43,10 @@ pub enum Vice {
     Floods,
     /// Takes every registration, and forgets it.
     Forgets,
+    /// Takes clients in, and tells no keeper of them.
+    Withholds,
+    /// Tells guests of an authority that does not exist.
+    Misdirects,
     /// Takes every posting and shows none.
     DropsPostings,
     /// Shows postings that nobody signed.
@@ -52,7 +57,7 @@ pub enum Vice {
 
 impl Vice {
     /// Those of whom people are looked up by name.
-    pub const OF_SEARCH: [Self; 10] = [
+    pub const OF_SEARCH: [Self; 11] = [
         Self::Drops,
         Self::Denies,
         Self::SlowWithin,
@@ -63,6 +68,7 @@ impl Vice {
         Self::Poisons,
         Self::Floods,
         Self::Forgets,
+        Self::Withholds,
     ];
     /// Those of the directory.
     pub const OF_DIRECTORY: [Self; 3] =
@@ -108,6 +114,19 @@ fn is_of_look_up(message: &Message) -> bool {
 }
 
 impl Vice {
+    /// What its machine is answered to something that it says to others, and that they never hear.
+    pub(super) fn withheld(self, message: &Message) -> Option<Message> {
+        match message {
+            Message::Directory(Directory::Put { .. }) if self == Self::Withholds => {
+                Some(Directory::Kept.into())
+            }
+            Message::Directory(Directory::Offer { .. }) if self == Self::Withholds => {
+                Some(Directory::Wanted { places: List::default() }.into())
+            }
+            _ => None,
+        }
+    }
+
     /// What becomes of a question.
     pub(super) fn fate(
         self,
@@ -156,6 +175,14 @@ impl Vice {
                 }
                 _ => Fate::Pass,
             },
+            Self::Misdirects => match message {
+                Message::Directory(Directory::ListSuperPeers) => {
+                    let made_up = league.forged_nodes(1).pop();
+                    let door = made_up.map(|NodeEntry { address, key, .. }| Door { address, key });
+                    Fate::say(Directory::SuperPeers { nodes: List::default(), authority: door })
+                }
+                _ => Fate::Pass,
+            },
             Self::Forgets => match message {
                 Message::Directory(Directory::Put { .. }) => Fate::say(Directory::Kept),
                 Message::Directory(Directory::Offer { .. }) => {
@@ -177,7 +204,7 @@ impl Vice {
                 _ => Fate::Pass,
             },
             Self::SwapsPostings => shows(league.swapped(), message),
-            Self::SlowWithin | Self::SlowBeyond | Self::Floods => Fate::Pass,
+            Self::SlowWithin | Self::SlowBeyond | Self::Floods | Self::Withholds => Fate::Pass,
         }
     }
 }

@@ -18,8 +18,8 @@ use earshot_proto::port::{
 };
 use earshot_proto::questions::epoch_of;
 use earshot_proto::secure::identity::LinkKey;
-use earshot_proto::secure::link::{Expect, Welcome};
-use earshot_proto::secure::links::{LinkNews, Links, Who};
+use earshot_proto::secure::link::{Expect, LinkError, Welcome};
+use earshot_proto::secure::links::{Closed, LinkNews, Links, Who};
 use earshot_proto::secure::questions::{Answerer, Asked, Heard, Load};
 use earshot_proto::secure::registration::Checked;
 use earshot_proto::super_peer::keeper::Keeper;
@@ -31,6 +31,7 @@ use earshot_proto::wire::directory::{Directory, Entry, NodeEntry, Trail};
 use earshot_proto::wire::enrolment::Enrolment;
 use earshot_proto::wire::forward::{Address, Forward};
 use earshot_proto::wire::frame::{Frame, Message};
+use earshot_proto::wire::invite::Door;
 use earshot_proto::wire::posting::Postings;
 use earshot_proto::wire::question::FIRST_BYTES;
 use earshot_proto::wire::ring::{Question, Reply};
@@ -179,8 +180,15 @@ impl Adversary {
         match news {
             LinkNews::Opened(who, _) => self.opened(now, link, &who),
             LinkNews::Frame(frame) => self.said_to_us(now, link, frame),
-            LinkNews::Closed(_) => {
-                let Some(bridge) = self.at_outside(link) else { return };
+            LinkNews::Closed(why) => {
+                let bridge = self.bridges.iter_mut().find(|bridge| bridge.outside == link);
+                let Some(bridge) = bridge else { return };
+                let is_candidate = matches!(why, Closed::Error(LinkError::NoCertificate));
+                if let Some(entry) = bridge.dialled.take().filter(|_| is_candidate) {
+                    let (to, expect) = (entry.address, Expect::Uncertified(entry.key));
+                    bridge.outside = self.outer.dial(now, to, Service::SuperPeer, expect);
+                    return;
+                }
                 let inside = bridge.inside;
                 self.bridges.retain(|bridge| bridge.outside != link);
                 let down = LinkEvent::Down(LinkDown::Closed);
@@ -407,9 +415,9 @@ impl Adversary {
                 let key = self.league.borrow().node_key(&to);
                 match key.filter(|_| service == Service::SuperPeer) {
                     Some(key) => {
-                        let expect = Expect::Uncertified(key.public());
-                        let outside = self.outer.dial(now, to, service, expect);
-                        self.bridges.push(Bridge::new(outside, link));
+                        let door = Door { address: to, key: key.public() };
+                        let outside = self.outer.dial(now, to, service, Expect::Key(door.key));
+                        self.bridges.push(Bridge::dialled(outside, link, door));
                     }
                     None => {
                         let outside = self.outer.spare_id();
@@ -420,14 +428,20 @@ impl Adversary {
             }
             LinkOrder::Bytes(bytes) => {
                 let wall = self.wall(now);
-                let Some(bridge) = self.at_inside(link) else { return };
+                let bridge = self.bridges.iter_mut().find(|bridge| bridge.inside == link);
+                let Some(bridge) = bridge else { return };
                 let outside = bridge.outside;
                 if bridge.is_raw {
                     return self.out.push_back(Output::Link(outside, LinkOrder::Bytes(bytes)));
                 }
                 for news in bridge.read(now, wall, &bytes) {
-                    if let LinkNews::Frame(Frame { ask, message }) = news {
-                        self.outer.send(now, outside, ask, message);
+                    let LinkNews::Frame(Frame { ask, message }) = news else { continue };
+                    match self.vice.withheld(&message) {
+                        Some(message) => {
+                            self.league.borrow_mut().misdeeds += 1;
+                            bridge.say(now, Frame { ask, message });
+                        }
+                        None => self.outer.send(now, outside, ask, message),
                     }
                 }
             }

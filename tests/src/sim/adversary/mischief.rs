@@ -81,6 +81,8 @@ impl Adversary {
             | Vice::Misleads
             | Vice::Invents
             | Vice::Forgets
+            | Vice::Withholds
+            | Vice::Misdirects
             | Vice::DropsPostings
             | Vice::InventsPostings
             | Vice::SwapsPostings => {}

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::port::{LinkDown, LinkId, Service};
 use crate::secure::link::Expect;
 use crate::secure::links::Closed;
+use crate::secure::registration::REFRESH;
 use crate::wire::directory::{Directory, NodeEntry};
 use crate::wire::epoch::EpochSecret;
 use crate::wire::frame::Message;
@@ -22,7 +23,7 @@ use crate::wire::invite::Door;
 use crate::wire::nat::Nat;
 
 use super::super::{About, Peer};
-use super::{Home, PAUSE_MAX, REFRESH, Seeking, door_of};
+use super::{Home, PAUSE_MAX, Seeking, door_of};
 
 /// How long the old link stays after the new home has taken us in. Our choice: buddies have heard
 /// of the new home by then, and what they sent before has come; a super-peer that leaves has little
@@ -105,6 +106,13 @@ impl Peer {
         }
     }
 
+    /// Seeks another home, as if ours had sent us on.
+    pub(in super::super) fn move_away(&mut self, now: Instant) {
+        let Some((link, home)) = self.home_link() else { return };
+        self.super_peers.missed(&door_of(&home));
+        self.moved_on(now, link, &[], Duration::ZERO);
+    }
+
     /// Asks the next home, and leaves the old link, when it is time.
     pub(super) fn moving_due(&mut self, now: Instant) {
         let Home::Linked(home) = &mut self.home else { return };
@@ -145,7 +153,9 @@ impl Peer {
         answer: Option<Message>,
     ) {
         match answer {
-            Some(Message::Directory(Directory::Attached { keepers, epochs, .. })) => {
+            Some(Message::Directory(Directory::Attached { keepers, epochs, .. }))
+                if keepers > 0 =>
+            {
                 self.moved_in(now, link, keepers, &epochs);
             }
             Some(_) | None => self.not_moved_in(now, link, now),
@@ -166,6 +176,7 @@ impl Peer {
             self.let_go(now, older);
         }
         self.attached(now, keepers, epochs);
+        self.registration_kept(now, true);
         self.ask(now, link, About::RelayCredentials, Nat::RelayCredentials);
         self.ask(now, link, About::SuperPeers, Directory::ListSuperPeers);
         self.surroundings_changed(now);

@@ -52,6 +52,24 @@ fn a_list_full_of_lies_cannot_push_out_whom_we_met() {
 }
 
 #[test]
+fn who_makes_up_nodes_leads_no_search_alone() {
+    let mut list = SuperPeers::default();
+    let (liar, teller) = (honest(1), honest(2));
+    list.told(&liar, &lies(1).take(50).collect::<Vec<_>>(), NOW, &[]);
+    list.told(&teller, &(3..9).map(|n| node(honest(n))).collect::<Vec<_>>(), NOW, &[]);
+    list.met_at(&NodeEntry { node: NodeId([9; 20]), ..node(honest(9)) }, NOW);
+    let starts = list.starts(&teller, 7, &mut jitter());
+    let told = (3..9).filter(|n| starts.contains(&node(honest(*n)))).count();
+    assert_eq!((starts.len(), told), (7, 3));
+    assert!(starts.iter().any(|start| start.node == NodeId([9; 20])), "whom we met");
+    // Who has answered is as good as met.
+    let made_up = starts.iter().find(|s| s.node == NodeId([0; 20])).expect("someone told of");
+    list.was_silent(&made_up.node);
+    list.answered(&NodeId([9; 20]), NOW);
+    assert_eq!(list.met_count(), 1);
+}
+
+#[test]
 fn whoever_does_not_answer_is_tried_last() {
     let mut list = SuperPeers::default();
     list.invited(&[honest(1), honest(2)]);

@@ -63,7 +63,7 @@ impl Still {
                 LookupOrder::Fetch { to } => {
                     let at = self.owner(&to.node.as_key());
                     let fetched = match (at + len - owner) % len {
-                        0..4 => Fetched::Held { counter: 1 },
+                        0..4 => Fetched::Held { counter: 1, is_late: false },
                         _ => Fetched::NotHere,
                     };
                     lookup.handle_fetched(now, &to.node, fetched);

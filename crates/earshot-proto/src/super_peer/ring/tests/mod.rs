@@ -196,7 +196,9 @@ impl Net {
                 }
                 Some(LookupOrder::Fetch { to }) => {
                     let fetched = match self.rings.contains_key(&to.node) {
-                        true if holders.contains(&to.node) => Fetched::Held { counter: 1 },
+                        true if holders.contains(&to.node) => {
+                            Fetched::Held { counter: 1, is_late: false }
+                        }
                         true => Fetched::NotHere,
                         false => Fetched::Failed,
                     };
