@@ -16,7 +16,10 @@ use std::time::{Duration, Instant};
 use crate::ids::NodeId;
 use crate::lookup::{End, Fetched, Lookup, Near, Order, Outcome};
 use crate::secure::registration::Checked;
-use crate::wire::directory::Directory;
+use crate::time::UnixTime;
+use crate::wire::certificate::VerifyKey;
+use crate::wire::directory::{Directory, Entry};
+use crate::wire::forward::Address;
 use crate::wire::ring::Question;
 
 use super::home::Home;
@@ -181,20 +184,10 @@ impl Peer {
         from: &NodeId,
         answer: Option<&Directory>,
     ) {
+        let Some(session) = &self.session else { return };
         let fetched = match answer {
             Some(Directory::Found { entries, .. }) => {
-                let (root, wall) = (self.root(), self.wall(now));
-                let ours = self.session.as_ref().map(|session| &session.address);
-                let counters = entries.iter().filter_map(|entry| {
-                    let checked = Checked::of_entry(entry, &root, wall).ok()?;
-                    let (counter, is_late) = (checked.registration.counter, checked.is_late(wall));
-                    (Some(&checked.address) == ours).then_some((counter, is_late))
-                });
-                // Only other devices of ours, or nothing that verifies, is nothing.
-                match counters.max() {
-                    Some((counter, is_late)) => Fetched::Held { counter, is_late },
-                    None => Fetched::NotHere,
-                }
+                ours(entries, &session.address, &session.vault.root, self.wall(now))
             }
             Some(Directory::NotHere { .. }) => Fetched::NotHere,
             Some(_) | None => Fetched::Failed,
@@ -239,5 +232,54 @@ impl Peer {
         self.look_ourselves_up(now, AGAIN);
         self.move_away(now);
         true
+    }
+}
+
+/// What a keeper holds of this device of ours: only what verifies counts.
+fn ours(entries: &[Entry], device: &Address, root: &VerifyKey, wall: UnixTime) -> Fetched {
+    let held = entries.iter().filter_map(|entry| {
+        let checked = Checked::of_entry(entry, root, wall).ok()?;
+        let (counter, is_late) = (checked.registration.counter, checked.is_late(wall));
+        (checked.address == *device).then_some((counter, is_late))
+    });
+    match held.max() {
+        Some((counter, is_late)) => Fetched::Held { counter, is_late },
+        None => Fetched::NotHere,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secure::registration::REGISTRATION_LIFE;
+    use crate::secure::testing::{NOW, Network, entry};
+
+    #[test]
+    fn a_stale_forged_expired_or_replayed_registration_does_not_pass_for_ours() {
+        let (mut network, mut other) = (Network::new(1), Network::new(2));
+        let (alice, mallory) = (network.device("alice"), network.device("mallory"));
+        let (second, stranger) = (network.device("alice"), other.device("alice"));
+        let me = Address { user: alice.user.clone(), device: alice.id };
+        let later = NOW.plus(REGISTRATION_LIFE);
+        let root = network.root();
+        let held = |wall, entries: &[Entry]| ours(entries, &me, &root, wall);
+        let good = entry(&alice, &alice, 7, later);
+        let found = |counter, is_late| Fetched::Held { counter, is_late };
+        for (how, bad) in [
+            ("forged", entry(&mallory, &alice, 8, later)),
+            ("of another network", entry(&stranger, &stranger, 8, later)),
+            ("of somebody else", entry(&mallory, &mallory, 8, later)),
+            ("of another device of ours", entry(&second, &second, 8, later)),
+            ("expired", entry(&alice, &alice, 8, NOW)),
+            ("named for another device", Entry { device: mallory.id, ..good.clone() }),
+        ] {
+            assert_eq!(held(NOW, std::slice::from_ref(&bad)), Fetched::NotHere, "{how}");
+            assert_eq!(held(NOW, &[bad, good.clone()]), found(7, false), "{how}, beside ours");
+        }
+        // A stale one, or one that is replayed, has its own counter: it is less than what is kept.
+        assert_eq!(held(NOW, &[entry(&alice, &alice, 6, later)]), found(6, false));
+        let almost = later.minus(Duration::from_secs(1));
+        assert_eq!(held(almost, std::slice::from_ref(&good)), found(7, true));
+        assert_eq!(held(NOW, &[]), Fetched::NotHere, "nothing");
     }
 }

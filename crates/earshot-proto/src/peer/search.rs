@@ -537,17 +537,7 @@ fn believe(
 mod tests {
     use super::*;
     use crate::secure::registration::REGISTRATION_LIFE;
-    use crate::secure::testing::{Device, NOW, Network};
-    use crate::wire::bounded::Bytes;
-
-    /// What a keeper gives: `signer` has signed it, and it shows the chain of `device`.
-    fn entry(signer: &Device, device: &Device, counter: u64, expires: UnixTime) -> Entry {
-        let chain = device.chain.clone();
-        let said = Registration { chain, devices_version: 1, counter, expires };
-        let registration = signer.keys.sign.sign(&said);
-        let location = Bytes::new(Vec::new()).expect("empty");
-        Entry { device: device.id, registration, location, home: None }
-    }
+    use crate::secure::testing::{NOW, Network, entry};
 
     #[test]
     fn a_stale_forged_expired_or_replayed_registration_is_no_answer_to_a_search() {

@@ -6,12 +6,24 @@ use super::identity::{Keys, SignKey, Signable};
 use crate::entropy::{Entropy, Stream};
 use crate::ids::{DeviceId, UserName};
 use crate::time::UnixTime;
+use crate::wire::bounded::Bytes;
 use crate::wire::certificate::{Chain, Signed, Statement, Subject, VerifyKey};
+use crate::wire::directory::{Entry, Registration};
 
 /// When everything in these tests happens.
 pub(crate) const NOW: UnixTime = UnixTime(1_700_000_000_000);
 /// A day.
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What a keeper gives of a registration: `signer` has signed it, and it shows the chain of
+/// `device`.
+pub(crate) fn entry(signer: &Device, device: &Device, counter: u64, expires: UnixTime) -> Entry {
+    let chain = device.chain.clone();
+    let said = Registration { chain, devices_version: 1, counter, expires };
+    let registration = signer.keys.sign.sign(&said);
+    let location = Bytes::new(Vec::new()).expect("empty");
+    Entry { device: device.id, registration, location, home: None }
+}
 
 /// A network.
 pub(crate) struct Network {
