@@ -79,7 +79,9 @@ fn who_is_listed_is_found_by_word_and_beginning_until_it_is_switched_off() {
         assert!(found[0]["askedNodes"].as_u64() >= Some(1), "{found:?}");
         assert_eq!(found[0]["fromCache"], false);
     }
-    assert_eq!(search(&ben, "Virtanen").0[0]["fromCache"], true, "the home remembers");
+    // The home is asked and another, and whoever answers first is told of.
+    let is_remembered = |_| search(&ben, "Virtanen").0[0]["fromCache"] == true;
+    assert!((0..=SUPER_PEERS).any(is_remembered), "nobody remembers");
     assert_eq!(users(&search(&ben, "anna").0), ["anna"], "once, by name and by word");
 
     list(&anna, false);
