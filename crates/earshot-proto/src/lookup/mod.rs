@@ -124,6 +124,17 @@ pub enum Fetched {
     Failed,
 }
 
+impl Fetched {
+    /// What a keeper holds that gave records with these counters, each late or not: the newest, and
+    /// in doubt if any is late; none: it gave no record.
+    #[must_use]
+    pub fn of_records(records: impl IntoIterator<Item = (u64, bool)>) -> Option<Self> {
+        let newest = |one: (u64, bool), other: (u64, bool)| (one.0.max(other.0), one.1 | other.1);
+        let (counter, is_late) = records.into_iter().reduce(newest)?;
+        Some(Self::Held { counter, is_late })
+    }
+}
+
 /// How a look-up ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -453,11 +464,7 @@ impl Lookup {
         if self.aim != Aim::Record {
             return;
         }
-        let width = if self.is_suspect(now) || self.keepers.are_at_odds() {
-            WIDTHS[self.round]
-        } else {
-            FOUND_ENOUGH
-        };
+        let width = if self.is_suspect(now) { WIDTHS[self.round] } else { FOUND_ENOUGH };
         let wanted: Vec<NodeId> =
             self.standing(now).take(width).map(|keeper| keeper.entry.node).collect();
         for keeper in self.keepers.iter_mut().filter(|k| wanted.contains(&k.entry.node)) {
@@ -473,13 +480,12 @@ impl Lookup {
     /// while those asked do not hold it, α until enough have vouched for the keepers, and one until
     /// there are as many as the round is wide.
     fn wants_routes(&self, now: Instant) -> usize {
-        let is_found = self.is_agreed();
         let wide = WIDTHS[self.round].min(self.ring_len());
         if self.keepers.is_empty() {
             ALPHA
         } else if let Aim::Keepers(count) = self.aim {
             if self.vouchers < VOUCHERS { ALPHA } else { usize::from(!self.has_keepers(count)) }
-        } else if is_found || !(self.is_suspect(now) || self.keepers.are_at_odds()) {
+        } else if self.is_agreed() || !self.is_suspect(now) {
             usize::from(self.keepers.len() < FOUND_ENOUGH.min(self.ring_len()))
         } else if self.vouchers < VOUCHERS {
             ALPHA
@@ -501,9 +507,11 @@ impl Lookup {
         self.keepers.len() >= count.min(self.ring_len())
     }
 
-    /// Whether a keeper that was asked does not hold it, is silent, or is slow.
+    /// Whether a keeper that was asked does not hold it, is silent, or is slow, or what was found
+    /// is in doubt.
     fn is_suspect(&self, now: Instant) -> bool {
         self.keepers.iter().any(|k| k.has_failed(now, self.slow_after))
+            || self.keepers.are_at_odds()
     }
 
     /// Members there are, as far as it matters.

@@ -16,7 +16,7 @@ use crate::port::{LinkId, Service};
 use crate::secure::envelope::{self, EnvelopeId, Opened};
 use crate::secure::identity::network;
 use crate::secure::link::Expect;
-use crate::secure::links::Who;
+use crate::secure::links::{Links, Who};
 use crate::wire::bounded::Bytes;
 use crate::wire::certificate::{AgreeKey, HolderKeys, VerifyKey};
 use crate::wire::directory::NodeEntry;
@@ -27,6 +27,7 @@ use crate::wire::sealed::call::SignalingCase;
 
 use super::buddies::Trust;
 use super::call::signaling::Route;
+use super::home::door_of;
 use super::{About, Peer};
 
 /// Envelopes remembered so that a repeated one is known. Our choice: hours of busy talk.
@@ -249,17 +250,7 @@ impl Peer {
         {
             return link;
         }
-        if let Some((_, link)) = self.post.visits.iter().find(|(key, _)| *key == node.key) {
-            return *link;
-        }
-        if self.post.visits.len() >= VISITS_MAX {
-            let (_, oldest) = self.post.visits.remove(0);
-            self.links.close(oldest);
-        }
-        let expect = Expect::Key(node.key);
-        let link = self.links.dial(now, node.address, Service::SuperPeer, expect);
-        self.post.visits.push((node.key, link));
-        link
+        road(&mut self.post.visits, &mut self.links, now, &door_of(node))
     }
 
     /// A link to a super-peer on an errand: the home's, that of a visit, or one of its own, which
@@ -273,16 +264,7 @@ impl Peer {
         if let Some(link) = self.visit_of(&door.key) {
             return link;
         }
-        if let Some((_, link)) = self.post.errands.iter().find(|(key, _)| *key == door.key) {
-            return *link;
-        }
-        if self.post.errands.len() >= VISITS_MAX {
-            let (_, oldest) = self.post.errands.remove(0);
-            self.links.close(oldest);
-        }
-        let link = self.links.dial(now, door.address, Service::SuperPeer, Expect::Key(door.key));
-        self.post.errands.push((door.key, link));
-        link
+        road(&mut self.post.errands, &mut self.links, now, door)
     }
 
     /// Closes the links of errands when none is under way.
@@ -501,4 +483,24 @@ impl Peer {
         }
         trust
     }
+}
+
+/// The link to a super-peer among these, or a new one, which takes the place of the oldest when
+/// there are many.
+fn road(
+    roads: &mut Vec<(AgreeKey, LinkId)>,
+    links: &mut Links,
+    now: Instant,
+    door: &Door,
+) -> LinkId {
+    if let Some((_, link)) = roads.iter().find(|(key, _)| *key == door.key) {
+        return *link;
+    }
+    if roads.len() >= VISITS_MAX {
+        let (_, oldest) = roads.remove(0);
+        links.close(oldest);
+    }
+    let link = links.dial(now, door.address, Service::SuperPeer, Expect::Key(door.key));
+    roads.push((door.key, link));
+    link
 }

@@ -242,10 +242,7 @@ fn ours(entries: &[Entry], device: &Address, root: &VerifyKey, wall: UnixTime) -
         let (counter, is_late) = (checked.registration.counter, checked.is_late(wall));
         (checked.address == *device).then_some((counter, is_late))
     });
-    match held.max() {
-        Some((counter, is_late)) => Fetched::Held { counter, is_late },
-        None => Fetched::NotHere,
-    }
+    Fetched::of_records(held).unwrap_or(Fetched::NotHere)
 }
 
 #[cfg(test)]

@@ -278,10 +278,9 @@ impl Peer {
             Some(Directory::Found { entries, trail }) => {
                 match self.verified(now, &user, &entries) {
                     Some(found) => {
-                        let is_late = found.iter().any(|found| found.is_late);
-                        let counter = found.iter().map(|found| found.counter).max().unwrap_or(0);
                         is_cached = trail.cached;
-                        (Fetched::Held { counter, is_late }, found)
+                        let records = found.iter().map(|found| (found.counter, found.is_late));
+                        (Fetched::of_records(records).unwrap_or(Fetched::Failed), found)
                     }
                     None => (Fetched::Failed, Vec::new()),
                 }

@@ -129,18 +129,10 @@ impl SigningIn {
 
     /// What a login lacked that took too long.
     pub(super) const fn given_up(&self) -> Failure {
-        match self.step {
-            Step::ReachAuthority => self.ways.failure(),
-            Step::Unlock(_)
-            | Step::Reached { .. }
-            | Step::RegisterOffer { .. }
-            | Step::Register { .. }
-            | Step::LoginOffer { .. }
-            | Step::Login { .. }
-            | Step::Account { .. }
-            | Step::Certify { .. }
-            | Step::Lock { .. }
-            | Step::Keep { .. } => Failure::AuthorityUnreachable,
+        if matches!(self.step, Step::ReachAuthority) {
+            self.ways.failure()
+        } else {
+            Failure::AuthorityUnreachable
         }
     }
 

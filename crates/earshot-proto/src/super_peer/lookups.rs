@@ -268,10 +268,10 @@ impl SuperPeer {
             Some(Directory::Found { entries, .. }) => {
                 let all: Option<Vec<_>> = entries.iter().map(believed).collect();
                 let found = all.unwrap_or_default();
-                let is_late = found.iter().any(|(is_late, _)| *is_late);
-                let counter = found.iter().map(|(_, (counter, _))| *counter).max();
+                let records = found.iter().map(|(is_late, (counter, _))| (*counter, *is_late));
+                let fetched = Fetched::of_records(records).unwrap_or(Fetched::Failed);
                 running.found.extend(found.into_iter().map(|(_, found)| found));
-                counter.map_or(Fetched::Failed, |counter| Fetched::Held { counter, is_late })
+                fetched
             }
             Some(Directory::NotHere { .. }) => Fetched::NotHere,
             Some(_) | None => Fetched::Failed,

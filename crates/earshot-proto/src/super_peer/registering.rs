@@ -101,8 +101,10 @@ impl SuperPeer {
             Some(attaching) if keepers.is_empty() => {
                 let ask = attaching.ask.take();
                 client.attaching = None;
-                let busy = refused(DirectoryRefusal::Busy);
-                return ask.into_iter().for_each(|ask| self.answer(now, link, ask, busy.clone()));
+                if let Some(ask) = ask {
+                    self.answer(now, link, ask, refused(DirectoryRefusal::Busy));
+                }
+                return;
             }
             Some(attaching) => attaching.spare = spare,
             None => {}

@@ -170,13 +170,12 @@ impl Peer {
         let Some(Trying { node: Some(node), has_changed, .. }) = moves.trying else { return };
         let old = std::mem::replace(&mut home.link, link);
         (home.node, home.since, home.refresh) = (node, since, now + REFRESH);
-        home.relay_due = None;
+        (home.keepers, home.relay_due) = (None, None);
         let older = home.left.replace((old, now + STAY));
         if let Some((older, _)) = older {
             self.let_go(now, older);
         }
         self.attached(now, keepers, epochs);
-        self.registration_kept(now, true);
         self.ask(now, link, About::RelayCredentials, Nat::RelayCredentials);
         self.ask(now, link, About::SuperPeers, Directory::ListSuperPeers);
         self.surroundings_changed(now);
