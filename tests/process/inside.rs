@@ -90,8 +90,8 @@ struct Mouth {
 impl Voice for KnownVoice {
     fn order(&mut self, _: CallId, order: VoiceOrder, _: VoiceReport, paths: &OpenPaths<'_>) {
         match order {
-            VoiceOrder::Start { path, keys } => {
-                if let Some(path) = paths.handle(path) {
+            VoiceOrder::Start { route, keys } => {
+                if let Some(path) = route.send.first().and_then(|path| paths.handle(*path)) {
                     self.start(path, *keys);
                 }
             }
@@ -101,6 +101,7 @@ impl Voice for KnownVoice {
                 }
             }
             VoiceOrder::Prepare
+            | VoiceOrder::Reroute(_)
             | VoiceOrder::Mute
             | VoiceOrder::Unmute
             | VoiceOrder::Hold

@@ -22,7 +22,7 @@ use earshot_audio::codec::EncoderSettings;
 use earshot_audio::device::{Microphone, Speaker};
 use earshot_audio::session::OpenError;
 use earshot_proto::ids::CallId;
-use earshot_proto::port::VoiceOrder;
+use earshot_proto::port::{PathId, VoiceOrder, VoiceRoute};
 use earshot_proto::secure::voice_seal::VoiceKeys;
 use tokio::sync::{mpsc, watch};
 
@@ -80,9 +80,24 @@ type Figures = Arc<Mutex<HashMap<CallId, CallStats>>>;
 
 enum Order {
     /// Boxed, as the keys came, so that they are not copied about.
-    Start(PathHandle, Box<VoiceKeys>, Instant),
+    Start(Route, Box<VoiceKeys>, Instant),
+    Reroute(Route),
     Mute(Muted),
     Hold(Held),
+}
+
+/// The paths of a voice that are up.
+struct Route {
+    send: Vec<PathHandle>,
+    hear: Vec<PathHandle>,
+}
+
+impl Route {
+    /// What went down in this very moment is left out; the machine hears of it next.
+    fn of(route: &VoiceRoute, paths: &OpenPaths<'_>) -> Self {
+        let up = |ids: &[PathId]| ids.iter().filter_map(|id| paths.handle(*id)).collect();
+        Self { send: up(&route.send), hear: up(&route.hear) }
+    }
 }
 
 /// Whether our voice is sent.
@@ -134,11 +149,10 @@ impl Voice for Calls {
     ) {
         let order = match order {
             VoiceOrder::Prepare => None,
-            VoiceOrder::Start { path, keys } => match paths.handle(path) {
-                Some(path) => Some(Order::Start(path, keys, Instant::now())),
-                // The path went down in this very moment; the machine hears of it next.
-                None => return,
-            },
+            VoiceOrder::Start { route, keys } => {
+                Some(Order::Start(Route::of(&route, paths), keys, Instant::now()))
+            }
+            VoiceOrder::Reroute(route) => Some(Order::Reroute(Route::of(&route, paths))),
             VoiceOrder::Mute => Some(Order::Mute(Muted::Yes)),
             VoiceOrder::Unmute => Some(Order::Mute(Muted::No)),
             VoiceOrder::Hold => Some(Order::Hold(Held::Yes)),

@@ -18,6 +18,7 @@ use tracing::level_filters::LevelFilter;
 use crate::api::errors::ErrorCode;
 use crate::api::network::Reachability;
 use crate::api::ready::Role;
+use crate::ways::Proxy;
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -117,6 +118,8 @@ pub struct PeerOptions {
     pub public: Option<SocketAddr>,
     /// Ranges that the relay of a network founded here may reach though they are banned.
     pub relay_allow: Vec<Range>,
+    /// The proxy that super-peers are reached through, too.
+    pub proxy: Option<Proxy>,
 }
 
 impl RoleOptions {
@@ -173,6 +176,7 @@ const fn flags(role: Role) -> &'static [(&'static str, &'static str)] {
             ("[--public", "IP:PORT]"),
             ("--rpc", "stdio"),
             ("[--relay-allow", "CIDR]…"),
+            ("[--proxy", "URI]"),
         ],
     }
 }
@@ -328,6 +332,7 @@ impl Given {
             invite: self.invite()?,
             public: self.parsed("--public", "IP:PORT")?,
             relay_allow: self.ranges()?,
+            proxy: self.parsed("--proxy", "http://HOST:PORT or socks5://HOST:PORT")?,
         })
     }
 

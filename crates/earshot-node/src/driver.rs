@@ -47,6 +47,10 @@ pub struct Settings {
     pub relay_ports: Option<RangeInclusive<u16>>,
     /// How media paths look for candidates.
     pub ice: IceGround,
+    /// How connections to super-peers are made.
+    pub ways: Ways,
+    /// Whether home routers are asked to forward ports to us.
+    pub maps_ports: bool,
 }
 
 impl Settings {
@@ -60,6 +64,8 @@ impl Settings {
             dial_patience: DIAL_PATIENCE,
             relay_ports: None,
             ice: IceGround::default(),
+            ways: Ways::default(),
+            maps_ports: false,
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::driver::news::{LinkNews, News, ResidentId};
 use crate::front_door::{local_of, preface};
 use crate::guests::Seat;
 use crate::upstream::Upstream;
+use crate::ways::Ways;
 
 /// Bytes that wait to be written to one link. Our choice: what six hundred buddies answer who were
 /// greeted at once; a reader that is further behind than that is gone or hostile.
@@ -46,6 +47,7 @@ pub(crate) struct Links {
     open: HashMap<Place, Link>,
     accepted: u32,
     dial_patience: Duration,
+    ways: Ways,
     upstream: Upstream,
     to_loop: mpsc::Sender<News>,
     alive: Alive,
@@ -75,12 +77,12 @@ struct Cable {
 
 impl Links {
     pub(crate) fn new(
-        dial_patience: Duration,
+        (dial_patience, ways): (Duration, Ways),
         upstream: Upstream,
         to_loop: mpsc::Sender<News>,
         alive: Alive,
     ) -> Self {
-        Self { open: HashMap::new(), accepted: 0, dial_patience, upstream, to_loop, alive }
+        Self { open: HashMap::new(), accepted: 0, dial_patience, ways, upstream, to_loop, alive }
     }
 
     /// Takes an accepted connection over; gives its name.
@@ -100,8 +102,8 @@ impl Links {
     ) -> Option<LinkDown> {
         match order {
             LinkOrder::Dial { to, service } => {
-                let patience = self.dial_patience;
-                self.plug((who, id), None, move |cable| cable.dial(to, service, patience));
+                let (patience, ways) = (self.dial_patience, self.ways.clone());
+                self.plug((who, id), None, move |cable| cable.dial(to, service, patience, ways));
                 None
             }
             LinkOrder::Bytes(bytes) => self.write((who, id), bytes),
@@ -164,8 +166,8 @@ impl Links {
 }
 
 impl Cable {
-    async fn dial(self, to: SocketAddr, service: Service, patience: Duration) {
-        match timeout(patience, connect(to, service)).await {
+    async fn dial(self, to: SocketAddr, service: Service, patience: Duration, ways: Ways) {
+        match timeout(patience, connect(to, service, &ways)).await {
             Ok(Ok(stream)) => {
                 let Ok(local) = local_of(&stream) else {
                     return self.tell(LinkNews::Down(LinkDown::Broken)).await;
@@ -209,8 +211,12 @@ impl Cable {
     }
 }
 
-async fn connect(to: SocketAddr, service: Service) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(to).await?;
+async fn connect(to: SocketAddr, service: Service, ways: &Ways) -> io::Result<TcpStream> {
+    let mut stream = match service {
+        Service::SuperPeer => ways.connect(to).await?,
+        // Whoever dials a peer back, or a buddy, wants to know of this very port.
+        Service::Authority | Service::Peer => TcpStream::connect(to).await?,
+    };
     stream.set_nodelay(true)?;
     stream.write_all(&preface(service)).await?;
     Ok(stream)

@@ -58,7 +58,7 @@ impl Machine for Puppet {
         }
         let heard = match input {
             Input::Timeout => Heard::Timeout,
-            Input::Clock(_) => Heard::Clock,
+            Input::Clock(_) | Input::Network | Input::Mapped(_) => Heard::Clock,
             Input::Datagram { from, bytes } => Heard::Datagram(from, bytes.to_vec()),
             Input::Link(id, event) => match event {
                 LinkEvent::Accepted { from, service } => Heard::Accepted(id, from, service),
@@ -278,7 +278,10 @@ async fn signal(from: &mut Stage, to: &Strings) -> PathFacts {
                 to.order([path(PathOrder::Remote { ufrag, password })]).await;
             }
             PathEvent::Candidate(text) => to.order([path(PathOrder::Candidate(text))]).await,
-            PathEvent::EndOfCandidates => {}
+            PathEvent::EndOfCandidates
+            | PathEvent::Lively { .. }
+            | PathEvent::Silent
+            | PathEvent::Tried(_) => {}
             PathEvent::Up(facts) => return facts,
             PathEvent::Down(down) => panic!("no path: {down:?}"),
         }

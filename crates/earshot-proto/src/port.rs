@@ -83,6 +83,10 @@ pub enum Input<'a> {
     Timeout,
     /// The wall clock says this now (at the start, and after it was set).
     Clock(UnixTime),
+    /// The addresses of this computer changed, or it slept: what was made before may be dead.
+    Network,
+    /// A router forwards what comes to this address by TCP to our main port; or none does any more.
+    Mapped(Option<SocketAddr>),
     /// A UDP datagram came to our main port.
     Datagram {
         /// Who sent it, as the socket saw.
@@ -223,13 +227,26 @@ pub enum PathPolicy {
     Any,
     /// Only relayed ones: the other side learns no address of ours.
     RelayOnly,
+    /// None that is relayed.
+    DirectOnly,
+}
+
+/// How a relay is reached (RFC 8656, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayTransport {
+    /// By datagrams.
+    Udp,
+    /// Over a stream, where datagrams do not get through.
+    Tcp,
 }
 
 /// A STUN and TURN server with our credentials there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayServer {
-    /// Its UDP address.
+    /// Its address; UDP and TCP have the same port.
     pub address: SocketAddr,
+    /// How it is reached.
+    pub transport: RelayTransport,
     /// TURN user name; empty where it serves only STUN to us.
     pub username: String,
     /// TURN password.
@@ -252,8 +269,41 @@ pub enum PathEvent {
     EndOfCandidates,
     /// Packets flow.
     Up(PathFacts),
+    /// A probe of a path that is up was answered: the first one, the first after [`Self::Silent`],
+    /// and then from time to time.
+    Lively {
+        /// Round trip of probes in milliseconds, smoothed.
+        rtt_ms: f64,
+    },
+    /// A probe was not answered when its answer was due. The path may come back by itself.
+    Silent,
+    /// What came of the pairs of candidates so far; when the path comes up, and before it goes
+    /// down.
+    Tried(Vec<TriedPair>),
     /// The path failed or was lost.
     Down(PathDown),
+}
+
+/// A pair of candidates, ours and theirs, that was tried (RFC 8445, section 6.1.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TriedPair {
+    /// The kind and the address of our candidate.
+    pub local: (PathKind, SocketAddr),
+    /// And of theirs.
+    pub remote: (PathKind, SocketAddr),
+    /// What came of it.
+    pub outcome: PairOutcome,
+}
+
+/// What came of a pair of candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairOutcome {
+    /// It was not checked, or no check has been answered yet.
+    Open,
+    /// A check got through and back.
+    Succeeded,
+    /// Nothing got through.
+    Failed,
 }
 
 /// What is known of a path in use.
@@ -329,17 +379,29 @@ pub enum RelayPortEvent<'a> {
     },
 }
 
+/// The paths of a voice. Packets that come twice are taken once (`secure::replay`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VoiceRoute {
+    /// Each packet is sent over each of these: one, or two while one of them is in doubt, or none
+    /// while there is none.
+    pub send: Vec<PathId>,
+    /// Whatever comes over these is heard.
+    pub hear: Vec<PathId>,
+}
+
 /// What to do with the voice of a call. Sound itself never enters this crate.
 pub enum VoiceOrder {
     /// Open the devices, so that accepting is only unmuting.
     Prepare,
-    /// Talk over this path with these keys.
+    /// Talk with these keys.
     Start {
-        /// The path to use.
-        path: PathId,
+        /// Over which paths.
+        route: VoiceRoute,
         /// Keys of both directions.
         keys: Box<crate::secure::voice_seal::VoiceKeys>,
     },
+    /// Go on over these paths, in place of those of before.
+    Reroute(VoiceRoute),
     /// Stop sending our voice (the stream goes on as silence).
     Mute,
     /// Send our voice again.
@@ -356,7 +418,8 @@ impl std::fmt::Debug for VoiceOrder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Prepare => f.write_str("Prepare"),
-            Self::Start { path, .. } => write!(f, "Start({path:?}, ..)"),
+            Self::Start { route, .. } => write!(f, "Start({route:?}, ..)"),
+            Self::Reroute(route) => write!(f, "Reroute({route:?})"),
             Self::Mute => f.write_str("Mute"),
             Self::Unmute => f.write_str("Unmute"),
             Self::Hold => f.write_str("Hold"),

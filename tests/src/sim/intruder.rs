@@ -94,6 +94,8 @@ impl Machine for Intruder {
                 self.out.extend(news.into_iter().map(|(_, news)| news));
             }
             Input::Clock(_)
+            | Input::Network
+            | Input::Mapped(_)
             | Input::Datagram { .. }
             | Input::Path(..)
             | Input::RelayPort(..)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use earshot_proto::port::{
     PathDown, PathEvent, PathFacts, PathId, PathKind, PathOrder, PathPolicy, RelayServer,
+    RelayTransport,
 };
 
 use super::host::Nat;
@@ -12,8 +13,10 @@ use super::world::{Event, MachineId, World};
 
 /// ICE gives a pair up after this.
 const NO_PAIR: Duration = Duration::from_secs(8);
-/// A path is noticed to be lost after this.
-const CONSENT: Duration = Duration::from_secs(3);
+/// A path that gets nothing through is noticed to be silent after this, and is lost after that
+/// (RFC 7675, section 5.1).
+const SILENCE: Duration = Duration::from_millis(400);
+const CONSENT: Duration = Duration::from_secs(30);
 /// Checks between two ends that know each other.
 const CHECKS: Duration = Duration::from_millis(60);
 
@@ -59,6 +62,7 @@ impl World {
     pub(super) fn lose(&mut self, id: MachineId, path: PathId) {
         let Some(end) = self.machine_mut(id).paths.get_mut(&path) else { return };
         if std::mem::take(&mut end.up) && end.open {
+            self.later_path(SILENCE, id, path, PathEvent::Silent);
             self.later_path(CONSENT, id, path, PathEvent::Down(PathDown::Lost));
         }
     }
@@ -108,11 +112,14 @@ impl World {
         let password = "password".to_owned();
         self.later_path(ms(1), id, path, PathEvent::Local { ufrag, password });
         let candidate = |n: u64, kind| format!("{n} 1 udp {n} 192.0.2.{} 50000 typ {kind}", id.0);
-        if self.machine(id).paths[&path].policy == PathPolicy::Any {
+        let policy = self.machine(id).paths[&path].policy;
+        if policy != PathPolicy::RelayOnly {
             self.later_path(ms(2), id, path, PathEvent::Candidate(candidate(1, "host")));
             self.later_path(ms(30), id, path, PathEvent::Candidate(candidate(2, "srflx")));
         }
-        self.later_path(ms(40), id, path, PathEvent::Candidate(candidate(3, "relay")));
+        if policy != PathPolicy::DirectOnly {
+            self.later_path(ms(40), id, path, PathEvent::Candidate(candidate(3, "relay")));
+        }
         self.later_path(ms(41), id, path, PathEvent::EndOfCandidates);
     }
 
@@ -136,6 +143,10 @@ impl World {
                     let facts = self.facts(id, other, kind, &ours.servers);
                     let after = CHECKS + self.one_way(id, other) * 2;
                     self.later_path(after, id, path, PathEvent::Up(facts));
+                    let round_trip = self.one_way(id, other) * 2;
+                    let rtt_ms = round_trip.as_secs_f64() * 1000.0;
+                    let lively = PathEvent::Lively { rtt_ms };
+                    self.later_path(after + round_trip, id, path, lively);
                 }
                 None => self.later_path(NO_PAIR, id, path, PathEvent::Down(PathDown::NoPair)),
             }
@@ -169,8 +180,15 @@ impl World {
         };
         match event {
             PathEvent::Up(_) => end.up = true,
-            PathEvent::Down(_) => end.up = false,
-            PathEvent::Local { .. } | PathEvent::Candidate(_) | PathEvent::EndOfCandidates => {}
+            PathEvent::Down(_) => (end.up, end.open) = (false, false),
+            // It went silent meanwhile.
+            PathEvent::Lively { .. } if !end.up => return false,
+            PathEvent::Lively { .. }
+            | PathEvent::Silent
+            | PathEvent::Tried(_)
+            | PathEvent::Local { .. }
+            | PathEvent::Candidate(_)
+            | PathEvent::EndOfCandidates => {}
         }
         let lost_meanwhile = matches!(event, PathEvent::Up(_))
             && end.with.is_some_and(|(other, path)| {
@@ -184,21 +202,35 @@ impl World {
 }
 
 fn kind_between(ours: &PathEnd, theirs: &PathEnd, nats: (Nat, Nat)) -> Option<PathKind> {
-    if nats.0 == Nat::UdpBlocked || nats.1 == Nat::UdpBlocked {
-        return None;
-    }
-    let hidden = [ours, theirs].iter().any(|end| end.policy == PathPolicy::RelayOnly);
-    let relays =
-        [ours, theirs].iter().any(|end| end.servers.iter().any(|s| !s.username.is_empty()));
-    let relayed = relays.then_some(PathKind::RelayUdp);
-    match nats {
-        _ if hidden => relayed,
+    let is_direct = goes_direct(ours, nats.0) && goes_direct(theirs, nats.1);
+    let through = |a: &PathEnd, (nat_a, b, nat_b): (Nat, &PathEnd, Nat)| {
+        is_relayed(a, nat_a) && (is_relayed(b, nat_b) || goes_direct(b, nat_b))
+    };
+    let is_relayed =
+        through(ours, (nats.0, theirs, nats.1)) || through(theirs, (nats.1, ours, nats.0));
+    let relayed = is_relayed.then_some(PathKind::RelayUdp);
+    let direct = match nats {
         (Nat::Open, Nat::Open) => Some(PathKind::Host),
-        (Nat::Symmetric, Nat::Symmetric | Nat::Cone) | (Nat::Cone, Nat::Symmetric) => relayed,
+        (Nat::Symmetric, Nat::Symmetric | Nat::Cone) | (Nat::Cone, Nat::Symmetric) => None,
         (Nat::Symmetric, Nat::Open) | (Nat::Open, Nat::Symmetric) => Some(PathKind::PeerReflexive),
         (Nat::Open | Nat::Cone, Nat::Cone) | (Nat::Cone, Nat::Open) => {
             Some(PathKind::ServerReflexive)
         }
         (Nat::UdpBlocked, _) | (_, Nat::UdpBlocked) => None,
-    }
+    };
+    direct.filter(|_| is_direct).or(relayed)
+}
+
+/// Whether an end offers and takes addresses of its own.
+fn goes_direct(end: &PathEnd, nat: Nat) -> bool {
+    nat != Nat::UdpBlocked && end.policy != PathPolicy::RelayOnly
+}
+
+/// Whether an end has a relayed address: where datagrams are blocked, by a stream.
+fn is_relayed(end: &PathEnd, nat: Nat) -> bool {
+    let reaches = |server: &RelayServer| {
+        let by_stream = server.transport == RelayTransport::Tcp;
+        !server.username.is_empty() && (by_stream || nat != Nat::UdpBlocked)
+    };
+    end.policy != PathPolicy::DirectOnly && end.servers.iter().any(reaches)
 }

@@ -29,6 +29,7 @@ export const call = (more: Partial<Call> = {}): Call => ({
   state: "talking",
   mutedHere: false,
   heldBy: [],
+  pathSwitches: 0,
   since: NOON,
   ...more,
 });

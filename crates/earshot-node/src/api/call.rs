@@ -75,6 +75,8 @@ of_a_call! {
     CallUnmute,
     /// Tells how well a call is heard.
     CallStatsOf,
+    /// Tells which paths the sound of a call was tried over, and what came of each.
+    CallPathsOf,
 }
 
 /// Reads past calls again: the newest, or those before a call.
@@ -140,6 +142,12 @@ pub struct Call {
     /// How its sound travels; absent while there is no path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Path>,
+    /// How often the sound went over to another path.
+    pub path_switches: u32,
+    /// Since when nothing gets through on any path; absent while it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = []))]
+    pub interrupted_since: Option<UnixMs>,
     /// Whether our voice is not sent.
     pub muted_here: bool,
     /// Who holds it.
@@ -219,6 +227,95 @@ pub enum PathKind {
     RelayUdp,
     /// Through a relay, TCP to it.
     RelayTcp,
+}
+
+/// The paths of a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CallPaths {
+    /// In the order in which they were begun; those that are gone first.
+    pub paths: Vec<CallPath>,
+}
+
+/// One of the paths of a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CallPath {
+    /// Its number, the same at both ends.
+    pub number: u32,
+    /// What it is for.
+    pub purpose: PathPurpose,
+    /// How it stands.
+    pub standing: PathStanding,
+    /// Whether the sound goes over it.
+    pub used: bool,
+    /// What it goes or went through; absent if it never came up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Path>,
+    /// When it was begun.
+    pub since: UnixMs,
+    /// What came of each pair of addresses, as far as that is known.
+    pub tried: Vec<TriedPair>,
+}
+
+/// What a path of a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum PathPurpose {
+    /// To talk as soon as possible, by whatever works.
+    Main,
+    /// To talk without a relay.
+    Direct,
+    /// To fall back to: through another relay.
+    Spare,
+}
+
+/// How a path of a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum PathStanding {
+    /// It is being made.
+    Making,
+    /// It gets through.
+    Up,
+    /// It does not, but may again.
+    Silent,
+    /// No pair of addresses worked.
+    NoPair,
+    /// It worked, and went silent for good.
+    Lost,
+    /// It could not even be begun here.
+    Unavailable,
+}
+
+/// Two addresses between which a path was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TriedPair {
+    /// The kind of our address.
+    pub local_kind: PathKind,
+    /// Our address.
+    #[schemars(with = "String", example = "192.0.2.10:50000")]
+    pub local: SocketAddr,
+    /// The kind of theirs.
+    pub remote_kind: PathKind,
+    /// Their address.
+    #[schemars(with = "String", example = "198.51.100.4:50002")]
+    pub remote: SocketAddr,
+    /// What came of it.
+    pub outcome: PairOutcome,
+}
+
+/// What came of two addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum PairOutcome {
+    /// Nothing yet.
+    Open,
+    /// A check got through and back.
+    Succeeded,
+    /// Nothing got through.
+    Failed,
 }
 
 /// One of the two sides of a call.

@@ -14,7 +14,8 @@ use super::buddies::{
 };
 use super::call::{CallAccept, CallDecline, CallHangUp, CallHistory, CallHold, CallMute};
 use super::call::{
-    CallResume, CallStart, CallStarted, CallStats, CallStatsOf, CallUnmute, PastCalls,
+    CallPaths, CallPathsOf, CallResume, CallStart, CallStarted, CallStats, CallStatsOf, CallUnmute,
+    PastCalls,
 };
 use super::chat::{ChatHistory, ChatMarkRead, ChatSend, ChatSent, History};
 use super::errors::ErrorCode;
@@ -155,6 +156,7 @@ methods! {
     "call.mute" PEER CallMute -> Done [NoSuchCall WrongCallState];
     "call.unmute" PEER CallUnmute -> Done [NoSuchCall WrongCallState];
     "call.stats" PEER CallStatsOf -> CallStats [NoSuchCall WrongCallState];
+    "call.paths" PEER CallPathsOf -> CallPaths [NoSuchCall];
     "call.history" PEER CallHistory -> PastCalls [NotLoggedIn NoSuchCall];
     "audio.devices" PEER AudioDevices -> Devices [Audio];
     "audio.set" PEER AudioSet -> ChosenDevices [BadDevice Audio];

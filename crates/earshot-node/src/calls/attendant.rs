@@ -60,7 +60,7 @@ impl Attendant {
                 }
             }
         }
-        if let Some(talk) = &talk {
+        if let Some(talk) = &mut talk {
             talk.end();
         }
         // The sink is gone, so the session is ours alone.
@@ -140,11 +140,16 @@ impl Attendant {
 
 fn obey(order: Order, session: &Arc<VoiceSession>, talk: &mut Option<Talk>) {
     match order {
-        Order::Start(path, keys, since) => {
-            if let Some(before) = talk.take() {
+        Order::Start(route, keys, since) => {
+            if let Some(mut before) = talk.take() {
                 before.end();
             }
-            *talk = Some(Talk::begin(session, path, *keys, since));
+            *talk = Some(Talk::begin(session, route, *keys, since));
+        }
+        Order::Reroute(route) => {
+            if let Some(talk) = talk {
+                talk.reroute(route);
+            }
         }
         Order::Mute(muted) => session.set_muted(muted == Muted::Yes),
         Order::Hold(held) => session.set_held(held == Held::Yes),

@@ -35,8 +35,11 @@ const FIRST_REPORT: Duration = Duration::from_millis(200);
 
 /// Sound that flows.
 pub(super) struct Talk {
-    path: PathHandle,
     since: Instant,
+    /// What hears; none when it has ended.
+    ear: Option<Arc<Mutex<Ear>>>,
+    /// Over which it hears.
+    heard_over: Vec<PathHandle>,
     shared: Arc<Shared>,
     report_sealer: ReportSealer,
     reporter: Reporter,
@@ -52,6 +55,8 @@ pub(super) struct Talk {
 
 /// What the call's task, the loop and the voice thread share.
 struct Shared {
+    /// The paths over which each packet is sent.
+    send: Mutex<Vec<PathHandle>>,
     counts: Mutex<OpenCounts>,
     correspondence: Mutex<Correspondence>,
     /// When voice was last sent, and the time stamp of its packet.
@@ -82,12 +87,13 @@ pub(super) async fn due(talk: &mut Option<Talk>) -> Due {
 impl Talk {
     pub(super) fn begin(
         session: &Arc<VoiceSession>,
-        path: PathHandle,
+        route: Route,
         keys: VoiceKeys,
         since: Instant,
     ) -> Self {
         let Seals { sealer, opener, report_sealer, report_opener } = keys.into_seals();
         let shared = Arc::new(Shared {
+            send: Mutex::new(Vec::new()),
             counts: Mutex::default(),
             correspondence: Mutex::new(Correspondence::since(Instant::now())),
             spoken: Mutex::default(),
@@ -99,11 +105,11 @@ impl Talk {
             report_opener,
             opened: Vec::new(),
         };
-        path.attach(ear.into_sink());
-        session.start(mouth(path.clone(), sealer, Arc::clone(&shared)));
-        Self {
-            path,
+        session.start(mouth(sealer, Arc::clone(&shared)));
+        let mut talk = Self {
             since,
+            ear: Some(Arc::new(Mutex::new(ear))),
+            heard_over: Vec::new(),
             shared,
             report_sealer,
             reporter: Reporter::default(),
@@ -113,12 +119,30 @@ impl Talk {
             levels_due: every(LEVELS_EACH, LEVELS_EACH),
             figures_due: every(EACH, EACH),
             report_due: every(FIRST_REPORT, EACH),
-        }
+        };
+        talk.reroute(route);
+        talk
     }
 
-    /// Takes what comes over the path no more.
-    pub(super) fn end(&self) {
-        self.path.detach();
+    /// Goes over to other paths: what is sent from now on leaves by them, and what comes over any
+    /// of them is heard.
+    pub(super) fn reroute(&mut self, route: Route) {
+        let Some(ear) = &self.ear else { return };
+        for path in &route.hear {
+            path.attach(sink(ear));
+        }
+        for path in std::mem::replace(&mut self.heard_over, route.hear) {
+            if !self.heard_over.iter().any(|known| known.is(&path)) {
+                path.detach();
+            }
+        }
+        *locked(&self.shared.send) = route.send;
+    }
+
+    /// Takes what comes over the paths no more.
+    pub(super) fn end(&mut self) {
+        self.heard_over.drain(..).for_each(|path| path.detach());
+        self.ear = None;
     }
 
     /// Tells the other side what was sent and how theirs came. A call that rests tells it, too, so
@@ -134,10 +158,7 @@ impl Talk {
         };
         drop(correspondence);
         match self.report_sealer.seal(account, &mut self.sealed) {
-            // A path that is gone is the machine's to notice.
-            Ok(()) => {
-                let _ = self.path.send(&self.sealed);
-            }
+            Ok(()) => self.shared.send(&self.sealed),
             Err(error) => tracing::warn!(%error, "A report was not sealed"),
         }
     }
@@ -184,19 +205,23 @@ fn every(first: Duration, each: Duration) -> Interval {
     interval
 }
 
+impl Shared {
+    fn send(&self, packet: &[u8]) {
+        for path in locked(&self.send).iter() {
+            // A path that is gone is the machine's to notice.
+            let _ = path.send(packet);
+        }
+    }
+}
+
 /// Seals and sends, on the voice thread.
-fn mouth(
-    path: PathHandle,
-    mut sealer: Sealer,
-    shared: Arc<Shared>,
-) -> impl FnMut(VoicePacket) + Send + 'static {
+fn mouth(mut sealer: Sealer, shared: Arc<Shared>) -> impl FnMut(VoicePacket) + Send + 'static {
     let mut sealed = Vec::new();
     move |packet| {
         let stamp = Stamp { marker: packet.marker, timestamp: packet.timestamp };
         match sealer.seal(stamp, &packet.payload, &mut sealed) {
             Ok(()) => {
-                // A path that is gone is the machine's to notice.
-                let _ = path.send(&sealed);
+                shared.send(&sealed);
                 *locked(&shared.spoken) = Some((Instant::now(), packet.timestamp));
             }
             Err(error) => tracing::warn!(%error, "A voice packet was not sealed"),
@@ -213,17 +238,21 @@ struct Ear {
     opened: Vec<u8>,
 }
 
+/// Lets the ear hear one path.
+fn sink(ear: &Arc<Mutex<Ear>>) -> Sink {
+    let ear = Arc::clone(ear);
+    Box::new(move |arrived, packet| locked(&ear).hear(arrived, packet))
+}
+
 impl Ear {
-    fn into_sink(mut self) -> Sink {
-        Box::new(move |arrived, packet| {
-            self.opened.clear();
-            self.opened.extend_from_slice(packet);
-            let taken = if is_rtcp(packet) { self.report(arrived) } else { self.voice(arrived) };
-            if taken.is_none() {
-                let counts = self.opener.counts().and(self.report_opener.counts());
-                *locked(&self.shared.counts) = counts;
-            }
-        })
+    fn hear(&mut self, arrived: Instant, packet: &[u8]) {
+        self.opened.clear();
+        self.opened.extend_from_slice(packet);
+        let taken = if is_rtcp(packet) { self.report(arrived) } else { self.voice(arrived) };
+        if taken.is_none() {
+            let counts = self.opener.counts().and(self.report_opener.counts());
+            *locked(&self.shared.counts) = counts;
+        }
     }
 
     fn voice(&mut self, arrived: Instant) -> Option<()> {

@@ -33,7 +33,8 @@ impl Phone {
 
     async fn start(&self, send: u8, receive: u8) {
         let keys = VoiceKeys { send: stream(send), receive: stream(receive) };
-        self.order(VoiceOrder::Start { path: PATH, keys: Box::new(keys) }).await;
+        let route = VoiceRoute { send: vec![PATH], hear: vec![PATH] };
+        self.order(VoiceOrder::Start { route, keys: Box::new(keys) }).await;
     }
 
     async fn report(&mut self) -> Option<CallReport> {

@@ -31,6 +31,10 @@ pub(crate) enum News {
     Link(ResidentId, LinkId, LinkNews),
     /// Of a relay port.
     RelayPort(ResidentId, RelayPortId, PortNews),
+    /// The computer's addresses changed.
+    Network,
+    /// A router forwards this address to the main port, or none any more.
+    Mapped(Option<SocketAddr>),
     /// Of a media path.
     Path(ResidentId, PathId, PathEvent),
     /// A record is safe.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use earshot_proto::port::{
@@ -21,11 +22,12 @@ use crate::clock::{ClockWatch, unix_now};
 use crate::datagrams::{DATAGRAM_MAX, Datagrams};
 use crate::guests::Seat;
 use crate::links::{LINGER, Links};
+use crate::mapping::SoundPort;
 use crate::paths::Paths;
 use crate::ports::Ports;
 use crate::relay_ports::{RelayGround, RelayPorts};
 use crate::upstream::Upstream;
-use crate::{front_door, sockets};
+use crate::{front_door, interfaces, mapping, sockets};
 
 /// News that wait for the loop; the tasks that bring more wait, and through them the senders. With
 /// chunks of 16 KiB at most 4 MiB.
@@ -53,14 +55,26 @@ pub(super) async fn start(
         public: settings.public.map(|public| public.ip()),
     };
     let start = crate::seed::draw().map_or(0, |seed| u16::from_be_bytes([seed[0], seed[1]]));
+    let sound_port = if settings.maps_ports { SoundPort::open().await } else { None };
     let ports = Ports {
         datagrams,
-        links: Links::new(settings.dial_patience, upstream, to_loop.clone(), alive.clone()),
+        links: Links::new(
+            (settings.dial_patience, settings.ways.clone()),
+            upstream,
+            to_loop.clone(),
+            alive.clone(),
+        ),
         relay_ports: RelayPorts::new(ground, start, to_loop.clone()),
-        paths: Paths::new(settings.ice, answers.clone(), alive),
+        paths: Paths::new((settings.ice, settings.ways, sound_port), answers.clone(), alive),
         answers,
     };
     let door = tokio::spawn(front_door::accept(listener, settings.guests, to_loop.clone()));
+    if !listening.ip().is_loopback() {
+        tokio::spawn(interfaces::watch(to_loop.clone()));
+    }
+    if let Some(port) = NonZeroU16::new(listening.port()).filter(|_| settings.maps_ports) {
+        tokio::spawn(mapping::keep_main(port, to_loop.clone()));
+    }
     let clock = ClockWatch::new(Instant::now(), unix_now());
     let floor = Floor {
         residents: BTreeMap::new(),
@@ -143,6 +157,8 @@ impl Floor {
             News::Guest { stream, from, service, seat } => self.admit(stream, from, service, seat),
             News::Link(who, id, news) => self.take_link(who, id, news),
             News::RelayPort(who, id, news) => self.take_relay_port(who, id, news),
+            News::Network => self.network_changed(),
+            News::Mapped(address) => self.give_all(|| Input::Mapped(address)),
             News::Path(who, id, event) => self.take_path(who, id, event),
             News::Saved(who, id) => self.give(who, Input::Saved(id)),
             News::NotSaved(who, id, failure) => self.give(who, Input::NotSaved(id, failure)),
@@ -245,9 +261,19 @@ impl Floor {
     fn look_at_the_clock(&mut self) {
         if let Some(wall) = self.clock.jumped(Instant::now(), unix_now()) {
             tracing::info!("The wall clock was set, or the computer slept");
-            for resident in self.residents.values_mut() {
-                resident.handle(Instant::now(), Input::Clock(wall), &mut self.ports);
-            }
+            self.give_all(|| Input::Clock(wall));
+            self.network_changed();
+        }
+    }
+
+    fn network_changed(&mut self) {
+        tracing::info!("The computer's addresses changed, or it slept");
+        self.give_all(|| Input::Network);
+    }
+
+    fn give_all(&mut self, input: impl Fn() -> Input<'static>) {
+        for resident in self.residents.values_mut() {
+            resident.handle(Instant::now(), input(), &mut self.ports);
         }
     }
 

@@ -13,7 +13,7 @@ mod sound;
 
 use std::time::Instant;
 
-use earshot_proto::ids::{MessageId, UserName};
+use earshot_proto::ids::{CallId, MessageId, UserName};
 use earshot_proto::peer::Peer;
 use earshot_proto::peer::command::{self, Answer, CallAction, Wish};
 use earshot_proto::peer::search::Sought;
@@ -23,7 +23,9 @@ use earshot_proto::wire::bounded::{List, Text};
 use earshot_proto::wire::invite::Invite;
 
 use crate::api::buddies::{Buddies, Searching};
-use crate::api::call::{CallHistory, CallStarted, PAST_CALLS_MAX, PastCalls, PathChoice};
+use crate::api::call::{
+    CallHistory, CallPaths, CallStarted, PAST_CALLS_MAX, PastCalls, PathChoice,
+};
 use crate::api::chat::{ChatHistory, ChatMarkRead, ChatSend, ChatSent, HISTORY_MAX, History};
 use crate::api::commands::{Command, Done};
 use crate::api::errors::{ErrorCode, Limited};
@@ -198,6 +200,9 @@ impl Owner {
                     .and_then(|call| self.tools.calls.stats(call).ok_or(ErrorCode::NoSuchCall))
                     .map_err(Failure::from),
             ),
+            Command::CallPathsOf(of, reply) => {
+                reply.answer(self.call_paths(of.call_id.read()).await.map_err(Failure::from));
+            }
             Command::AudioDevices(_, reply) => reply.answer(self.devices().await),
             Command::AudioSet(set, reply) => {
                 reply.answer(self.set_audio(&set).await.map_err(Failure::from));
@@ -330,11 +335,18 @@ impl Owner {
 
     async fn in_call(
         &self,
-        call: Result<earshot_proto::ids::CallId, ErrorCode>,
+        call: Result<CallId, ErrorCode>,
         action: CallAction,
         reply: Reply<Done>,
     ) {
         self.done(call.map(|call| command::Command::InCall(call, action)), reply).await;
+    }
+
+    async fn call_paths(&self, call: Result<CallId, ErrorCode>) -> Result<CallPaths, ErrorCode> {
+        let call = call?;
+        let views = self.handle.call(move |peer, _| peer.call_paths(call)).await;
+        let views = views.map_err(|_| ErrorCode::Leaving)?.ok_or(ErrorCode::NoSuchCall)?;
+        Ok(CallPaths { paths: views.iter().map(shown::call_path).collect() })
     }
 
     async fn past_calls(&self, ask: CallHistory) -> Result<PastCalls, ErrorCode> {

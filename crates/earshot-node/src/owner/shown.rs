@@ -6,16 +6,17 @@ use earshot_audio::device::list;
 use earshot_proto::peer::Peer;
 use earshot_proto::peer::call::reason::{By, End, EndReason};
 use earshot_proto::peer::call::signaling::SignalingCase;
-use earshot_proto::peer::call::view::{CallState, CallView, Direction};
+use earshot_proto::peer::call::view::{CallState, CallView, Direction, PathStanding, PathView};
 use earshot_proto::peer::command::{
     self, BuddyView, Delivery, ListFound, MessageView, NetworkView, Notice, PresenceView,
     SearchEnd, SessionView, Shown, SignedIn, Standing,
 };
-use earshot_proto::port::{PathFacts, PathKind, Service};
+use earshot_proto::port::{PairOutcome, PathDown, PathFacts, PathKind, Service, TriedPair};
 use earshot_proto::secure::recovery_key::Paper;
 use earshot_proto::time::UnixTime;
 use earshot_proto::wire::directory::Reachability;
 use earshot_proto::wire::invite::Invite;
+use earshot_proto::wire::sealed::call::PathPurpose;
 use earshot_proto::wire::sealed::presence::PresenceState;
 
 use crate::api::audio::{ChosenDevices, Device, Devices};
@@ -292,6 +293,8 @@ pub(super) fn call(view: &CallView) -> told::Call {
             SignalingCase::BothSuperPeers => told::Signaling::BothSuperPeers,
         }),
         path: view.path.as_ref().map(path),
+        path_switches: view.switches,
+        interrupted_since: view.interrupted.map(|since| wall_of(since).into()),
         muted_here: view.muted_here,
         held_by: held.into_iter().filter_map(|(held, side)| held.then_some(side)).collect(),
         since: wall_of(view.since).into(),
@@ -299,15 +302,57 @@ pub(super) fn call(view: &CallView) -> told::Call {
     }
 }
 
+pub(super) fn call_path(view: &PathView) -> told::CallPath {
+    told::CallPath {
+        number: view.number,
+        purpose: match view.purpose {
+            PathPurpose::Main => told::PathPurpose::Main,
+            PathPurpose::Direct => told::PathPurpose::Direct,
+            PathPurpose::Spare => told::PathPurpose::Spare,
+        },
+        standing: match view.standing {
+            PathStanding::Making => told::PathStanding::Making,
+            PathStanding::Up => told::PathStanding::Up,
+            PathStanding::Silent => told::PathStanding::Silent,
+            PathStanding::Down(PathDown::NoPair) => told::PathStanding::NoPair,
+            PathStanding::Down(PathDown::Lost) => told::PathStanding::Lost,
+            PathStanding::Down(PathDown::Unavailable) => told::PathStanding::Unavailable,
+        },
+        used: view.is_used,
+        path: view.facts.as_ref().map(path),
+        since: wall_of(view.opened).into(),
+        tried: view.tried.iter().map(tried).collect(),
+    }
+}
+
+fn tried(pair: &TriedPair) -> told::TriedPair {
+    let ((ours, local), (theirs, remote)) = (pair.local, pair.remote);
+    told::TriedPair {
+        local_kind: path_kind(ours),
+        local,
+        remote_kind: path_kind(theirs),
+        remote,
+        outcome: match pair.outcome {
+            PairOutcome::Open => told::PairOutcome::Open,
+            PairOutcome::Succeeded => told::PairOutcome::Succeeded,
+            PairOutcome::Failed => told::PairOutcome::Failed,
+        },
+    }
+}
+
+const fn path_kind(kind: PathKind) -> told::PathKind {
+    match kind {
+        PathKind::Host => told::PathKind::Host,
+        PathKind::ServerReflexive => told::PathKind::Srflx,
+        PathKind::PeerReflexive => told::PathKind::Prflx,
+        PathKind::RelayUdp => told::PathKind::RelayUdp,
+        PathKind::RelayTcp => told::PathKind::RelayTcp,
+    }
+}
+
 fn path(facts: &PathFacts) -> told::Path {
     told::Path {
-        kind: match facts.kind {
-            PathKind::Host => told::PathKind::Host,
-            PathKind::ServerReflexive => told::PathKind::Srflx,
-            PathKind::PeerReflexive => told::PathKind::Prflx,
-            PathKind::RelayUdp => told::PathKind::RelayUdp,
-            PathKind::RelayTcp => told::PathKind::RelayTcp,
-        },
+        kind: path_kind(facts.kind),
         local: facts.local,
         remote: facts.remote,
         relay: facts.relay,

@@ -4,7 +4,7 @@
 //! a component above 256 with priority 0 overflows in it, and names are resolved. Invariant: what
 //! passes here is UDP, of one component, with a literal address, a port and a priority.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use earshot_proto::port::PathKind;
 
@@ -65,6 +65,14 @@ pub(super) fn without_related(attribute: &str) -> String {
         Some((candidate, _)) => format!("{candidate} raddr 0.0.0.0 rport 9"),
         None => attribute.to_owned(),
     }
+}
+
+/// A candidate for an address that a router forwards to one of our hosts' ports: to the other side
+/// it is like one that a STUN server saw, and of the same priority (RFC 8445, section 5.1.2).
+pub(super) fn forwarded(address: SocketAddrV4) -> String {
+    const PRIORITY: u32 = (100 << 24) | (65_535 << 8) | 255;
+    let (ip, port) = (address.ip(), address.port());
+    format!("forwarded {COMPONENT} udp {PRIORITY} {ip} {port} typ srflx raddr 0.0.0.0 rport 9")
 }
 
 fn kind_named(name: &str) -> Option<PathKind> {

@@ -3,10 +3,13 @@
 //! Source: RFC 8445, RFC 7675 (consent), RFC 8838 (trickle). The library's holes that are covered
 //! here: `dial` and `accept` never return on failure, so they are cancelled; the waits before a
 //! pair is nominated are far too long for a phone; candidates of the other side are checked before
-//! it sees them. Not covered by it at all: TURN over TCP, role conflicts (roles are by protocol),
-//! moving to a better pair later. Invariant: however a path ends, its agent is closed: sockets are
-//! shut and the relay's allocation released.
+//! it sees them; a relay over TCP, or over IPv6, is given to it as one on this computer
+//! ([`shim`](super::shim)); whether a path is alive is found out beside it ([`Pulse`]). It knows no
+//! role conflicts (roles are by protocol) and never moves to a better pair: who wants one makes
+//! another path. Invariant: however a path ends, its agent is closed: sockets are shut and the
+//! relay's allocation released.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -16,29 +19,36 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use earshot_proto::port::{
-    PathDown, PathEvent, PathFacts, PathKind, PathOrder, PathPolicy, RelayServer,
+    PairOutcome, PathDown, PathEvent, PathFacts, PathKind, PathOrder, PathPolicy, RelayServer,
+    RelayTransport, TriedPair,
 };
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 use webrtc_ice::agent::Agent;
 use webrtc_ice::agent::agent_config::AgentConfig;
+use webrtc_ice::agent::agent_stats::CandidateStats;
 use webrtc_ice::candidate::candidate_base::unmarshal_candidate;
-use webrtc_ice::candidate::{Candidate, CandidateType};
+use webrtc_ice::candidate::{Candidate, CandidatePairState, CandidateType};
 use webrtc_ice::mdns::MulticastDnsMode;
 use webrtc_ice::network_type::NetworkType;
 use webrtc_ice::state::ConnectionState;
+use webrtc_ice::udp_network::{EphemeralUDP, UDPNetwork};
 use webrtc_ice::url::{ProtoType, SchemeType, Url};
 use webrtc_util::Conn;
 
-use super::candidate::{RemoteCandidate, without_related};
+use super::candidate::{RemoteCandidate, forwarded, without_related};
+use super::pulse::{Pulse, Taken, is_probe};
+use super::shim::Shim;
 use super::{IceGround, Inlet, MediaPath, PathGone, PathReport};
+use crate::mapping::{Lease, SoundPort};
+use crate::ways::Ways;
 
-/// Waits before a pair of this kind is nominated, in which a better one may still succeed: the
-/// library never moves to a better pair later. One round trip on a usual line is 20 to 100 ms; both
-/// sides' checks run while it rings, so nobody hears these waits unless he picks up at once.
-const SRFLX_WAIT: Duration = Duration::from_millis(100);
-const PRFLX_WAIT: Duration = Duration::from_millis(150);
-const RELAY_WAIT: Duration = Duration::from_millis(300);
+/// Waits before a pair of this kind is nominated, in which a better one may still succeed: a second
+/// path costs more than a wait that nobody hears, since both sides' checks run while it rings. One
+/// round trip on a usual line is 20 to 100 ms; who picks up at once talks over the relay first.
+const SRFLX_WAIT: Duration = Duration::from_millis(50);
+const PRFLX_WAIT: Duration = Duration::from_millis(100);
+const RELAY_WAIT: Duration = Duration::from_millis(200);
 /// How often all pairs are checked while connecting. The relay lets ten checks a second pass to an
 /// address that has not answered yet (DESIGN 2.12); the library's 200 ms would add as much to each
 /// set-up.
@@ -53,10 +63,14 @@ const CHECKED_FOR: Duration = Duration::from_secs(10);
 /// Consent checks while the path is up (RFC 7675, section 5.1: 5 s at most; faster finds a dead
 /// path sooner).
 const KEEPALIVE: Duration = Duration::from_secs(1);
-/// Silence after which the library calls a path disconnected, and then failed. Together the time
-/// for connecting, too. A path that is silent for ten seconds is lost; consent would end after 30.
+/// Silence after which the library calls a path disconnected, and then failed: together as long as
+/// consent lasts (RFC 7675, section 5.1), so that a path comes back by itself from a shorter
+/// silence. That the voice leaves it is decided long before.
 const DISCONNECTED_AFTER: Duration = Duration::from_millis(2_500);
-const FAILED_AFTER: Duration = Duration::from_millis(7_500);
+const FAILED_AFTER: Duration = Duration::from_millis(27_500);
+/// Probes of the other side that wait to be answered; one that asks more often is not answered each
+/// time.
+const PROBES_MAX: usize = 8;
 /// Candidates of the other side that are taken; a host with four interfaces of both families,
 /// reflexive and relayed ones has about 20.
 const CANDIDATES_MAX: usize = 32;
@@ -76,6 +90,8 @@ pub(super) struct Opening {
     pub(super) servers: Vec<RelayServer>,
     pub(super) policy: PathPolicy,
     pub(super) ground: IceGround,
+    pub(super) ways: Ways,
+    pub(super) sound_port: Option<SoundPort>,
 }
 
 type Connected = Result<Arc<dyn Conn + Send + Sync>, webrtc_ice::Error>;
@@ -86,6 +102,9 @@ enum News {
     State(ConnectionState),
 }
 
+/// Probes that came, and when.
+type Probes = mpsc::Sender<(Instant, Vec<u8>)>;
+
 /// Makes a path and serves it until it is lost or closed.
 pub(super) async fn make(
     opening: Opening,
@@ -93,7 +112,12 @@ pub(super) async fn make(
     report: PathReport,
 ) {
     let (tell, mut news) = mpsc::unbounded_channel();
-    let agent = match agent(&opening, tell).await {
+    let lease = match &opening.sound_port {
+        Some(port) if opening.policy != PathPolicy::RelayOnly => port.lease().await,
+        Some(_) | None => None,
+    };
+    let mut shims = Vec::new();
+    let agent = match agent(&opening, lease.as_ref(), &mut shims, tell).await {
         Ok(agent) => Arc::new(agent),
         Err(error) => {
             tracing::warn!(%error, "No ICE agent could be made");
@@ -102,6 +126,9 @@ pub(super) async fn make(
     };
     let (ufrag, password) = agent.get_local_user_credentials().await;
     report.tell(PathEvent::Local { ufrag, password });
+    if let Some(lease) = &lease {
+        report.tell(PathEvent::Candidate(forwarded(lease.external)));
+    }
     let mut path = Path {
         controlling: opening.controlling,
         servers: opening.servers,
@@ -109,11 +136,14 @@ pub(super) async fn make(
         told: 0,
         gathering: true,
         checks: None,
+        give_up: None,
         up: None,
+        pulse: None,
         report,
         agent: Arc::clone(&agent),
     };
     if let Some(down) = path.serve(orders, &mut news).await {
+        path.tell_tried().await;
         path.report.tell(PathEvent::Down(down));
     }
     path.checks = None;
@@ -133,18 +163,31 @@ pub(super) async fn make(
 
 async fn agent(
     opening: &Opening,
+    lease: Option<&Lease>,
+    shims: &mut Vec<Shim>,
     tell: mpsc::UnboundedSender<News>,
 ) -> Result<Agent, webrtc_ice::Error> {
+    use CandidateType::{Host, Relay, ServerReflexive};
+    let mut urls = Vec::new();
+    for server in &opening.servers {
+        urls.extend(url(server, &opening.ways, shims).await);
+    }
     let (candidate_types, relay_wait, check_interval) = match opening.policy {
+        // What a shim sees of our address is not ours.
+        PathPolicy::Any if !shims.is_empty() => (vec![Host, Relay], RELAY_WAIT, CHECK_INTERVAL),
         PathPolicy::Any => (Vec::new(), RELAY_WAIT, CHECK_INTERVAL),
+        PathPolicy::DirectOnly => (vec![Host, ServerReflexive], RELAY_WAIT, CHECK_INTERVAL),
         // There is nothing better to wait for.
-        PathPolicy::RelayOnly => {
-            (vec![CandidateType::Relay], Duration::ZERO, RELAYED_CHECK_INTERVAL)
-        }
+        PathPolicy::RelayOnly => (vec![Relay], Duration::ZERO, RELAYED_CHECK_INTERVAL),
+    };
+    let udp_network = match lease {
+        Some(lease) => UDPNetwork::Ephemeral(EphemeralUDP::new(lease.port, lease.port)?),
+        None => UDPNetwork::default(),
     };
     let checks_max = CHECKED_FOR.as_millis() / check_interval.as_millis();
     let config = AgentConfig {
-        urls: opening.servers.iter().map(url).collect(),
+        urls,
+        udp_network,
         network_types: vec![NetworkType::Udp4, NetworkType::Udp6],
         candidate_types,
         multicast_dns_mode: MulticastDnsMode::Disabled,
@@ -186,17 +229,30 @@ fn is_of_use(ip: IpAddr) -> bool {
     }
 }
 
-/// Without a user name it is asked for our address only.
-fn url(server: &RelayServer) -> Url {
+/// As the library takes it. Without a user name it is asked for our address only, and then by
+/// datagrams or not at all.
+async fn url(server: &RelayServer, ways: &Ways, shims: &mut Vec<Shim>) -> Option<Url> {
     let stun_only = server.username.is_empty();
-    Url {
+    let address = match (server.transport, server.address) {
+        (RelayTransport::Udp, SocketAddr::V4(address)) => SocketAddr::V4(address),
+        (RelayTransport::Udp | RelayTransport::Tcp, _) if stun_only => return None,
+        (RelayTransport::Udp | RelayTransport::Tcp, _) => {
+            let shim = Shim::open(server, ways).await;
+            let shim = shim.inspect_err(|error| tracing::warn!(%error, "No shim for a relay"));
+            let shim = shim.ok()?;
+            let address = shim.address();
+            shims.push(shim);
+            address
+        }
+    };
+    Some(Url {
         scheme: if stun_only { SchemeType::Stun } else { SchemeType::Turn },
-        host: server.address.ip().to_string(),
-        port: server.address.port(),
+        host: address.ip().to_string(),
+        port: address.port(),
         username: server.username.clone(),
         password: server.password.clone(),
         proto: ProtoType::Udp,
-    }
+    })
 }
 
 /// A path on its way, or up.
@@ -208,9 +264,41 @@ struct Path {
     told: usize,
     gathering: bool,
     checks: Option<Checks>,
+    /// When it is given up, unless it is up.
+    give_up: Option<Instant>,
     up: Option<Arc<IcePath>>,
+    pulse: Option<Beating>,
     report: PathReport,
     agent: Arc<Agent>,
+}
+
+/// The pulse of a path that is up, and the probes that come.
+struct Beating {
+    pulse: Pulse,
+    probes: mpsc::Receiver<(Instant, Vec<u8>)>,
+}
+
+/// What the pulse is to do.
+enum Beat {
+    Due,
+    Probe(Instant, Vec<u8>),
+}
+
+/// Ends when the pulse has something to do; never without one.
+async fn beat(beating: &mut Option<Beating>) -> Beat {
+    let Some(Beating { pulse, probes }) = beating else { return std::future::pending().await };
+    tokio::select! {
+        Some((at, packet)) = probes.recv() => Beat::Probe(at, packet),
+        () = sleep_until(pulse.due().into()) => Beat::Due,
+    }
+}
+
+/// Ends at the moment, if there is one.
+async fn given_up(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Connectivity checks under way. Dropping it cancels them.
@@ -231,6 +319,8 @@ impl Path {
                 order = orders.recv() => self.order(order?),
                 Some(news) = news.recv() => self.hear(news),
                 connected = connected(&mut self.checks) => self.come_up(connected).await,
+                beat = beat(&mut self.pulse) => self.beat(&beat),
+                () = given_up(self.give_up) => Err(PathDown::NoPair),
             };
             if let Err(down) = step {
                 return Some(down);
@@ -243,6 +333,7 @@ impl Path {
             PathOrder::Remote { ufrag, password } => {
                 // A second set would be a restart, which nobody asks for.
                 if self.checks.is_none() && self.up.is_none() {
+                    self.give_up = Some(Instant::now() + CHECKED_FOR);
                     self.checks = Some(self.start_checks(ufrag, password));
                 }
             }
@@ -317,12 +408,61 @@ impl Path {
             closed: AtomicBool::new(false),
         });
         let inlet = Arc::<Inlet>::default();
-        tokio::spawn(receive(conn, Arc::clone(&inlet)));
+        let (tell, probes) = mpsc::channel(PROBES_MAX);
+        tokio::spawn(receive(conn, Arc::clone(&inlet), tell));
+        self.give_up = None;
+        self.pulse = Some(Beating { pulse: Pulse::new(Instant::now()), probes });
         self.report.is_up(Arc::clone(&path) as _, inlet);
         self.up = Some(path);
         tracing::info!(kind = ?facts.kind, "Path up");
         self.report.tell(PathEvent::Up(facts));
+        self.tell_tried().await;
         Ok(())
+    }
+
+    fn beat(&mut self, beat: &Beat) -> Result<(), PathDown> {
+        let (Some(Beating { pulse, .. }), Some(path)) = (&mut self.pulse, &self.up) else {
+            return Ok(());
+        };
+        let sent = match beat {
+            Beat::Due => pulse.beat(Instant::now()),
+            Beat::Probe(at, packet) => match pulse.take(*at, packet) {
+                Taken::Answer(answer) => Some(answer),
+                Taken::Noted => None,
+            },
+        };
+        if let Some(probe) = sent {
+            // A path that is closed beats no more.
+            let _ = path.send(&probe);
+        }
+        if let Some(event) = pulse.event() {
+            self.report.tell(event);
+        }
+        Ok(())
+    }
+
+    /// Tells what came of the pairs of candidates.
+    async fn tell_tried(&self) {
+        let known = |stats: Vec<CandidateStats>| -> HashMap<String, CandidateStats> {
+            stats.into_iter().map(|candidate| (candidate.id.clone(), candidate)).collect()
+        };
+        let ours = known(self.agent.get_local_candidates_stats().await);
+        let theirs = known(self.agent.get_remote_candidates_stats().await);
+        let pairs = self.agent.get_candidate_pairs_stats().await.into_iter();
+        let tried = pairs.filter_map(|pair| {
+            Some(TriedPair {
+                local: place(ours.get(&pair.local_candidate_id)?)?,
+                remote: place(theirs.get(&pair.remote_candidate_id)?)?,
+                outcome: match pair.state {
+                    CandidatePairState::Succeeded => PairOutcome::Succeeded,
+                    CandidatePairState::Failed => PairOutcome::Failed,
+                    CandidatePairState::Unspecified
+                    | CandidatePairState::Waiting
+                    | CandidatePairState::InProgress => PairOutcome::Open,
+                },
+            })
+        });
+        self.report.tell(PathEvent::Tried(tried.collect()));
     }
 
     fn facts(&self) -> Option<PathFacts> {
@@ -358,6 +498,11 @@ async fn connected(checks: &mut Option<Checks>) -> Option<Connected> {
     }
 }
 
+fn place(candidate: &CandidateStats) -> Option<(PathKind, SocketAddr)> {
+    let ip: IpAddr = candidate.ip.parse().ok()?;
+    Some((kind_of(candidate.candidate_type), SocketAddr::new(ip, candidate.port)))
+}
+
 fn kind_of(candidate: CandidateType) -> PathKind {
     match candidate {
         CandidateType::Host | CandidateType::Unspecified => PathKind::Host,
@@ -377,11 +522,17 @@ fn hiding(kind: PathKind) -> u8 {
     }
 }
 
-/// Gives all that comes to the inlet until the agent is closed.
-async fn receive(conn: Arc<dyn Conn + Send + Sync>, inlet: Arc<Inlet>) {
-    let mut packet = vec![0; PACKET_MAX];
-    while let Ok(length) = conn.recv(&mut packet).await {
-        inlet.take(Instant::now(), &packet[..length]);
+/// Gives all that comes to the inlet, and probes to the pulse, until the agent is closed.
+async fn receive(conn: Arc<dyn Conn + Send + Sync>, inlet: Arc<Inlet>, probes: Probes) {
+    let mut buffer = vec![0; PACKET_MAX];
+    while let Ok(length) = conn.recv(&mut buffer).await {
+        let (now, packet) = (Instant::now(), &buffer[..length]);
+        if is_probe(packet) {
+            // More than wait are not answered.
+            let _ = probes.try_send((now, packet.to_vec()));
+        } else {
+            inlet.take(now, packet);
+        }
     }
 }
 

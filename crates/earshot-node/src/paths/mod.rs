@@ -7,8 +7,10 @@
 
 mod candidate;
 mod ice;
+mod pulse;
 #[cfg(test)]
 mod relayed;
+mod shim;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +23,8 @@ use tokio::sync::mpsc;
 
 use crate::driver::news::{News, ResidentId};
 use crate::links::Alive;
+use crate::mapping::SoundPort;
+use crate::ways::Ways;
 
 /// How media paths look for candidates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +73,12 @@ impl PathHandle {
         self.inlet.set(Some(sink));
     }
 
+    /// Whether both are of one path.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inlet, &other.inlet)
+    }
+
     /// Drops what comes from now on.
     pub fn detach(&self) {
         self.inlet.set(None);
@@ -111,6 +121,8 @@ impl OpenPaths<'_> {
 /// All media paths of the process.
 pub(crate) struct Paths {
     ground: IceGround,
+    ways: Ways,
+    sound_port: Option<SoundPort>,
     open: HashMap<(ResidentId, PathId), OpenPath>,
     answers: mpsc::UnboundedSender<News>,
     alive: Alive,
@@ -145,17 +157,20 @@ impl PathReport {
 
 impl Paths {
     pub(crate) fn new(
-        ground: IceGround,
+        (ground, ways, sound_port): (IceGround, Ways, Option<SoundPort>),
         answers: mpsc::UnboundedSender<News>,
         alive: Alive,
     ) -> Self {
-        Self { ground, open: HashMap::new(), answers, alive }
+        Self { ground, ways, sound_port, open: HashMap::new(), answers, alive }
     }
 
     pub(crate) fn order(&mut self, who: ResidentId, id: PathId, order: PathOrder) {
         match order {
             PathOrder::Open { controlling, servers, policy } => {
-                let opening = ice::Opening { controlling, servers, policy, ground: self.ground };
+                let (ground, ways) = (self.ground, self.ways.clone());
+                let sound_port = self.sound_port.clone();
+                let opening =
+                    ice::Opening { controlling, servers, policy, ground, ways, sound_port };
                 let (orders, ordered) = mpsc::unbounded_channel();
                 let up = Arc::<OnceLock<PathHandle>>::default();
                 let report = PathReport {

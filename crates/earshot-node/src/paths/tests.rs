@@ -65,7 +65,7 @@ async fn a_closed_path_takes_nothing_more_and_is_silent() {
     alice.order([Output::Notify(Heard::Said("quiet"))]).await;
     // Gathering may have gone on until the close.
     let mut heard = alice.hears().await;
-    while matches!(heard, Heard::Path(_, PathEvent::Candidate(_) | PathEvent::EndOfCandidates)) {
+    while matches!(heard, Heard::Path(..)) {
         heard = alice.hears().await;
     }
     assert_eq!(heard, Heard::Said("quiet"));
@@ -97,15 +97,17 @@ async fn a_peer_that_never_answers_is_no_path() {
 }
 
 #[tokio::test]
-async fn a_path_whose_other_end_dies_is_lost() {
+async fn a_path_is_lively_until_its_other_end_dies_and_then_silent() {
     let Connected { mut alice, bob, .. } = connect().await;
-    bob.driver.clone().stop().await;
-    let down = async {
-        loop {
-            if let PathEvent::Down(down) = path_event(&mut alice).await {
-                return down;
-            }
+    let told = async |alice: &mut Stage| loop {
+        let event = path_event(alice).await;
+        if matches!(event, PathEvent::Lively { .. } | PathEvent::Silent) {
+            return event;
         }
     };
-    assert_eq!(timeout(PATIENCE, down).await.expect("it is noticed"), PathDown::Lost);
+    let lively = timeout(PATIENCE, told(&mut alice)).await.expect("its probe is answered");
+    assert!(matches!(lively, PathEvent::Lively { .. }), "{lively:?}");
+    bob.driver.clone().stop().await;
+    let silent = async { while told(&mut alice).await != PathEvent::Silent {} };
+    timeout(PATIENCE, silent).await.expect("it is noticed");
 }

@@ -44,6 +44,7 @@ use crate::sound::{SoundDesk, Sounding};
 use crate::store::files::DataDir;
 use crate::store::peer::{self, Kept};
 use crate::store::preferences::Preferences;
+use crate::ways::{Proxy, Ways};
 
 /// How a peer is to live.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ pub struct PeerPlan {
     pub invite: Option<Box<Invite>>,
     /// Ranges that the relay of a network founded here may reach though they are banned.
     pub relay_allow: Vec<Range>,
+    /// The proxy that super-peers are reached through, too.
+    pub proxy: Option<Proxy>,
     /// The password for log-ins that bring none.
     pub password: Option<Password>,
     /// Who knows what the connection costs, if anybody does.
@@ -80,6 +83,7 @@ impl PeerPlan {
             public: None,
             invite: None,
             relay_allow: Vec::new(),
+            proxy: None,
             password: None,
             ask_tariff: None,
             sounding: Sounding::AsSet,
@@ -285,6 +289,9 @@ async fn open(plan: &PeerPlan) -> Result<Driver, Failure> {
         let mut settings = Settings::new(listen);
         settings.public = plan.public;
         settings.ice = IceGround { include_loopback: plan.ice_loopback };
+        settings.ways = Ways { proxy: plan.proxy.clone() };
+        // Who was told to listen on this computer only asks no router.
+        settings.maps_ports = !listen.ip().is_loopback();
         Driver::start(settings).await
     };
     let driver = match (start(plan.listen.unwrap_or(anywhere(before))).await, plan.listen) {

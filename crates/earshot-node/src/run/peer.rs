@@ -21,6 +21,7 @@ pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), F
         public: mine.public,
         invite: mine.invite,
         relay_allow: mine.relay_allow,
+        proxy: mine.proxy,
         password: setting.password.take(),
         // A program without a desktop knows nobody to ask.
         ask_tariff: None,

@@ -381,6 +381,8 @@ impl Machine for Authority {
             Input::Datagram { .. }
             | Input::Path(..)
             | Input::RelayPort(..)
+            | Input::Network
+            | Input::Mapped(_)
             | Input::Worked(..)
             | Input::Voice(..) => {}
         }

@@ -15,7 +15,7 @@ use crate::wire::election::Election;
 use crate::wire::forward::Address;
 use crate::wire::frame::Message;
 use crate::wire::invite::Door;
-use crate::wire::nat::Nat;
+use crate::wire::nat::{Nat, NatRefusal};
 use crate::wire::posting::Page;
 
 use super::Peer;
@@ -83,6 +83,9 @@ impl Peer {
             (About::MoveIn(link), answer) => self.move_in_answered(now, link, answer),
             (About::DialBack, Some(Message::Nat(Nat::DialedBack { reached, tried, .. }))) => {
                 self.dialled_back(now, reached, tried);
+            }
+            (About::DialBack, Some(Message::Nat(Nat::Refused { reason: NatRefusal::TooSoon }))) => {
+                self.dial_back_again(now);
             }
             (About::RelayCredentials, answer) => self.home_relay_told(now, answer),
             (About::RelayElsewhere(link, is_ours), answer) => {

@@ -12,7 +12,7 @@ use crate::wire::sealed::call::{Signal, SignalingCase};
 
 use super::buddies::Trust;
 use super::call::reason::{NotLocated, SendFailure};
-use super::call::view::CallView;
+use super::call::view::{CallView, PathView};
 use super::call::{
     self, Callee, Callers, Calls, CallsOutput, Me, Post, Refused, Standing, Surroundings,
 };
@@ -27,6 +27,12 @@ impl Peer {
     #[must_use]
     pub fn current_call(&self) -> Option<CallView> {
         self.calls.as_ref().and_then(Calls::current)
+    }
+
+    /// The paths of a call under way, those that are gone first.
+    #[must_use]
+    pub fn call_paths(&self, call: CallId) -> Option<Vec<PathView>> {
+        self.calls.as_ref().and_then(|calls| calls.paths(call))
     }
 
     pub(super) fn start_calls(&mut self, session: &Session) {
@@ -188,6 +194,7 @@ impl Peer {
                     self.post_by(now, &to, &agree, &route, &signal.into(), letter);
                 }
                 CallsOutput::Forget { to, .. } => self.close_straight(&to),
+                CallsOutput::DoubtHome => self.doubt_home(now),
                 CallsOutput::Path(path, order) => self.out.push_back(Output::Path(path, order)),
                 CallsOutput::Voice(call, order) => self.out.push_back(Output::Voice(call, order)),
                 CallsOutput::Changed(view) => self.tell(Notice::Call(view)),

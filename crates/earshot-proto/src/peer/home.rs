@@ -11,13 +11,12 @@ mod moving;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::port::{LinkId, RelayServer, Service};
+use crate::port::{LinkId, Service};
 use crate::secure::link::Expect;
 use crate::secure::links::Closed;
 use crate::secure::location::seal_location;
 use crate::secure::registration::{REFRESH, REGISTRATION_LIFE};
 use crate::time::UnixTime;
-use crate::wire::certificate::AgreeKey;
 use crate::wire::directory::{Directory, Location, NodeEntry, Reachability, Registration};
 use crate::wire::epoch::EpochSecret;
 use crate::wire::invite::Door;
@@ -37,8 +36,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Pause before a registration that failed is tried again. Our choice: a keeper that is being given
 /// up by its neighbours is gone by then.
 const ATTACH_RETRY: Duration = Duration::from_secs(5);
-/// Relay credentials are asked for anew when they end within this time.
-const CREDENTIALS_MARGIN: Duration = Duration::from_secs(3600);
 
 /// Where we stand with our home.
 #[derive(Debug, Default)]
@@ -85,11 +82,6 @@ pub(super) struct Linked {
     left: Option<(LinkId, Instant)>,
     /// Rounds in which no home was found, and this one has not taken us in yet.
     rounds: u32,
-    pub(super) relay: Option<(RelayServer, UnixTime)>,
-    /// Others that were asked for a relay, since it has none.
-    pub(super) relays_asked: Vec<AgreeKey>,
-    /// When the next of them is asked, where the home has stopped to relay.
-    pub(super) relay_due: Option<Instant>,
 }
 
 impl Peer {
@@ -160,10 +152,8 @@ impl Peer {
             moves: None,
             left: None,
             rounds,
-            relay: None,
-            relays_asked: Vec::new(),
-            relay_due: None,
         }));
+        self.relays.at_another_home();
         self.home_asked();
         self.settle_in(now, link);
         true
@@ -174,13 +164,7 @@ impl Peer {
         self.attach(now);
         self.ask(now, link, About::RelayCredentials, Nat::RelayCredentials);
         self.ask(now, link, About::SuperPeers, Directory::ListSuperPeers);
-        match self.config.pretend {
-            Some(Reachability::Public) | None if self.config.listen_port != 0 => {
-                let port = self.config.listen_port;
-                self.ask(now, link, About::DialBack, Nat::DialBack { port, token: None });
-            }
-            Some(_) | None => {}
-        }
+        self.ask_dial_back(now);
         if self.config.pretend.is_none() {
             self.start_nat_test(now);
         }
@@ -238,21 +222,6 @@ impl Peer {
         }
     }
 
-    /// The STUN and TURN server of our home.
-    pub(super) fn relay_servers(&self) -> Vec<RelayServer> {
-        match &self.home {
-            Home::Linked(home) => vec![home.relay.as_ref().map_or_else(
-                || RelayServer {
-                    address: home.node.address,
-                    username: String::new(),
-                    password: String::new(),
-                },
-                |(server, _)| server.clone(),
-            )],
-            Home::None | Home::Seeking(_) => Vec::new(),
-        }
-    }
-
     /// A link is gone: perhaps the home's, or a door that stayed shut.
     pub(super) fn home_closed(&mut self, now: Instant, link: LinkId, why: &Closed) {
         if self.other_home_closed(now, link) {
@@ -260,6 +229,7 @@ impl Peer {
         }
         match &mut self.home {
             Home::Linked(home) if home.link == link => {
+                let home_address = home.node.address;
                 // A super-peer that lets us go before it took us in is as good as a shut door.
                 let rounds = match home.keepers {
                     Some(_) => 0,
@@ -286,6 +256,7 @@ impl Peer {
                     }
                     None => {}
                 }
+                self.relay_in_doubt(home_address);
                 self.home = Home::Seeking(seeking);
                 self.homeless(now, why);
                 self.surroundings_changed(now);
@@ -314,6 +285,7 @@ impl Peer {
 
     /// Leaves the home: the session is over.
     pub(super) fn leave_home(&mut self) {
+        self.forget_relays();
         match std::mem::take(&mut self.home) {
             Home::Linked(home) => {
                 let other = home.moves.and_then(|moves| moves.link());
@@ -362,6 +334,14 @@ impl Peer {
         }
     }
 
+    /// What was found out of our reachability does not hold any more.
+    pub(super) fn forget_reachability(&mut self) {
+        if let Home::Linked(home) = &mut self.home {
+            home.direct = None;
+            home.reachability = self.config.pretend;
+        }
+    }
+
     /// A super-peer tells of others, and of the authority.
     pub(super) fn super_peers_told(
         &mut self,
@@ -385,16 +365,6 @@ impl Peer {
             self.save(Record::Network(record), OnSaved::Nothing);
         }
         self.tell_network();
-    }
-
-    /// Relay credentials came.
-    pub(super) fn relay_granted(&mut self, now: Instant, grant: &Nat) {
-        let Nat::RelayGrant { address, username, password, expires } = grant else { return };
-        let (username, password) = (username.as_str().to_owned(), password.as_str().to_owned());
-        if let Home::Linked(home) = &mut self.home {
-            home.relay = Some((RelayServer { address: *address, username, password }, *expires));
-        }
-        self.surroundings_changed(now);
     }
 
     /// Reachability was found out: buddies and keepers are told.
@@ -422,19 +392,12 @@ impl Peer {
     pub(super) fn home_due(&mut self, now: Instant) {
         self.knock(now);
         self.moving_due(now);
-        let wall = self.wall(now);
-        let Home::Linked(home) = &self.home else { return };
-        if home.relay_due.is_some_and(|at| at <= now) {
-            self.relay_due(now);
-        }
+        self.relays_due(now);
         let Home::Linked(home) = &self.home else { return };
         let (link, refresh) = (home.link, home.refresh);
-        let ending = home.relay.as_ref().is_none_or(|(_, at)| *at <= wall.plus(CREDENTIALS_MARGIN));
         if refresh <= now {
             self.attach(now);
-            if ending {
-                self.ask(now, link, About::RelayCredentials, Nat::RelayCredentials);
-            }
+            self.refresh_relays(now, link);
         }
     }
 
@@ -448,7 +411,7 @@ impl Peer {
             Home::Linked(home) => {
                 let moves = home.moves.as_ref().and_then(Move::next_due);
                 let left = home.left.map(|(_, until)| until);
-                let others = [moves, left, home.relay_due].into_iter().flatten();
+                let others = [moves, left, self.relays.next_due()].into_iter().flatten();
                 others.chain([home.refresh]).min()
             }
         }

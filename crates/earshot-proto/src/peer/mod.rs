@@ -96,6 +96,7 @@ use presence::Presences;
 use profile::Profile;
 use reach::Reach;
 use registered::Registered;
+use relays::Relays;
 use search::Searches;
 use session::Session;
 use signing::SigningIn;
@@ -151,6 +152,7 @@ pub struct Peer {
     session_told: Option<SessionView>,
     home: Home,
     registered: Registered,
+    relays: Relays,
     nat_test: NatTest,
     reach: Reach,
     cards: Cards,
@@ -202,6 +204,7 @@ impl Peer {
             session_told: None,
             home: Home::None,
             registered: Registered::default(),
+            relays: Relays::default(),
             nat_test: NatTest::default(),
             reach: Reach::default(),
             cards: Cards::default(),
@@ -548,6 +551,8 @@ impl Machine for Peer {
         match input {
             Input::Timeout => self.handle_timeout(now),
             Input::Clock(wall) => self.clock = WallClock::new(now, wall),
+            Input::Network => self.network_changed(now),
+            Input::Mapped(address) => self.mapped(now, address),
             Input::Datagram { from, bytes }
                 if bytes.first().is_some_and(|first| FIRST_BYTES.contains(first)) =>
             {

@@ -17,7 +17,7 @@ use crate::secure::links::Who;
 use crate::time::UnixTime;
 use crate::wire::bounded::Bytes;
 use crate::wire::certificate::{AgreeKey, Chain};
-use crate::wire::directory::{Directory, NodeEntry};
+use crate::wire::directory::{Directory, NodeEntry, Reachability};
 use crate::wire::election::Election;
 use crate::wire::frame::Message;
 use crate::wire::invite::Door;
@@ -34,6 +34,9 @@ pub const VERIFIERS_ASKED: usize = 4;
 /// How long a knock is waited for after the same super-peer has told how TCP went: it sent the
 /// knock first.
 pub const KNOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A super-peer dials back for one device once in so long (DESIGN 2.12), and we ask a little later.
+const DIAL_BACK_EVERY: Duration = Duration::from_secs(11);
 
 /// What came of one super-peer's dialling back by one transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +77,10 @@ pub struct Verdict {
 pub(super) struct Reach {
     test: Option<Test>,
     own: Option<AgreeKey>,
+    /// Where a router forwards to our main port, if one does.
+    mapped: Option<SocketAddr>,
+    /// When our home is asked again to dial back.
+    again: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -125,14 +132,44 @@ impl Verifier {
 impl Reach {
     /// While somebody has not told, their answer or the end of patience is waited for.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let verifiers = &self.test.as_ref()?.verifiers;
-        let until: Option<Vec<Instant>> =
-            verifiers.iter().map(|verifier| Some(verifier.told?.until)).collect();
-        until?.into_iter().max()
+        let told = |test: &Test| {
+            let until: Option<Vec<Instant>> =
+                test.verifiers.iter().map(|verifier| Some(verifier.told?.until)).collect();
+            until?.into_iter().max()
+        };
+        self.test.as_ref().and_then(told).into_iter().chain(self.again).min()
     }
 }
 
 impl Peer {
+    /// The port that others find us at: ours, or the one that a router forwards to it.
+    fn outward_port(&self) -> u16 {
+        self.reach.mapped.map_or(self.config.listen_port, |mapped| mapped.port())
+    }
+
+    /// Has our home dial back.
+    pub(super) fn ask_dial_back(&mut self, now: Instant) {
+        self.reach.again = None;
+        let is_tested = matches!(self.config.pretend, Some(Reachability::Public) | None);
+        let Some((link, _)) = self.home_link().filter(|_| is_tested) else { return };
+        let port = self.outward_port();
+        if port != 0 {
+            self.ask(now, link, About::DialBack, Nat::DialBack { port, token: None });
+        }
+    }
+
+    /// The same as soon as it does so again.
+    pub(super) fn dial_back_again(&mut self, now: Instant) {
+        self.reach.again = Some(now + DIAL_BACK_EVERY);
+    }
+
+    /// A router forwards to our main port, or does not any more.
+    pub(super) fn mapped(&mut self, now: Instant, address: Option<SocketAddr>) {
+        if std::mem::replace(&mut self.reach.mapped, address) != address {
+            self.dial_back_again(now);
+        }
+    }
+
     /// Has super-peers dial back.
     pub(super) fn test_reach(&mut self, now: Instant, ask: u64) {
         let Some((home_link, home)) = self.home_link() else {
@@ -162,7 +199,7 @@ impl Peer {
         }
         let questions: Vec<_> = verifiers.iter().map(|v| (v.link, v.token)).collect();
         self.reach.test = Some(Test { ask, verifiers });
-        let port = self.config.listen_port;
+        let port = self.outward_port();
         for (link, token) in questions {
             let token = Bytes::new(token.to_vec()).ok();
             self.ask(now, link, About::Verify(link), Nat::DialBack { port, token });
@@ -222,6 +259,9 @@ impl Peer {
 
     /// Ends the test when everybody has told and knocked, or had the time to.
     pub(super) fn reach_due(&mut self, now: Instant) {
+        if self.reach.again.is_some_and(|at| at <= now) {
+            self.ask_dial_back(now);
+        }
         let done = |test: &mut Test| test.verifiers.iter().all(|verifier| verifier.is_done(now));
         if let Some(test) = self.reach.test.take_if(done) {
             self.close_verifiers(&test);

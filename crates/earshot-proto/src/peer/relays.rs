@@ -1,13 +1,19 @@
-//! A relay elsewhere, where the home does not relay. DESIGN 2.12 (two jobs, each with its switch).
+//! Where we may be relayed: at our home, and at another super-peer, so that a call outlives the
+//! relay that it goes through. DESIGN 2.10, 2.12.
 //!
-//! Other super-peers are asked one after the other, each over a link that is closed after; the
-//! first that grants is our relay as the home's would be. Invariant: at most [`ASKED_MAX`] are
-//! asked until the home itself is asked again, and none twice.
+//! The home is asked as soon as it is one; then other super-peers, one after the other, each over a
+//! link that is closed after, until there are two relays. Credentials last a day and longer than a
+//! home does, so they are kept when the home goes. Invariants: at most [`ASKED_MAX`] others are
+//! asked until the home itself is asked again, and none twice; at most two relays are known, and
+//! they are two super-peers.
 
 use std::time::{Duration, Instant};
 
-use crate::port::{LinkId, Service};
+use crate::port::{LinkId, RelayServer, RelayTransport, Service};
 use crate::secure::link::Expect;
+use crate::time::UnixTime;
+use crate::wire::certificate::AgreeKey;
+use crate::wire::directory::Reachability;
 use crate::wire::frame::Message;
 use crate::wire::nat::{Nat, NatRefusal};
 
@@ -20,8 +26,90 @@ const ASKED_MAX: usize = 3;
 /// When a home stops to relay, its clients ask elsewhere within so long, by full jitter. Our
 /// choice: a thousand clients are a few dozen handshakes a second.
 const SPREAD: Duration = Duration::from_secs(30);
+/// Credentials that end within this are renewed with the next refresh.
+const MARGIN: Duration = Duration::from_secs(3600);
+
+/// Relays that we may use.
+#[derive(Debug, Default)]
+pub(super) struct Relays {
+    /// The better first: at most two, of two super-peers.
+    granted: Vec<Granted>,
+    /// Super-peers other than the home that were asked since it was asked last.
+    asked: Vec<AgreeKey>,
+    /// When the next of them is asked, where the home has stopped to relay.
+    due: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Granted {
+    server: RelayServer,
+    expires: UnixTime,
+}
+
+impl Relays {
+    pub(super) const fn next_due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// The next home is asked anew.
+    pub(super) const fn at_another_home(&mut self) {
+        self.due = None;
+    }
+
+    fn is_ending(&self, wall: UnixTime) -> bool {
+        self.granted.len() < 2 || self.granted.iter().any(|g| g.expires <= wall.plus(MARGIN))
+    }
+
+    fn take(&mut self, server: RelayServer, expires: UnixTime, is_first: bool) {
+        self.granted.retain(|known| known.server.address != server.address);
+        let place = if is_first { 0 } else { self.granted.len().min(1) };
+        self.granted.insert(place, Granted { server, expires });
+        self.granted.truncate(2);
+    }
+}
 
 impl Peer {
+    /// STUN and TURN servers for new paths, the better first.
+    pub(super) fn relay_servers(&self) -> Vec<RelayServer> {
+        let home = match &self.home {
+            Home::Linked(home) => Some(home),
+            Home::None | Home::Seeking(_) => None,
+        };
+        let is_restricted =
+            home.is_some_and(|home| home.reachability == Some(Reachability::Restricted));
+        let transport = if is_restricted { RelayTransport::Tcp } else { RelayTransport::Udp };
+        let reached = |server: &RelayServer| RelayServer { transport, ..server.clone() };
+        let servers: Vec<_> = self.relays.granted.iter().map(|g| reached(&g.server)).collect();
+        match home.filter(|_| servers.is_empty()) {
+            Some(home) => vec![RelayServer {
+                address: home.node.address,
+                transport,
+                username: String::new(),
+                password: String::new(),
+            }],
+            None => servers,
+        }
+    }
+
+    /// The session is over, and with it what was granted to its user.
+    pub(super) fn forget_relays(&mut self) {
+        self.relays = Relays::default();
+    }
+
+    /// The home is gone, and its relay perhaps with it: the other one comes first.
+    pub(super) fn relay_in_doubt(&mut self, of_home: std::net::SocketAddr) {
+        let granted = &mut self.relays.granted;
+        granted.sort_by_key(|known| known.server.address == of_home);
+    }
+
+    /// Renews what ends soon; with each refresh of the registration.
+    pub(super) fn refresh_relays(&mut self, now: Instant, home: LinkId) {
+        let wall = self.wall(now);
+        if self.relays.is_ending(wall) {
+            self.ask(now, home, About::RelayCredentials, Nat::RelayCredentials);
+        }
+    }
+
     /// Something about reachability or relays that nobody was asked for, or an answer.
     pub(super) fn handle_nat(&mut self, now: Instant, link: LinkId, ask: u32, message: Nat) {
         if let Some(about) = self.asks.answered(link, ask) {
@@ -35,11 +123,12 @@ impl Peer {
 
     /// The home has answered whether it relays.
     pub(super) fn home_relay_told(&mut self, now: Instant, answer: Option<Message>) {
-        if let Home::Linked(home) = &mut self.home {
-            home.relays_asked.clear();
-        }
+        self.relays.asked.clear();
         match answer {
-            Some(Message::Nat(grant @ Nat::RelayGrant { .. })) => self.relay_granted(now, &grant),
+            Some(Message::Nat(grant @ Nat::RelayGrant { .. })) => {
+                self.relay_granted(now, grant, true);
+                self.ask_another_relay(now);
+            }
             Some(Message::Nat(Nat::Refused { reason: NatRefusal::NoRelay })) => {
                 self.ask_another_relay(now);
             }
@@ -48,38 +137,52 @@ impl Peer {
         }
     }
 
+    fn relay_granted(&mut self, now: Instant, grant: Nat, is_first: bool) {
+        let Nat::RelayGrant { address, username, password, expires } = grant else { return };
+        let server = RelayServer {
+            address,
+            transport: RelayTransport::Udp,
+            username: username.as_str().to_owned(),
+            password: password.as_str().to_owned(),
+        };
+        self.relays.take(server, expires, is_first);
+        self.surroundings_changed(now);
+    }
+
     /// The home does not relay any more; calls that it carries go on.
     fn relay_withdrawn(&mut self, now: Instant) {
-        let Home::Linked(home) = &mut self.home else { return };
-        let is_its_own = home.relay.as_ref().is_some_and(|(s, _)| s.address == home.node.address);
-        if is_its_own {
-            home.relays_asked.clear();
-            let wait = self.entropy.jitter.below(SPREAD.as_millis() as u64 + 1);
-            home.relay_due = Some(now + Duration::from_millis(wait));
+        let Some((_, home)) = self.home_link() else { return };
+        let wait = self.entropy.jitter.below(SPREAD.as_millis() as u64 + 1);
+        let relays = &mut self.relays;
+        if relays.granted.iter().any(|known| known.server.address == home.address) {
+            relays.asked.clear();
+            relays.due = Some(now + Duration::from_millis(wait));
         }
     }
 
-    /// It is time to ask elsewhere.
-    pub(super) fn relay_due(&mut self, now: Instant) {
-        if let Home::Linked(home) = &mut self.home {
-            home.relay_due = None;
+    /// Asks elsewhere, where it is time to.
+    pub(super) fn relays_due(&mut self, now: Instant) {
+        if self.relays.due.take_if(|at| *at <= now).is_none() {
+            return;
+        }
+        if let Some((_, home)) = self.home_link() {
+            self.relays.granted.retain(|known| known.server.address != home.address);
         }
         self.ask_another_relay(now);
     }
 
     fn ask_another_relay(&mut self, now: Instant) {
+        let wall = self.wall(now);
         let Home::Linked(home) = &self.home else { return };
-        let (home_door, asked) = (door_of(&home.node), home.relays_asked.clone());
-        if asked.len() >= ASKED_MAX {
+        if !self.relays.is_ending(wall) || self.relays.asked.len() >= ASKED_MAX {
             return;
         }
+        let (home_door, asked) = (door_of(&home.node), &self.relays.asked);
         let jitter = &mut self.entropy.jitter;
-        let Some(door) = self.super_peers.verifiers(&home_door, &asked, 1, jitter).pop() else {
+        let Some(door) = self.super_peers.verifiers(&home_door, asked, 1, jitter).pop() else {
             return;
         };
-        if let Home::Linked(home) = &mut self.home {
-            home.relays_asked.push(door.key);
-        }
+        self.relays.asked.push(door.key);
         let (link, is_ours) = match self.visit_of(&door.key) {
             Some(open) => (open, false),
             None => {
@@ -100,9 +203,9 @@ impl Peer {
         if is_ours {
             self.links.close(link);
         }
-        match answer {
-            Some(Message::Nat(grant @ Nat::RelayGrant { .. })) => self.relay_granted(now, &grant),
-            Some(_) | None => self.ask_another_relay(now),
+        if let Some(Message::Nat(grant @ Nat::RelayGrant { .. })) = answer {
+            self.relay_granted(now, grant, false);
         }
+        self.ask_another_relay(now);
     }
 }

@@ -583,7 +583,12 @@ impl SuperPeer {
             Input::NotSaved(..) => self.not_saved(),
             // A super-peer has no media path, no voice and no long computation; and it waits for no
             // record.
-            Input::Path(..) | Input::Voice(..) | Input::Worked(..) | Input::Saved(_) => {}
+            Input::Path(..)
+            | Input::Network
+            | Input::Mapped(_)
+            | Input::Voice(..)
+            | Input::Worked(..)
+            | Input::Saved(_) => {}
         }
     }
 }

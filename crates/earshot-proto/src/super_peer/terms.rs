@@ -210,6 +210,8 @@ impl SuperPeer {
             | Input::RelayPort(..)
             | Input::Timeout
             | Input::Clock(_)
+            | Input::Network
+            | Input::Mapped(_)
             | Input::Path(..)
             | Input::Voice(..)
             | Input::Worked(..)

@@ -58,8 +58,10 @@ export class MockPhone {
       signaling: call.relayed ? "bothSuperPeers" : "direct",
       mutedHere: call.muted ?? false,
       heldBy: call.held ? [call.held] : [],
+      pathSwitches: 0,
       since,
       path,
+      ...(call.interrupted && { interruptedSince: this.clock.now() }),
     };
     this.calls.set(standing.id, standing);
     this.#speak();
@@ -71,7 +73,7 @@ export class MockPhone {
 
   start(to: string): string {
     const id = `call-${++this.#count}`;
-    const call: Call = { id, peer: to, direction: "out", state: "locating", mutedHere: false, heldBy: [], since: this.clock.now() };
+    const call: Call = { id, peer: to, direction: "out", state: "locating", mutedHere: false, heldBy: [], pathSwitches: 0, since: this.clock.now() };
     this.calls.set(id, call);
     this.tell({ type: "callChanged", call });
     const { end } = this.scenario;
@@ -98,6 +100,7 @@ export class MockPhone {
       signaling: "direct",
       mutedHere: false,
       heldBy: [],
+      pathSwitches: 0,
       since: this.clock.now(),
     };
     this.calls.set(id, call);

@@ -12,7 +12,7 @@ export interface Scenario {
   devices: "usual" | "none";
   problem?: AudioFault;
   /** A call that stands from the beginning. */
-  call?: { state: CallState; direction: "in" | "out"; relayed?: boolean; muted?: boolean; poor?: boolean; held?: "me" | "them" };
+  call?: { state: CallState; direction: "in" | "out"; relayed?: boolean; muted?: boolean; interrupted?: boolean; poor?: boolean; held?: "me" | "them" };
   /** How the call that is made ends. */
   end?: EndReason;
   /** What was damaged on disk when the user logged in. */
@@ -89,6 +89,7 @@ const SCENARIOS: Record<string, Partial<Scenario>> = {
   ringing: { call: { state: "ringing", direction: "in" } },
   calling: { call: { state: "ringing", direction: "out" } },
   talking: { call: { state: "talking", direction: "out" } },
+  interrupted: { call: { state: "talking", direction: "out", interrupted: true } },
   muted: { call: { state: "talking", direction: "out", muted: true } },
   relayed: { call: { state: "talking", direction: "in", relayed: true, poor: true } },
   held: { call: { state: "held", direction: "out", held: "me" } },

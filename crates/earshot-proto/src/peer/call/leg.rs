@@ -9,13 +9,13 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::dialog::Dialog;
-use super::leg_path::LegPath;
+use super::paths::{PathState, Paths};
 use super::patience;
 use super::reason::{EndFacts, SendFailure};
 use super::signaling::{self, Privacy, Side, SignalingCase};
 use super::{Callee, CallsOutput, Cx, Delivery, Post, Sender};
 use crate::ids::CallId;
-use crate::port::{PathEvent, PathPolicy};
+use crate::port::{PathEvent, PathId, PathPolicy, VoiceRoute};
 use crate::secure::call_keys::{Contribution, Parties, Party};
 use crate::secure::voice_seal::VoiceKeys;
 use crate::wire::bounded::{List, Text};
@@ -23,7 +23,7 @@ use crate::wire::certificate::{AgreeKey, VerifyKey};
 use crate::wire::directory::NodeEntry;
 use crate::wire::forward::{Address, Undelivered};
 use crate::wire::sealed::call::{
-    CANDIDATE_MAX, CANDIDATES_MAX, IceCredentials, Signal, SignalBody, SignalledEnd,
+    CANDIDATE_MAX, CANDIDATES_MAX, IceCredentials, PathPurpose, Signal, SignalBody, SignalledEnd,
 };
 
 /// How often a signal is repeated by one case before the next one is tried: silence is a failure
@@ -37,8 +37,8 @@ type Candidates = List<Text<CANDIDATE_MAX>, CANDIDATES_MAX>;
 pub(super) enum Probe {
     /// It was not.
     No,
-    /// It was, by the signal of this number.
-    Asked { number: u32, deadline: Instant },
+    /// It was, and may answer until then.
+    Asked { deadline: Instant },
     /// It has.
     Answered,
     /// It kept silent.
@@ -65,7 +65,7 @@ pub(super) struct Leg {
     pub(super) keys: Option<Box<VoiceKeys>>,
     /// The other side's contribution is no key.
     pub(super) keys_refused: bool,
-    pub(super) path: Option<LegPath>,
+    pub(super) paths: Option<Paths>,
     /// Anything of ours was heard there, or anything came from there.
     pub(super) met: bool,
     pub(super) rang: bool,
@@ -73,6 +73,8 @@ pub(super) struct Leg {
     pub(super) cut_off: Option<SendFailure>,
     pub(super) last_failure: Option<SendFailure>,
     pub(super) probe: Probe,
+    /// A super-peer says that the device is gone, and nothing has come from it since.
+    pub(super) gone: bool,
     /// Number of the last probe said; one is under way at a time.
     asked: u32,
     hold: Told<bool>,
@@ -108,12 +110,13 @@ impl Leg {
             secret: Some(Contribution::draw(cx.secrets)),
             keys: None,
             keys_refused: false,
-            path: None,
+            paths: None,
             met: false,
             rang: false,
             cut_off: None,
             last_failure: None,
             probe: Probe::No,
+            gone: false,
             asked: 0,
             hold: Told { said: false, now: false },
             our_home: Told { said: cx.around.home, now: cx.around.home },
@@ -144,12 +147,13 @@ impl Leg {
             secret: Some(Contribution::draw(cx.secrets)),
             keys: None,
             keys_refused: false,
-            path: None,
+            paths: None,
             met: true,
             rang: true,
             cut_off: None,
             last_failure: None,
             probe: Probe::No,
+            gone: false,
             asked: 0,
             hold: Told { said: false, now: false },
             our_home: Told { said: cx.around.home, now: cx.around.home },
@@ -173,12 +177,13 @@ impl Leg {
 
     /// What is known of this leg when it ends a call.
     pub(super) fn facts(&self) -> EndFacts {
+        let paths = self.paths.as_ref().map(Paths::facts);
         EndFacts {
             device: Some(self.to.device),
             signaling: self.last_failure,
-            path: self.path.as_ref().and_then(|path| path.down),
-            candidates_here: self.path.as_ref().map(|path| path.sent),
-            candidates_there: self.path.as_ref().map(|path| path.taken),
+            path: paths.and_then(|(down, _, _)| down),
+            candidates_here: paths.map(|(_, here, _)| here),
+            candidates_there: paths.map(|(_, _, there)| there),
             ..EndFacts::default()
         }
     }
@@ -267,31 +272,36 @@ impl Leg {
         let turn = self.dialog.take(signal.number, &signal.body);
         if news || !turn.is_empty() {
             self.met = true;
+            self.gone = false;
             self.cut_off = None;
             if self.side == Side::Callee && self.case != signal.case {
                 self.case = signal.case;
                 self.way = signal.case;
             }
         }
-        if let Probe::Asked { number, .. } = self.probe
-            && self.dialog.was_heard(number)
-        {
+        let waits = matches!(self.probe, Probe::Asked { .. } | Probe::Unanswered);
+        if waits && self.dialog.was_heard(self.asked) {
             self.probe = Probe::Answered;
         }
         turn
     }
 
-    /// The other side's credentials came.
-    pub(super) fn take_credentials(&mut self, cx: &mut Cx<'_>, theirs: &IceCredentials) {
-        if let Some(path) = &mut self.path {
-            path.handle_credentials(cx, theirs);
+    /// The other side's credentials came for a path.
+    pub(super) fn take_credentials(
+        &mut self,
+        cx: &mut Cx<'_>,
+        which: (u32, PathPurpose),
+        theirs: &IceCredentials,
+    ) {
+        if let Some(paths) = &mut self.paths {
+            paths.handle_credentials(cx, which, theirs);
         }
     }
 
-    /// Candidates of the other side came.
-    pub(super) fn take_candidates(&mut self, cx: &mut Cx<'_>, theirs: Candidates) {
-        if let Some(path) = &mut self.path {
-            path.handle_candidates(cx, theirs.into_vec());
+    /// Candidates of the other side came for a path.
+    pub(super) fn take_candidates(&mut self, cx: &mut Cx<'_>, number: u32, theirs: Candidates) {
+        if let Some(paths) = &mut self.paths {
+            paths.handle_candidates(cx, number, theirs);
         }
     }
 
@@ -364,32 +374,82 @@ impl Leg {
         }
     }
 
-    /// Opens the path of the voice.
-    pub(super) fn open_path(&mut self, cx: &mut Cx<'_>) {
-        let policy = match self.privacy {
-            Privacy::Open => PathPolicy::Any,
-            Privacy::Hidden => PathPolicy::RelayOnly,
-        };
-        self.path = Some(LegPath::open(cx, self.side, policy));
+    /// Opens the first path of the voice.
+    pub(super) fn open_paths(&mut self, cx: &mut Cx<'_>) {
+        self.paths = Some(Paths::start(cx, self.side, self.privacy));
     }
 
-    /// Takes an event of the path of this leg.
-    pub(super) fn handle_path(&mut self, cx: &mut Cx<'_>, event: PathEvent) {
-        let Some(path) = &mut self.path else { return };
-        let down = matches!(event, PathEvent::Down(_));
-        if let Some(body) = path.handle_event(cx, event) {
+    pub(super) fn has_path(&self, id: PathId) -> bool {
+        self.paths.as_ref().is_some_and(|paths| paths.has(id))
+    }
+
+    /// Takes an event of a path of this leg.
+    pub(super) fn handle_path(&mut self, cx: &mut Cx<'_>, id: PathId, event: PathEvent) {
+        let Some(paths) = &mut self.paths else { return };
+        if let Some(body) = paths.handle_event(cx.now, id, event) {
             self.say(cx, body);
-        }
-        if down && !matches!(self.probe, Probe::Asked { .. }) {
-            self.probe = Probe::No; // An answer from before says nothing about now.
         }
         self.flush_candidates(cx);
     }
 
+    /// Our own addresses changed.
+    pub(super) fn renew_paths(&mut self, now: Instant) {
+        if let Some(paths) = &mut self.paths {
+            paths.renew(now);
+        }
+    }
+
+    /// The call is answered.
+    pub(super) fn answered(&mut self) {
+        if let Some(paths) = &mut self.paths {
+            paths.answered();
+        }
+    }
+
     fn flush_candidates(&mut self, cx: &mut Cx<'_>) {
-        while let Some(body) = self.path.as_mut().and_then(|path| path.due_candidates(cx.now)) {
+        while let Some(body) = self.paths.as_mut().and_then(|paths| paths.due_candidates(cx.now)) {
             self.say(cx, body);
         }
+    }
+
+    /// Chooses the path that the voice goes over, and opens what is missing.
+    pub(super) fn attend_paths(&mut self, cx: &mut Cx<'_>) {
+        let Some(paths) = &mut self.paths else { return };
+        let opens = |body: &SignalBody| matches!(body, SignalBody::Ice { .. });
+        paths.attend(cx, !self.dialog.waits_for(opens));
+        if self.voice_flows() && !matches!(self.probe, Probe::Asked { .. }) {
+            self.probe = Probe::No; // An answer from before says nothing about later.
+        }
+    }
+
+    /// Over which paths the voice goes.
+    pub(super) fn voice_route(&self) -> Option<VoiceRoute> {
+        self.paths.as_ref().map(Paths::route)
+    }
+
+    /// Whether the call was answered.
+    pub(super) fn is_answered(&self) -> bool {
+        self.paths.as_ref().is_some_and(Paths::is_answered)
+    }
+
+    /// Whether fresh paths came to nothing, too.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.paths.as_ref().is_some_and(Paths::are_hopeless)
+    }
+
+    pub(super) fn path_state(&self) -> PathState {
+        self.paths.as_ref().map_or(PathState::Making, Paths::state)
+    }
+
+    /// Whether packets of the other device come, as far as is known.
+    pub(super) fn voice_flows(&self) -> bool {
+        self.path_state() == PathState::Alive
+    }
+
+    /// A super-peer says that the device is gone.
+    pub(super) fn handle_gone(&mut self, cx: &mut Cx<'_>) {
+        self.gone = true;
+        self.ask(cx);
     }
 
     /// Asks the device whether it still has the call.
@@ -401,8 +461,7 @@ impl Leg {
         if !asked {
             self.asked = self.say(cx, SignalBody::Probe);
         }
-        let number = self.asked;
-        self.probe = Probe::Asked { number, deadline: cx.now + patience::PROBE };
+        self.probe = Probe::Asked { deadline: cx.now + patience::PROBE };
     }
 
     /// We hold the call, or do not.
@@ -412,7 +471,7 @@ impl Leg {
 
     /// Does what has come due.
     pub(super) fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
-        if let Probe::Asked { deadline, .. } = self.probe
+        if let Probe::Asked { deadline } = self.probe
             && deadline <= cx.now
         {
             self.probe = Probe::Unanswered;
@@ -451,17 +510,21 @@ impl Leg {
     /// The next moment at which something comes due.
     pub(super) fn due(&self) -> Option<Instant> {
         let probe = match self.probe {
-            Probe::Asked { deadline, .. } => Some(deadline),
+            Probe::Asked { deadline } => Some(deadline),
             Probe::No | Probe::Answered | Probe::Unanswered => None,
         };
-        let candidates = self.path.as_ref().and_then(LegPath::flush_at);
-        [probe, candidates, self.dialog.repeat_at()].into_iter().flatten().min()
+        let paths = self.paths.as_ref().and_then(Paths::due);
+        let lost = match self.path_state() {
+            PathState::Interrupted(since) => Some(since + patience::INTERRUPTED),
+            PathState::Making | PathState::Alive | PathState::Failed(_) => None,
+        };
+        [probe, paths, lost, self.dialog.repeat_at()].into_iter().flatten().min()
     }
 
     /// Gives path and keys up; with a reason, tells the device that the call is over.
     pub(super) fn close(&mut self, cx: &mut Cx<'_>, tell: Option<SignalledEnd>) {
-        if let Some(path) = self.path.take() {
-            path.close(cx);
+        if let Some(paths) = self.paths.take() {
+            paths.close(cx);
         }
         self.keys = None;
         self.secret = None;

@@ -1,4 +1,4 @@
-//! The path of the voice to one device while it is made and used: credentials, candidates, what
+//! One path of the voice to one device while it is made and used: credentials, candidates, what
 //! became of it.
 //!
 //! Source: trickle ICE (RFC 8838). Invariant: at most [`CANDIDATES_TOTAL_MAX`] candidates go out
@@ -7,10 +7,14 @@
 use std::time::{Duration, Instant};
 
 use super::signaling::Side;
+use super::view::{PathStanding, PathView};
 use super::{CallsOutput, Cx};
-use crate::port::{PathDown, PathEvent, PathFacts, PathId, PathOrder, PathPolicy};
+use crate::port::{PathDown, PathEvent, PathFacts, PathId, PathKind, PathOrder, PathPolicy};
+use crate::port::{RelayServer, RelayTransport, TriedPair};
 use crate::wire::bounded::{List, Text};
-use crate::wire::sealed::call::{CANDIDATE_MAX, CANDIDATES_MAX, IceCredentials, SignalBody};
+use crate::wire::sealed::call::{
+    CANDIDATE_MAX, CANDIDATES_MAX, IceCredentials, PathPurpose, SignalBody,
+};
 
 /// Candidates of one path on each side at most. Our choice: a laptop with six interfaces, two
 /// address families and four relays stays below it.
@@ -19,16 +23,42 @@ pub(super) const CANDIDATES_TOTAL_MAX: usize = 64;
 /// our choice: one screen refresh, since interfaces are all found within that time.
 const TOGETHER: Duration = Duration::from_millis(20);
 
+/// Pairs that are remembered. Our choice: more than a picture shows.
+const TRIED_MAX: usize = 64;
+
 type Candidate = Text<CANDIDATE_MAX>;
 
-/// The path to one device.
+/// What a path is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Making {
+    /// Its number, the same at both ends.
+    pub(super) number: u32,
+    pub(super) purpose: PathPurpose,
+    pub(super) policy: PathPolicy,
+    pub(super) servers: Vec<RelayServer>,
+}
+
+/// One path to one device.
 #[derive(Debug)]
 pub(super) struct LegPath {
     pub(super) id: PathId,
+    pub(super) number: u32,
+    pub(super) purpose: PathPurpose,
     /// Packets flow.
     pub(super) up: Option<PathFacts>,
     /// It failed or was lost.
     pub(super) down: Option<PathDown>,
+    /// What it was before it went down.
+    last: Option<PathFacts>,
+    opened: Instant,
+    /// What came of its pairs of candidates.
+    tried: Vec<TriedPair>,
+    /// Since when probes are answered, if they are.
+    pub(super) lively: Option<Instant>,
+    /// Since when they are not, if they were before or might have been.
+    pub(super) silent: Option<Instant>,
+    /// The relay of ours is reached over a stream.
+    over_tcp: bool,
     credentials_said: bool,
     credentials_taken: bool,
     pub(super) sent: usize,
@@ -38,17 +68,26 @@ pub(super) struct LegPath {
 }
 
 impl LegPath {
-    pub(super) fn open(cx: &mut Cx<'_>, side: Side, policy: PathPolicy) -> Self {
+    pub(super) fn open(cx: &mut Cx<'_>, side: Side, making: Making) -> Self {
+        let Making { number, purpose, policy, servers } = making;
         let id = PathId(*cx.next_path);
         *cx.next_path = cx.next_path.wrapping_add(1);
-        let servers = cx.around.servers.clone();
         let controlling = side == Side::Caller;
+        let over_tcp = servers.iter().any(|server| server.transport == RelayTransport::Tcp);
         let order = PathOrder::Open { controlling, servers, policy };
         cx.out.push_back(CallsOutput::Path(id, order));
         Self {
             id,
+            number,
+            purpose,
+            last: None,
+            opened: cx.now,
+            tried: Vec::new(),
             up: None,
             down: None,
+            lively: None,
+            silent: None,
+            over_tcp,
             credentials_said: false,
             credentials_taken: false,
             sent: 0,
@@ -62,38 +101,88 @@ impl LegPath {
         cx.out.push_back(CallsOutput::Path(self.id, PathOrder::Close));
     }
 
+    /// Whether it is neither up nor given up.
+    pub(super) const fn is_in_the_making(&self) -> bool {
+        self.up.is_none() && self.down.is_none()
+    }
+
+    /// Whether packets get through, as far as is known.
+    pub(super) const fn is_alive(&self) -> bool {
+        self.up.is_some() && self.silent.is_none()
+    }
+
+    /// Whether it goes through no relay.
+    pub(super) fn is_direct(&self) -> bool {
+        self.up.as_ref().is_some_and(|facts| !is_relayed(facts.kind))
+    }
+
+    /// As its owner sees it.
+    pub(super) fn view(&self, is_used: bool) -> PathView {
+        let standing = match (self.down, self.up.is_some(), self.silent) {
+            (Some(down), _, _) => PathStanding::Down(down),
+            (None, false, _) => PathStanding::Making,
+            (None, true, None) => PathStanding::Up,
+            (None, true, Some(_)) => PathStanding::Silent,
+        };
+        PathView {
+            number: self.number,
+            purpose: self.purpose,
+            standing,
+            is_used,
+            facts: self.up.clone().or_else(|| self.last.clone()),
+            opened: self.opened,
+            tried: self.tried.clone(),
+        }
+    }
+
     /// Takes an event; gives what is to be said at once.
-    pub(super) fn handle_event(&mut self, cx: &mut Cx<'_>, event: PathEvent) -> Option<SignalBody> {
+    pub(super) fn handle_event(&mut self, now: Instant, event: PathEvent) -> Option<SignalBody> {
         match event {
             PathEvent::Local { ufrag, password } if !self.credentials_said => {
                 self.credentials_said = true;
                 let credentials = Text::new(ufrag).and_then(|ufrag| {
                     Text::new(password).map(|password| IceCredentials { ufrag, password })
                 });
-                match credentials {
-                    Ok(credentials) => Some(SignalBody::Ice { credentials }),
-                    Err(_) => {
-                        self.down = Some(PathDown::Unavailable);
-                        None
-                    }
+                let Ok(credentials) = credentials else {
+                    self.down = Some(PathDown::Unavailable);
+                    return None;
+                };
+                let (path, purpose) = (self.number, self.purpose);
+                return Some(SignalBody::Ice { credentials, path, purpose });
+            }
+            PathEvent::Local { .. } | PathEvent::EndOfCandidates => {}
+            PathEvent::Candidate(candidate) => self.find(now, candidate),
+            PathEvent::Up(facts) => self.up = Some(self.seen(facts)),
+            PathEvent::Lively { rtt_ms } => {
+                self.silent = None;
+                self.lively.get_or_insert(now);
+                if let Some(facts) = &mut self.up {
+                    facts.rtt_ms = Some(rtt_ms);
                 }
             }
-            PathEvent::Local { .. } | PathEvent::EndOfCandidates => None,
-            PathEvent::Candidate(candidate) => {
-                self.find(cx.now, candidate);
-                None
+            PathEvent::Tried(mut pairs) => {
+                pairs.truncate(TRIED_MAX);
+                self.tried = pairs;
             }
-            PathEvent::Up(facts) => {
-                self.up = Some(facts);
-                self.down = None;
-                None
+            PathEvent::Silent => {
+                self.lively = None;
+                self.silent.get_or_insert(now);
             }
             PathEvent::Down(down) => {
-                self.up = None;
+                self.last = self.up.take();
                 self.down = Some(down);
-                None
             }
         }
+        None
+    }
+
+    /// ICE does not know that its way to our relay is a stream.
+    fn seen(&self, facts: PathFacts) -> PathFacts {
+        let kind = match facts.kind {
+            PathKind::RelayUdp if self.over_tcp => PathKind::RelayTcp,
+            kind => kind,
+        };
+        PathFacts { kind, ..facts }
     }
 
     fn find(&mut self, now: Instant, candidate: String) {
@@ -118,7 +207,8 @@ impl LegPath {
             self.flush_at = None;
         }
         self.sent += candidates.len();
-        (!candidates.is_empty()).then_some(SignalBody::Candidates { candidates })
+        let path = self.number;
+        (!candidates.is_empty()).then_some(SignalBody::Candidates { candidates, path })
     }
 
     /// When candidates are due to travel.
@@ -149,5 +239,12 @@ impl LegPath {
             let order = PathOrder::Candidate(candidate.as_str().to_owned());
             cx.out.push_back(CallsOutput::Path(self.id, order));
         }
+    }
+}
+
+const fn is_relayed(kind: PathKind) -> bool {
+    match kind {
+        PathKind::RelayUdp | PathKind::RelayTcp => true,
+        PathKind::Host | PathKind::ServerReflexive | PathKind::PeerReflexive => false,
     }
 }

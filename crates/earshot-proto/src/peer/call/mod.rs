@@ -10,7 +10,8 @@
 //! | [`signaling`] | the lecture's three cases as one pure function |
 //! | `one` | the states of one call |
 //! | `leg` | one call towards one device |
-//! | `leg_path` | the path of the voice to one device |
+//! | `leg_path` | one path of the voice to one device |
+//! | `paths` | all of them: which the voice goes over, and what takes its place |
 //! | `dialog` | signals numbered, repeated until heard, taken in order |
 //! | `farewell` | ended calls, remembered to answer what comes late |
 //! | [`patience`] | how long each thing may take |
@@ -39,13 +40,14 @@ use leg::{Leg, Offer};
 use one::One;
 use reason::{By, EndFacts, EndReason, NotLocated};
 use signaling::{Side, SignalingCase};
-use view::CallView;
+use view::{CallView, PathView};
 
 mod dialog;
 mod farewell;
 mod leg;
 mod leg_path;
 mod one;
+mod paths;
 pub mod patience;
 mod port;
 pub mod reason;
@@ -135,6 +137,12 @@ impl Calls {
     #[must_use]
     pub fn current(&self) -> Option<CallView> {
         self.current.as_ref().map(|one| one.view())
+    }
+
+    /// The paths of the call under way, those that are gone first; none where it is another call.
+    #[must_use]
+    pub fn paths(&self, call: CallId) -> Option<Vec<PathView>> {
+        self.current.as_ref().filter(|one| one.id() == call).map(One::paths)
     }
 
     /// Calls a user.
@@ -388,6 +396,12 @@ impl Calls {
         self.around = around;
         self.farewells.handle_home(&mut cx!(self, now));
         self.with_current(now, One::handle_home);
+    }
+
+    /// The addresses of this computer changed: paths on new ones are made before the old ones are
+    /// given up.
+    pub fn handle_network(&mut self, now: Instant) {
+        self.with_current(now, |one, _| one.handle_network(now));
     }
 
     /// A super-peer says that this device is gone: if it takes part in a call, it is asked.

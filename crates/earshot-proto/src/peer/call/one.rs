@@ -13,7 +13,7 @@ use super::signaling::{Privacy, SignalingCase};
 use super::view::{CallView, Direction, HeldBy};
 use super::{Callee, CallsOutput, Cx, Delivery, Refused, Sender};
 use crate::ids::{CallId, UserName};
-use crate::port::{PathEvent, PathId, PathPolicy, VoiceEvent, VoiceOrder};
+use crate::port::{PathEvent, PathId, PathPolicy, VoiceEvent, VoiceOrder, VoiceRoute};
 use crate::wire::certificate::DEVICES_MAX;
 use crate::wire::forward::Address;
 use crate::wire::sealed::call::{Signal, SignalBody, SignalledEnd};
@@ -58,6 +58,8 @@ pub(super) struct One {
     answered: Option<Instant>,
     since: Instant,
     relocated: Option<Instant>,
+    /// Over which paths the voice was told to go.
+    route: VoiceRoute,
     shown: Option<CallView>,
 }
 
@@ -79,6 +81,7 @@ impl One {
             answered: None,
             since: cx.now,
             relocated: None,
+            route: VoiceRoute::default(),
             shown: None,
         }
     }
@@ -149,7 +152,7 @@ impl One {
             return self.finish(cx, EndReason::KeysRefused, By::Me, EndFacts::default());
         }
         leg.say(cx, SignalBody::Ringing { contribution });
-        leg.open_path(cx);
+        leg.open_paths(cx);
         self.begin_ring(cx);
     }
 
@@ -217,6 +220,7 @@ impl One {
 
     fn connect(&mut self, cx: &Cx<'_>) {
         self.joined = Some(cx.now);
+        self.legs.iter_mut().for_each(Leg::answered);
         self.state = State::Connecting { give_up: cx.now + patience::CONNECT };
     }
 
@@ -327,11 +331,12 @@ impl One {
             SignalBody::End { reason } => self.take_end(cx, from, reason),
             SignalBody::Hold => self.held_now(cx, HeldBy { them: true, ..self.held }),
             SignalBody::Resume => self.held_now(cx, HeldBy { them: false, ..self.held }),
-            SignalBody::Ice { credentials } => {
-                self.on_leg(from, |leg| leg.take_credentials(cx, &credentials));
+            SignalBody::Ice { credentials, path, purpose } => {
+                let which = (path, purpose);
+                self.on_leg(from, |leg| leg.take_credentials(cx, which, &credentials));
             }
-            SignalBody::Candidates { candidates } => {
-                self.on_leg(from, |leg| leg.take_candidates(cx, candidates));
+            SignalBody::Candidates { candidates, path } => {
+                self.on_leg(from, |leg| leg.take_candidates(cx, path, candidates));
             }
             SignalBody::Moved { home } => self.on_leg(from, |leg| leg.take_home(cx, home)),
             // A second offer means nothing; a probe is answered by being heard.
@@ -356,7 +361,7 @@ impl One {
         let Some(leg) = legs.find(|leg| leg.to == *from && !leg.rang) else { return };
         leg.rang = true;
         if leg.agree(cx, contribution) {
-            leg.open_path(cx);
+            leg.open_paths(cx);
             self.begin_ring(cx);
         }
     }
@@ -413,9 +418,8 @@ impl One {
     }
 
     pub(super) fn handle_path(&mut self, cx: &mut Cx<'_>, id: PathId, event: PathEvent) {
-        let has = |leg: &&mut Leg| leg.path.as_ref().is_some_and(|path| path.id == id);
-        if let Some(leg) = self.legs.iter_mut().find(has) {
-            leg.handle_path(cx, event);
+        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.has_path(id)) {
+            leg.handle_path(cx, id, event);
         }
     }
 
@@ -427,12 +431,17 @@ impl One {
         }
     }
 
+    /// Our own addresses changed.
+    pub(super) fn handle_network(&mut self, now: Instant) {
+        self.legs.iter_mut().for_each(|leg| leg.renew_paths(now));
+    }
+
     pub(super) fn handle_home(&mut self, cx: &mut Cx<'_>) {
         self.legs.iter_mut().for_each(|leg| leg.handle_home(cx));
     }
 
     pub(super) fn handle_gone(&mut self, cx: &mut Cx<'_>, who: &Address) {
-        self.legs.iter_mut().filter(|leg| leg.to == *who).for_each(|leg| leg.ask(cx));
+        self.legs.iter_mut().filter(|leg| leg.to == *who).for_each(|leg| leg.handle_gone(cx));
     }
 
     /// Asks the other device whether it still has the call.

@@ -21,6 +21,9 @@ pub const RELOCATE: Duration = Duration::from_secs(10);
 /// For a device to say whether it still has the call. Our choice: a home that crashed is replaced
 /// within that time.
 pub const PROBE: Duration = Duration::from_secs(5);
+/// For a voice that was interrupted to come back. Our choice: longer than a lift, a tunnel or a
+/// router that starts anew; by then people have hung up.
+pub const INTERRUPTED: Duration = Duration::from_secs(45);
 /// For an end to be heard. Our choice: as for a home that is replaced; the other side's own
 /// patience ends every call whose end it never hears.
 pub const FAREWELL: Duration = Duration::from_secs(15);

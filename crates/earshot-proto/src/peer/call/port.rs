@@ -176,6 +176,8 @@ pub enum CallsOutput {
         /// The device.
         to: Address,
     },
+    /// Nothing comes from the other device any more: perhaps our own home is not reached either.
+    DoubtHome,
     /// Do something with a media path. Paths are numbered by the calls from 0.
     Path(PathId, PathOrder),
     /// Do something with the voice.

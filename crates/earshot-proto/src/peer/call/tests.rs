@@ -3,5 +3,6 @@
 mod cases;
 mod ends;
 mod foreign;
+mod survival;
 mod swarm;
 pub(super) mod world;

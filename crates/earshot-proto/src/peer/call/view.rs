@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::reason::End;
 use super::signaling::SignalingCase;
 use crate::ids::{CallId, DeviceId, UserName};
-use crate::port::PathFacts;
+use crate::port::{PathDown, PathFacts, TriedPair};
+use crate::wire::sealed::call::PathPurpose;
 
 /// Who called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,10 @@ pub struct CallView {
     pub signaling: Option<SignalingCase>,
     /// The path of the voice, while there is one.
     pub path: Option<PathFacts>,
+    /// How often the voice went over to another path.
+    pub switches: u32,
+    /// Since when no path gets packets through, if none does any more.
+    pub interrupted: Option<Instant>,
     /// Our microphone is muted.
     pub muted_here: bool,
     /// Who holds it.
@@ -76,6 +81,38 @@ pub struct CallView {
     pub since: Instant,
     /// Why it ended; present exactly in [`CallState::Ended`].
     pub end: Option<End>,
+}
+
+/// One of the paths of a call, as its owner sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PathView {
+    /// Its number, the same at both ends.
+    pub number: u32,
+    /// What it is for.
+    pub purpose: PathPurpose,
+    /// How it stands.
+    pub standing: PathStanding,
+    /// The voice goes over it.
+    pub is_used: bool,
+    /// What it goes through, or went through, if it ever came up.
+    pub facts: Option<PathFacts>,
+    /// When it was begun.
+    pub opened: Instant,
+    /// What came of its pairs of candidates, as far as that was told.
+    pub tried: Vec<TriedPair>,
+}
+
+/// How one of the paths of a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathStanding {
+    /// It is being made.
+    Making,
+    /// Packets get through.
+    Up,
+    /// They do not, but may again.
+    Silent,
+    /// It is gone.
+    Down(PathDown),
 }
 
 /// One line of the call log, written when a call has ended.

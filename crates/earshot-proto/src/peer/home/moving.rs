@@ -113,6 +113,36 @@ impl Peer {
         self.moved_on(now, link, &[], Duration::ZERO);
     }
 
+    /// The link to our home may be dead without having ended: it is made anew while the old one
+    /// stays. Where there is no home, the next door is knocked at at once.
+    pub(in super::super) fn doubt_home(&mut self, now: Instant) {
+        match &mut self.home {
+            Home::Linked(home) if home.moves.is_none() => {
+                let doors = vec![door_of(&home.node)];
+                home.moves = Some(Move { doors, next: now, trying: None });
+                self.moving_due(now);
+            }
+            Home::Seeking(seeking) if seeking.knocking.is_empty() => {
+                seeking.next_knock = now;
+                self.knock(now);
+            }
+            Home::Linked(_) | Home::Seeking(_) | Home::None => {}
+        }
+    }
+
+    /// The addresses of this computer changed, or it slept.
+    pub(in super::super) fn network_changed(&mut self, now: Instant) {
+        self.doubt_home(now);
+        if let Some(calls) = &mut self.calls {
+            calls.handle_network(now);
+        }
+        if matches!(self.home, Home::Linked(_)) && self.config.pretend.is_none() {
+            self.forget_reachability();
+            self.start_nat_test(now);
+            self.dial_back_again(now);
+        }
+    }
+
     /// Asks the next home, and leaves the old link, when it is time.
     pub(super) fn moving_due(&mut self, now: Instant) {
         let Home::Linked(home) = &mut self.home else { return };
@@ -170,7 +200,9 @@ impl Peer {
         let Some(Trying { node: Some(node), has_changed, .. }) = moves.trying else { return };
         let old = std::mem::replace(&mut home.link, link);
         (home.node, home.since, home.refresh) = (node, since, now + REFRESH);
-        (home.keepers, home.relay_due) = (None, None);
+        home.keepers = None;
+        self.relays.at_another_home();
+        let Home::Linked(home) = &mut self.home else { return };
         let older = home.left.replace((old, now + STAY));
         if let Some((older, _)) = older {
             self.let_go(now, older);

@@ -78,19 +78,29 @@ pub enum SignalBody {
         #[n(0)]
         contribution: AgreeKey,
     },
-    /// Either: the credentials of the sender's path; paths are made while it rings.
+    /// Either: the credentials of the sender's end of a path; paths are made while it rings, and
+    /// others in the middle of the call. A number that the other side does not know opens a path.
     #[n(2)]
     Ice {
         /// Of the sender's agent.
         #[n(0)]
         credentials: IceCredentials,
+        /// Which path: the caller opens even numbers, the callee odd ones.
+        #[n(1)]
+        path: u32,
+        /// What it is for.
+        #[n(2)]
+        purpose: PathPurpose,
     },
-    /// Either: candidates of the sender's path.
+    /// Either: candidates of the sender's end of a path.
     #[n(3)]
     Candidates {
         /// As SDP candidate attribute values.
         #[n(0)]
         candidates: List<Text<CANDIDATE_MAX>, CANDIDATES_MAX>,
+        /// Which path.
+        #[n(1)]
+        path: u32,
     },
     /// Callee: I answer.
     #[n(4)]
@@ -121,6 +131,21 @@ pub enum SignalBody {
     /// Do you still have this call? Answered by hearing it, or by [`SignalledEnd::Unknown`].
     #[n(10)]
     Probe,
+}
+
+/// What one of the paths of a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(index_only)]
+pub enum PathPurpose {
+    /// To talk as soon as possible, by whatever works.
+    #[n(0)]
+    Main,
+    /// To talk without a relay, where the main path goes through one.
+    #[n(1)]
+    Direct,
+    /// To fall back to: through another relay than the main path.
+    #[n(2)]
+    Spare,
 }
 
 /// The credentials of one ICE agent (RFC 8445, section 5.3).

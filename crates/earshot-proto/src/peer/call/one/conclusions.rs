@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::super::leg::{Leg, Probe};
+use super::super::paths::PathState;
 use super::super::reason::{self, By, End, EndFacts, EndReason, NotLocated, SendFailure, Stage};
 use super::super::view::LogEntry;
 use super::super::{CallsOutput, Cx, patience};
@@ -14,7 +15,9 @@ impl One {
     /// Draws the conclusions from what the legs know, lets them say what they owe, and shows the
     /// call if it changed.
     pub(in super::super) fn review(&mut self, cx: &mut Cx<'_>) {
+        self.legs.iter_mut().for_each(|leg| leg.attend_paths(cx));
         self.conclude(cx);
+        self.reroute(cx);
         self.relocate(cx);
         self.legs.iter_mut().for_each(|leg| leg.settle(cx));
         self.show(cx);
@@ -91,12 +94,10 @@ impl One {
     /// Lets the voice begin as soon as there is a path.
     fn talk(&mut self, cx: &mut Cx<'_>) {
         let (State::Connecting { .. }, [leg]) = (&self.state, &mut self.legs[..]) else { return };
-        let Some(path) = leg.path.as_ref().filter(|path| path.up.is_some()).map(|path| path.id)
-        else {
-            return;
-        };
+        let Some(route) = leg.voice_route().filter(|route| !route.send.is_empty()) else { return };
         let Some(keys) = leg.keys.take() else { return };
-        cx.out.push_back(CallsOutput::Voice(self.id, VoiceOrder::Start { path, keys }));
+        self.route = route.clone();
+        cx.out.push_back(CallsOutput::Voice(self.id, VoiceOrder::Start { route, keys }));
         self.answered = Some(cx.now);
         self.state = State::Talking;
         if self.muted {
@@ -104,6 +105,15 @@ impl One {
         }
         if self.held.anybody() {
             cx.out.push_back(CallsOutput::Voice(self.id, VoiceOrder::Hold));
+        }
+    }
+
+    /// Lets the voice go on over the paths that are best now.
+    fn reroute(&mut self, cx: &mut Cx<'_>) {
+        let (State::Talking, [leg]) = (&self.state, &self.legs[..]) else { return };
+        if let Some(route) = leg.voice_route().filter(|route| *route != self.route) {
+            self.route = route.clone();
+            cx.out.push_back(CallsOutput::Voice(self.id, VoiceOrder::Reroute(route)));
         }
     }
 
@@ -148,28 +158,25 @@ impl One {
     }
 }
 
-/// What makes a leg useless, if anything does. A leg whose path was lost is asked first whether it
-/// is still there.
+/// What makes a leg useless, if anything does. A leg whose paths are dead is asked first whether
+/// it is still there.
 fn fault(leg: &mut Leg, cx: &mut Cx<'_>) -> Option<End> {
     let facts = leg.facts();
-    let down = facts.path;
     let end = |reason, by| Some(End { reason, by, facts });
     if leg.keys_refused {
         return end(EndReason::KeysRefused, By::Me);
     }
-    match down {
-        Some(PathDown::NoPair) => return end(EndReason::NoPath, By::Network),
-        Some(PathDown::Unavailable) => return end(EndReason::NoPath, By::Me),
-        Some(PathDown::Lost) if leg.probe == Probe::No => leg.ask(cx),
-        Some(PathDown::Lost) if leg.probe == Probe::Answered => {
-            return end(EndReason::PathLost, By::Network);
+    match leg.path_state() {
+        PathState::Failed(PathDown::Unavailable) => return end(EndReason::NoPath, By::Me),
+        PathState::Failed(_) => return end(EndReason::NoPath, By::Network),
+        PathState::Interrupted(since) => {
+            return interrupted(leg, cx, since).and_then(|reason| end(reason, By::Network));
         }
-        Some(PathDown::Lost) | None => {}
-    }
-    let voice = leg.path.as_ref().is_some_and(|path| path.up.is_some());
-    if leg.probe == Probe::Unanswered && !voice {
-        let reason = if leg.rang { EndReason::PeerVanished } else { EndReason::Offline };
-        return end(reason, By::Network);
+        PathState::Making if leg.probe == Probe::Unanswered => {
+            let reason = if leg.rang { EndReason::PeerVanished } else { EndReason::Offline };
+            return end(reason, By::Network);
+        }
+        PathState::Making | PathState::Alive => {}
     }
     match leg.cut_off.filter(|_| !leg.met) {
         Some(SendFailure::Undelivered(Undelivered::NotAllowed)) => end(EndReason::Internal, By::Me),
@@ -178,6 +185,23 @@ fn fault(leg: &mut Leg, cx: &mut Cx<'_>) -> Option<End> {
             | SendFailure::Undelivered(Undelivered::NotHere | Undelivered::HomeUnreachable),
         ) => end(EndReason::Offline, By::Network),
         Some(SendFailure::Unlinked | SendFailure::Undelivered(Undelivered::TooMuch)) | None => None,
+    }
+}
+
+/// Why a call whose paths are all dead ends now, if it does.
+fn interrupted(leg: &mut Leg, cx: &mut Cx<'_>, since: Instant) -> Option<EndReason> {
+    let is_over = since + patience::INTERRUPTED <= cx.now;
+    match leg.probe {
+        Probe::Answered if is_over || leg.is_hopeless() => Some(EndReason::PathLost),
+        Probe::Unanswered if leg.gone || !leg.is_answered() => Some(EndReason::PeerVanished),
+        Probe::No | Probe::Asked { .. } | Probe::Unanswered if is_over => {
+            Some(EndReason::PeerVanished)
+        }
+        Probe::No => {
+            leg.ask(cx);
+            None
+        }
+        Probe::Asked { .. } | Probe::Answered | Probe::Unanswered => None,
     }
 }
 

@@ -1,8 +1,10 @@
 //! The call as its owner sees it, shown whenever it looks different.
 
-use super::super::view::{CallState, CallView};
+use super::super::paths::{PathState, Paths};
+use super::super::view::{CallState, CallView, PathView};
 use super::super::{CallsOutput, Cx};
 use super::{One, State};
+use crate::port::PathFacts;
 
 impl One {
     pub(super) fn call_state(&self) -> CallState {
@@ -21,6 +23,7 @@ impl One {
     pub(in super::super) fn view(&self) -> CallView {
         // Of several devices one that rings speaks for the call.
         let leg = self.legs.iter().find(|leg| leg.rang).or(self.legs.first());
+        let paths = leg.and_then(|leg| leg.paths.as_ref());
         let known = !matches!(self.state, State::Calling { .. });
         let before = self.shown.as_ref();
         CallView {
@@ -36,7 +39,12 @@ impl One {
                 Some(leg) => Some(leg.case()),
                 None => before.and_then(|view| view.signaling),
             },
-            path: leg.and_then(|leg| leg.path.as_ref()).and_then(|path| path.up.clone()),
+            path: paths.and_then(Paths::in_use).cloned().map(unmeasured),
+            switches: paths.map_or(0, Paths::switches),
+            interrupted: leg.and_then(|leg| match leg.path_state() {
+                PathState::Interrupted(since) => Some(since),
+                PathState::Making | PathState::Alive | PathState::Failed(_) => None,
+            }),
             muted_here: self.muted,
             held_by: self.held,
             since: self.since,
@@ -51,6 +59,12 @@ impl One {
         }
     }
 
+    /// The paths to the device that speaks for the call.
+    pub(in super::super) fn paths(&self) -> Vec<PathView> {
+        let leg = self.legs.iter().find(|leg| leg.rang).or(self.legs.first());
+        leg.and_then(|leg| leg.paths.as_ref()).map(Paths::views).unwrap_or_default()
+    }
+
     pub(super) fn show(&mut self, cx: &mut Cx<'_>) {
         if self.shown.as_ref().is_none_or(|view| view.state != self.call_state()) {
             self.since = cx.now;
@@ -61,4 +75,9 @@ impl One {
             cx.out.push_back(CallsOutput::Changed(Box::new(view)));
         }
     }
+}
+
+/// The round trip changes all the time, which is no news: figures of the voice tell it.
+fn unmeasured(facts: PathFacts) -> PathFacts {
+    PathFacts { rtt_ms: None, ..facts }
 }

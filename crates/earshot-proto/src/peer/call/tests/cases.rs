@@ -152,7 +152,7 @@ fn whoever_hides_its_address_is_only_relayed() {
 
 fn shows_host(body: &SignalBody) -> bool {
     match body {
-        SignalBody::Candidates { candidates } => {
+        SignalBody::Candidates { candidates, .. } => {
             candidates.iter().any(|c| c.as_str().contains("typ host"))
         }
         SignalBody::Offer { .. }
@@ -201,6 +201,7 @@ fn either_or_both_hold_a_call_and_it_goes_on_when_neither_does() {
 fn a_nervous_finger_on_hold_ends_where_it_stops_and_floods_nobody() {
     let mut world = World::pair(Natted, Natted);
     talk(&mut world);
+    world.run_for(2 * SECOND);
     let before = world.said.len();
     for n in 0..101 {
         let order = if n % 2 == 0 { Calls::hold } else { Calls::resume };

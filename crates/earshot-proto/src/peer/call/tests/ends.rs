@@ -298,6 +298,7 @@ fn no_path_because_nothing_can_be_opened_here() {
 fn path_lost() {
     let mut world = pair();
     let call = talk(&mut world);
+    world.ice = Ice::Never(5 * SECOND);
     world.cut_paths("alice");
     quiet(&mut world);
     let lost = (EndReason::PathLost, By::Network);
@@ -312,8 +313,10 @@ fn peer_vanished_while_talking() {
     let call = talk(&mut world);
     world.crash("bob");
     world.run_for(2 * SECOND);
-    assert_eq!(world.state("alice"), Some(CallState::Talking), "nobody knows yet");
-    world.run_for(10 * SECOND);
+    assert_eq!(world.state("alice"), Some(CallState::Talking), "it may come back");
+    let bob = world.device("bob").address.clone();
+    world.tell("alice", |calls, now| calls.handle_gone(now, &bob));
+    world.run_for(6 * SECOND);
     assert_eq!(world.ended("alice", call), Some((EndReason::PeerVanished, By::Network)));
     quiet(&mut world);
 }

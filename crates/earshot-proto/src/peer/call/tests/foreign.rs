@@ -11,7 +11,7 @@ use crate::wire::bounded::{List, Text};
 use crate::wire::certificate::{AgreeKey, VerifyKey};
 use crate::wire::directory::Reachability::Natted;
 use crate::wire::forward::Address;
-use crate::wire::sealed::call::{IceCredentials, Signal, SignalBody, SignalledEnd};
+use crate::wire::sealed::call::{IceCredentials, PathPurpose, Signal, SignalBody, SignalledEnd};
 
 fn mallory(world: &World) -> Sender {
     Sender {
@@ -31,8 +31,8 @@ fn every_body() -> Vec<SignalBody> {
     let credentials = IceCredentials { ufrag: Text::default(), password: Text::default() };
     vec![
         SignalBody::Ringing { contribution },
-        SignalBody::Ice { credentials },
-        SignalBody::Candidates { candidates: List::default() },
+        SignalBody::Ice { credentials, path: 0, purpose: PathPurpose::Main },
+        SignalBody::Candidates { candidates: List::default(), path: 0 },
         SignalBody::Accept,
         SignalBody::Heard,
         SignalBody::End { reason: SignalledEnd::HungUp },

@@ -3,6 +3,7 @@
 //! at any moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::super::reason::{By, EndReason, NotLocated};
@@ -13,7 +14,9 @@ use super::super::{
 };
 use crate::entropy::{Entropy, Stream};
 use crate::ids::{CallId, DeviceId, NetworkId, NodeId, UserName};
-use crate::port::{PathEvent, PathId, PathPolicy, VoiceEvent};
+use crate::port::{
+    PathEvent, PathId, PathPolicy, RelayServer, RelayTransport, VoiceEvent, VoiceRoute,
+};
 use crate::secure::identity::LinkKey;
 use crate::wire::Wire;
 use crate::wire::certificate::{AgreeKey, VerifyKey};
@@ -64,6 +67,7 @@ pub(super) struct Voice {
     pub(super) muted: bool,
     pub(super) held: bool,
     stopped: bool,
+    pub(super) route: VoiceRoute,
     send: Vec<u8>,
     receive: Vec<u8>,
 }
@@ -72,6 +76,7 @@ pub(super) struct Voice {
 struct Path {
     policy: PathPolicy,
     controlling: bool,
+    relay: Option<SocketAddr>,
     open: bool,
     up: bool,
     with: Option<(usize, PathKey)>,
@@ -105,6 +110,8 @@ pub(super) struct World {
     pub(super) loss_pct: u64,
     pub(super) doubled_pct: u64,
     pub(super) ice: Ice,
+    /// Where it is told, main paths go through a relay, and this becomes of direct ones.
+    pub(super) direct: Option<Ice>,
     pub(super) direct_works: bool,
     pub(super) directory_works: bool,
     pub(super) refusal: Option<Undelivered>,
@@ -129,6 +136,16 @@ pub(super) fn home(number: u8) -> NodeEntry {
         node: NodeId([number; 20]),
         address: ([10, 0, 0, number], 4_000).into(),
         key: AgreeKey([number; 32]),
+    }
+}
+
+/// A relay that there is.
+pub(super) fn relay(number: u8) -> RelayServer {
+    RelayServer {
+        address: ([10, 0, 0, number], 3_478).into(),
+        transport: RelayTransport::Udp,
+        username: "user".to_owned(),
+        password: "password".to_owned(),
     }
 }
 
@@ -161,6 +178,7 @@ impl World {
             loss_pct: 0,
             doubled_pct: 0,
             ice: Ice::After(50 * MS),
+            direct: None,
             direct_works: true,
             directory_works: true,
             refusal: None,
@@ -186,7 +204,7 @@ impl World {
         let around = Surroundings {
             reachability,
             home: Some(home(at)),
-            servers: Vec::new(),
+            servers: vec![relay(9), relay(8)],
             addresses: PathPolicy::Any,
             callers: Callers::Everybody,
         };
@@ -405,10 +423,17 @@ impl World {
                 if !path.open || !alive {
                     return;
                 }
+                // The world forgets a path that is down.
+                path.open = !matches!(event, PathEvent::Down(_));
                 path.up = match &event {
                     PathEvent::Up(_) => true,
                     PathEvent::Down(_) => false,
-                    PathEvent::Local { .. }
+                    // It went silent meanwhile.
+                    PathEvent::Lively { .. } if !path.up => return,
+                    PathEvent::Lively { .. }
+                    | PathEvent::Silent
+                    | PathEvent::Tried(_)
+                    | PathEvent::Local { .. }
                     | PathEvent::Candidate(_)
                     | PathEvent::EndOfCandidates => path.up,
                 };
@@ -459,6 +484,7 @@ impl World {
                     }
                 }
                 CallsOutput::Send(post) => self.send(at, post),
+                CallsOutput::DoubtHome => {}
                 CallsOutput::Forget { .. } => self.devices[at].forgotten += 1,
                 CallsOutput::Path(id, order) => self.path(at, id, order),
                 CallsOutput::Voice(call, order) => self.voice(at, call, order),

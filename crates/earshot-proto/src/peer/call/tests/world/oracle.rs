@@ -1,17 +1,39 @@
 //! The oracle that stands for ICE: which paths come up, when, and when they are lost.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Event, Ice, MS, Path, PathKey, World};
 use crate::port::{PathDown, PathEvent, PathFacts, PathId, PathKind, PathOrder, PathPolicy};
 
-/// A path is noticed to be lost after this.
-const CONSENT: Duration = Duration::from_secs(3);
+/// A path that gets nothing through is noticed to be silent after this, and is lost after that.
+const SILENCE: Duration = Duration::from_millis(400);
+const CONSENT: Duration = Duration::from_secs(30);
+/// The first probe of a path that came up is answered after this.
+const PROBED: Duration = Duration::from_millis(60);
 
 impl World {
     pub(super) fn open_paths(&self, at: usize) -> Vec<PathKey> {
         let open = self.devices[at].paths.iter().filter(|(_, p)| p.open);
         open.map(|(id, _)| *id).collect()
+    }
+
+    /// The path that a device's voice goes over goes silent, for both sides.
+    pub(in super::super) fn cut_path_in_use(&mut self, name: &str) {
+        let at = self.at(name);
+        let current = self.devices[at].calls.current().expect("in a call");
+        let used = self.devices[at].voices[&current.id].route.send[0];
+        let path = (self.devices[at].runs, used.0);
+        let with = self.devices[at].paths[&path].with;
+        for (device, path) in std::iter::once((at, path)).chain(with) {
+            self.lose(device, path);
+        }
+    }
+
+    /// The policies of the paths that a device has open.
+    pub(in super::super) fn open_policies(&self, name: &str) -> Vec<PathPolicy> {
+        let at = self.at(name);
+        self.open_paths(at).iter().map(|path| self.devices[at].paths[path].policy).collect()
     }
 
     /// All paths of a device go silent, for both sides.
@@ -26,8 +48,9 @@ impl World {
     }
 
     pub(super) fn lose(&mut self, device: usize, path: PathKey) {
-        let up = self.devices[device].paths.get(&path).is_some_and(|p| p.open && p.up);
-        if up {
+        let Some(end) = self.devices[device].paths.get_mut(&path) else { return };
+        if end.open && std::mem::take(&mut end.up) {
+            self.push(SILENCE, Event::Path(device, path, PathEvent::Silent));
             let lost = PathEvent::Down(PathDown::Lost);
             self.push(CONSENT, Event::Path(device, path, lost));
         }
@@ -45,8 +68,9 @@ impl World {
     pub(super) fn path(&mut self, at: usize, id: PathId, order: PathOrder) {
         let id: PathKey = (self.devices[at].runs, id.0);
         match order {
-            PathOrder::Open { controlling, policy, .. } => {
-                let path = Path { policy, controlling, open: true, up: false, with: None };
+            PathOrder::Open { controlling, policy, servers } => {
+                let relay = servers.first().map(|server| server.address);
+                let path = Path { policy, controlling, relay, open: true, up: false, with: None };
                 assert!(self.devices[at].paths.insert(id, path).is_none(), "opened twice");
                 if self.ice == Ice::Unavailable {
                     let down = PathEvent::Down(PathDown::Unavailable);
@@ -57,9 +81,11 @@ impl World {
                     password: "password".into(),
                 };
                 self.push(MS, Event::Path(at, id, local));
-                let relayed = "1 1 udp 1 10.0.0.9 50000 typ relay".to_owned();
-                self.push(30 * MS, Event::Path(at, id, PathEvent::Candidate(relayed)));
-                if policy == PathPolicy::Any {
+                if policy != PathPolicy::DirectOnly {
+                    let relayed = "1 1 udp 1 10.0.0.9 50000 typ relay".to_owned();
+                    self.push(30 * MS, Event::Path(at, id, PathEvent::Candidate(relayed)));
+                }
+                if policy != PathPolicy::RelayOnly {
                     for n in 0..4 {
                         let host = format!("{n} 1 udp 1 192.0.2.{at} {} typ host", 50_000 + n);
                         self.push(2 * MS, Event::Path(at, id, PathEvent::Candidate(host)));
@@ -96,6 +122,9 @@ impl World {
         match event {
             PathEvent::Up(_) if !there => PathEvent::Down(PathDown::NoPair),
             PathEvent::Up(_)
+            | PathEvent::Lively { .. }
+            | PathEvent::Silent
+            | PathEvent::Tried(_)
             | PathEvent::Local { .. }
             | PathEvent::Candidate(_)
             | PathEvent::EndOfCandidates
@@ -112,23 +141,36 @@ impl World {
             return;
         }
         assert_ne!(own.controlling, theirs.controlling, "exactly one side controls");
-        let relayed = own.policy == PathPolicy::RelayOnly || theirs.policy == PathPolicy::RelayOnly;
+        let policies = [own.policy, theirs.policy];
+        let relayed = policies.contains(&PathPolicy::RelayOnly);
+        let direct = policies.contains(&PathPolicy::DirectOnly);
+        let ice = if direct && !relayed { self.direct.unwrap_or(self.ice) } else { self.ice };
+        let relayed = relayed || (self.direct.is_some() && !direct);
+        let relay = if own.controlling { own.relay } else { theirs.relay };
+        let relay = relay.filter(|_| relayed);
         for (device, path, peer) in [(at, path, other), (other, remote, at)] {
-            let (after, event) = match self.ice {
-                Ice::After(after) => (after, PathEvent::Up(facts(device, peer, relayed))),
-                Ice::Never(after) => (after, PathEvent::Down(PathDown::NoPair)),
+            let one_way = self.one_way();
+            match ice {
+                Ice::After(after) => {
+                    let facts = facts(device, peer, relay);
+                    let after = after + one_way;
+                    self.push(after, Event::Path(device, path, PathEvent::Up(facts)));
+                    let lively = PathEvent::Lively { rtt_ms: 40.0 };
+                    self.push(after + PROBED, Event::Path(device, path, lively));
+                }
+                Ice::Never(after) => {
+                    let down = PathEvent::Down(PathDown::NoPair);
+                    self.push(after + one_way, Event::Path(device, path, down));
+                }
                 Ice::Silent | Ice::Unavailable => return,
-            };
-            let after = after + self.one_way();
-            self.push(after, Event::Path(device, path, event));
+            }
         }
     }
 }
 
-fn facts(device: usize, peer: usize, relayed: bool) -> PathFacts {
-    let relay = relayed.then(|| ([10, 0, 0, 9], 3_478).into());
+fn facts(device: usize, peer: usize, relay: Option<SocketAddr>) -> PathFacts {
     PathFacts {
-        kind: if relayed { PathKind::RelayUdp } else { PathKind::Host },
+        kind: if relay.is_some() { PathKind::RelayUdp } else { PathKind::Host },
         local: ([192, 0, 2, device as u8], 50_000).into(),
         remote: ([192, 0, 2, peer as u8], 50_000).into(),
         relay,

@@ -33,11 +33,18 @@ impl World {
         assert!(!voice.stopped, "{order:?} after Stop");
         match order {
             VoiceOrder::Prepare => assert!(!voice.started, "prepared while talking"),
-            VoiceOrder::Start { keys, .. } => {
+            VoiceOrder::Start { keys, route } => {
                 assert!(!voice.started, "started twice");
+                assert!(!route.send.is_empty(), "started over nothing");
                 voice.started = true;
+                voice.route = route;
                 voice.send = keys.send.key.to_vec();
                 voice.receive = keys.receive.key.to_vec();
+            }
+            VoiceOrder::Reroute(route) => {
+                assert!(voice.started && voice.route != route, "rerouted for nothing");
+                assert!(route.send.iter().all(|path| route.hear.contains(path)));
+                voice.route = route;
             }
             VoiceOrder::Mute => voice.muted = true,
             VoiceOrder::Unmute => voice.muted = false,

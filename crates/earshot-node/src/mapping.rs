@@ -1,0 +1,94 @@
+//! Ports of ours that a home router forwards, where it does: by UPnP, NAT-PMP or PCP.
+//!
+//! Source: RFC 6886, RFC 6887, UPnP IGD; `earshot_proto::port::Input::Mapped`. The main port is
+//! forwarded for TCP, so that buddies and super-peers reach it; one port for the sound of calls by
+//! UDP. A router that forwards may itself be behind another: who is reachable is found out by
+//! super-peers. Invariant: mappings are kept and renewed for as long as this lives, and lapse after.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use portmapper::{Client, Config, Protocol};
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, watch};
+
+use crate::driver::news::News;
+
+/// Tells the loop where the main port is forwarded, for as long as the loop lives.
+pub(crate) async fn keep_main(port: NonZeroU16, to_loop: mpsc::Sender<News>) {
+    let client = client(Protocol::Tcp, port);
+    let mut external = client.watch_external_address();
+    loop {
+        let mapped = external.borrow_and_update().map(SocketAddr::V4);
+        if let Some(address) = mapped {
+            tracing::info!(%address, "A router forwards to the main port");
+        }
+        if to_loop.send(News::Mapped(mapped)).await.is_err() {
+            return;
+        }
+        let changed = tokio::select! {
+            changed = external.changed() => changed,
+            () = to_loop.closed() => return,
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+/// A port for the sound of calls, which a router may forward.
+#[derive(Clone)]
+pub(crate) struct SoundPort {
+    port: u16,
+    external: watch::Receiver<Option<SocketAddrV4>>,
+    taken: Arc<AtomicBool>,
+    _client: Client,
+}
+
+/// The port in the hands of one path, until it is dropped.
+pub(crate) struct Lease {
+    /// Its number on this computer.
+    pub(crate) port: u16,
+    /// Where it is forwarded from.
+    pub(crate) external: SocketAddrV4,
+    taken: Arc<AtomicBool>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.taken.store(false, Ordering::Release);
+    }
+}
+
+impl SoundPort {
+    /// Asks for any free port to be forwarded.
+    pub(crate) async fn open() -> Option<Self> {
+        let drawn = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.ok()?;
+        let port = NonZeroU16::new(drawn.local_addr().ok()?.port())?;
+        let client = client(Protocol::Udp, port);
+        Some(Self {
+            port: port.get(),
+            external: client.watch_external_address(),
+            taken: Arc::default(),
+            _client: client,
+        })
+    }
+
+    /// Gives it to one path, if a router forwards it and nobody has it.
+    pub(crate) async fn lease(&self) -> Option<Lease> {
+        let external = (*self.external.borrow())?;
+        // Somebody else on this computer may have taken the number meanwhile.
+        UdpSocket::bind((Ipv4Addr::UNSPECIFIED, self.port)).await.ok()?;
+        let is_free = !self.taken.swap(true, Ordering::AcqRel);
+        is_free.then(|| Lease { port: self.port, external, taken: Arc::clone(&self.taken) })
+    }
+}
+
+fn client(protocol: Protocol, port: NonZeroU16) -> Client {
+    let client = Client::new(Config { protocol, ..Config::default() });
+    client.update_local_port(port);
+    client.procure_mapping();
+    client
+}

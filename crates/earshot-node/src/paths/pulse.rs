@@ -1,0 +1,200 @@
+//! Whether packets get through a path, and how fast: a probe every quarter of a second, and its
+//! answer.
+//!
+//! Source: DESIGN 2.10. A probe is ten bytes of our own (docs/protocol.md, 11.3): a mark that no
+//! RTP packet and no STUN message begins with, *question* or *answer*, and eight bytes that nobody
+//! can guess who does not see the path. A silent voice (DTX) is no dead path, so voice is not what
+//! is listened for. Nothing here sends or sleeps. Invariants: an answer is as long as its question;
+//! at most [`OPEN_MAX`] questions are remembered; [`Silent`](PathEvent::Silent) and
+//! [`Lively`](PathEvent::Lively) take turns but for a lively one from time to time.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use earshot_proto::port::PathEvent;
+
+use crate::seed;
+
+/// Between two probes. DESIGN 2.10.
+const EVERY: Duration = Duration::from_millis(250);
+/// How long the first answer may take, while nothing is known of the path. Our choice: a round trip
+/// around the world by satellite.
+const FIRST_PATIENCE: Duration = Duration::from_millis(800);
+/// How long an answer may take at least, and beyond two round trips: what queues and a busy
+/// computer add.
+const PATIENCE_MIN: Duration = Duration::from_millis(150);
+const SLACK: Duration = Duration::from_millis(60);
+/// Questions remembered: those of one second on a line of any length.
+const OPEN_MAX: usize = 8;
+/// After how many answers a lively path is told of again, for its round trip.
+const TOLD_EACH: u32 = 8;
+/// Weight of a new round trip in the smoothed one. RFC 6298, section 2: 1/8.
+const WEIGHT: f64 = 0.125;
+
+/// The first byte of a probe. RFC 9443 leaves it to nobody who shares our paths.
+const MARK: u8 = 0xE3;
+const QUESTION: u8 = 0;
+const ANSWER: u8 = 1;
+/// Length of a probe in bytes.
+pub(super) const PROBE: usize = 10;
+
+/// What a packet is to the pulse.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// To be sent back.
+    Answer([u8; PROBE]),
+    /// Its own.
+    Noted,
+}
+
+/// The pulse of one path that is up.
+pub(super) struct Pulse {
+    open: VecDeque<(u64, Instant)>,
+    next: Instant,
+    round_trip_ms: Option<f64>,
+    is_lively: Option<bool>,
+    answers: u32,
+    event: Option<PathEvent>,
+}
+
+/// Whether a packet is a probe.
+pub(super) fn is_probe(packet: &[u8]) -> bool {
+    packet.len() == PROBE && packet[0] == MARK
+}
+
+impl Pulse {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            open: VecDeque::new(),
+            next: now,
+            round_trip_ms: None,
+            is_lively: None,
+            answers: 0,
+            event: None,
+        }
+    }
+
+    /// When [`Self::beat`] is next needed.
+    pub(super) fn due(&self) -> Instant {
+        let late = self.open.front().map(|(_, sent)| *sent + self.patience());
+        late.filter(|_| self.is_lively != Some(false)).map_or(self.next, |at| at.min(self.next))
+    }
+
+    /// Notes what was not answered in time; gives a question, if it is time for one.
+    pub(super) fn beat(&mut self, now: Instant) -> Option<[u8; PROBE]> {
+        let patience = self.patience();
+        let is_late = self.open.front().is_some_and(|(_, sent)| *sent + patience <= now);
+        if is_late && self.is_lively != Some(false) {
+            self.is_lively = Some(false);
+            self.event = Some(PathEvent::Silent);
+        }
+        if now < self.next {
+            return None;
+        }
+        self.next = now + EVERY;
+        if self.open.len() == OPEN_MAX {
+            self.open.pop_front();
+        }
+        let token = u64::from_be_bytes(seed::draw().ok()?[..8].try_into().ok()?);
+        self.open.push_back((token, now));
+        Some(probe(QUESTION, token))
+    }
+
+    /// Takes a packet that [`is_probe`].
+    pub(super) fn take(&mut self, now: Instant, packet: &[u8]) -> Taken {
+        let [MARK, kind, token @ ..] = packet else { return Taken::Noted };
+        let Ok(token) = token.try_into().map(u64::from_be_bytes) else { return Taken::Noted };
+        if *kind == QUESTION {
+            return Taken::Answer(probe(ANSWER, token));
+        }
+        if let Some(at) = self.open.iter().position(|(known, _)| *known == token) {
+            let (_, sent) = self.open[at];
+            // What was asked before it may still be answered, but nothing waits for it.
+            self.open.drain(..=at);
+            self.answered(now.saturating_duration_since(sent));
+        }
+        Taken::Noted
+    }
+
+    /// What there is to tell.
+    pub(super) const fn event(&mut self) -> Option<PathEvent> {
+        self.event.take()
+    }
+
+    fn answered(&mut self, round_trip: Duration) {
+        let measured = round_trip.as_secs_f64() * 1000.0;
+        let rtt_ms =
+            self.round_trip_ms.map_or(measured, |known| known + WEIGHT * (measured - known));
+        self.round_trip_ms = Some(rtt_ms);
+        self.answers = (self.answers + 1) % TOLD_EACH;
+        if self.is_lively != Some(true) || self.answers == 0 {
+            self.is_lively = Some(true);
+            self.event = Some(PathEvent::Lively { rtt_ms });
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let known = self.round_trip_ms.map(|ms| Duration::from_secs_f64(ms / 1000.0));
+        known.map_or(FIRST_PATIENCE, |known| (known * 2 + SLACK).max(PATIENCE_MIN))
+    }
+}
+
+fn probe(kind: u8, token: u64) -> [u8; PROBE] {
+    let mut bytes = [MARK, kind, 0, 0, 0, 0, 0, 0, 0, 0];
+    bytes[2..].copy_from_slice(&token.to_be_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn answer(question: &[u8; PROBE], now: Instant) -> [u8; PROBE] {
+        match Pulse::new(now).take(now, question) {
+            Taken::Answer(answer) => answer,
+            Taken::Noted => panic!("a question is answered"),
+        }
+    }
+
+    #[test]
+    fn an_answered_probe_tells_the_round_trip_and_a_late_one_silence() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start);
+        let question = pulse.beat(start).expect("the first is due at once");
+        assert_eq!(pulse.take(start + 20 * MS, &answer(&question, start)), Taken::Noted);
+        assert_eq!(pulse.event(), Some(PathEvent::Lively { rtt_ms: 20.0 }));
+        let asked = start + EVERY;
+        assert_eq!(pulse.due(), asked);
+        let question = pulse.beat(asked).expect("it is due");
+        assert_eq!(pulse.due(), asked + PATIENCE_MIN, "its answer is due before the next");
+        assert_eq!(pulse.beat(pulse.due()), None);
+        assert_eq!(pulse.event(), Some(PathEvent::Silent));
+        pulse.take(asked + 220 * MS, &answer(&question, asked));
+        assert!(matches!(pulse.event(), Some(PathEvent::Lively { .. })), "late, but there");
+    }
+
+    #[test]
+    fn a_silent_path_is_told_of_once_and_goes_on_being_asked() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start);
+        let (mut now, mut questions, mut told) = (start, 0, 0);
+        while now < start + 10 * EVERY {
+            questions += usize::from(pulse.beat(now).is_some());
+            told += usize::from(pulse.event() == Some(PathEvent::Silent));
+            now = pulse.due().max(now + MS);
+        }
+        assert_eq!((questions, told, pulse.open.len()), (10, 1, OPEN_MAX));
+    }
+
+    #[test]
+    fn an_answer_that_nobody_asked_for_is_nothing() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start);
+        pulse.beat(start);
+        assert_eq!(pulse.take(start, &probe(ANSWER, 7)), Taken::Noted);
+        assert_eq!(pulse.event(), None);
+        assert!(!is_probe(&[0x80; PROBE]) && !is_probe(&[MARK, 0]));
+    }
+}
