@@ -279,7 +279,7 @@ fn is_direct(call: &Value) -> bool {
 }
 
 /// Nothing of a call that broke off may disturb the next.
-fn hang_up_all(person: &Person) {
+pub fn hang_up_all(person: &Person) {
     let Ok(peer) = person.peer() else { return };
     let Ok(state) = peer.rpc("state.get", json!({})) else { return };
     for call in state["calls"].as_array().into_iter().flatten() {

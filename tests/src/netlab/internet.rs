@@ -1,8 +1,8 @@
 //! An internet inside one kernel: a backbone that routes between sites, and homes behind routers.
 //!
-//! Source: DESIGN 5 (netlab). Every site has a prefix of its own among the ordinary public addresses
-//! (`5.SITE.0.0/16`, `2a00:SITE::/32`), since a relay refuses all others. A site hangs on the
-//! backbone by one line, which may be slow, lossy or dead. Invariant: all homes of one kind are
+//! Source: DESIGN 5 (netlab). Every site has a prefix of its own among the ordinary public
+//! addresses (`5.SITE.0.0/16`, `2a00:SITE::/32`), since a relay refuses all others. A site hangs on
+//! the backbone by one line, which may be slow, lossy or dead. Invariant: all homes of one kind are
 //! built alike, from its line in [`super::kind::KINDS`] and nothing else.
 
 use std::collections::BTreeMap;
@@ -133,7 +133,6 @@ impl Draft {
         self.rules.iter().try_for_each(|(space, rules)| space.nft(rules))?;
         for (site, space, line) in &self.sites {
             let port = port_of(*site);
-            core.nft(&line.loss(&port))?;
             for (space, device) in [(core, port.as_str()), (space, OUTSIDE)] {
                 if let Some(rate) = line.rate(device) {
                     space.inside(|| run("tc", &words(&rate), ""))??;
@@ -157,6 +156,16 @@ impl Internet {
         let shims = draft.make(&core)?;
         let proxies = Vec::new();
         Ok(Self { core, line, next_home: FIRST_HOME, shims, proxies })
+    }
+
+    /// From now on the homes' lines lose what they lose.
+    ///
+    /// # Errors
+    /// Where the kernel does not take it.
+    pub fn begin_to_lose(&self) -> Result<(), LabError> {
+        let sites = FIRST_HOME..self.next_home;
+        let rules: String = sites.map(|site| self.line.loss(&port_of(site))).collect();
+        self.core.nft(&rules)
     }
 
     /// The backbone, where everything passes.

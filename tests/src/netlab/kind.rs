@@ -110,13 +110,14 @@ const CARRIER: Nat = Nat { hairpin: Hairpin::Supported, ..FULL_CONE };
 /// All of them. A home of each kind calls, and a second one is called.
 #[rustfmt::skip]
 pub const KINDS: &[Kind] = &[
-    // name                        IPv4, from the inside to the outside        IPv6   egress      shared
+    // name                        IPv4, from the inside to the outside        IPv6   egress
     kind("public",                 Some(&[]),                                  false, Any,        Apart),
     kind("full_cone",              Some(&[FULL_CONE]),                         false, Any,        Apart),
     kind("address_restricted",     Some(&[ADDRESS_RESTRICTED]),                false, Any,        Apart),
     kind("port_restricted",        Some(&[PORT_RESTRICTED]),                   false, Any,        Apart),
     kind("symmetric",              Some(&[SYMMETRIC]),                         false, Any,        Apart),
-    kind("port_mapped",            Some(&[SYMMETRIC]),                         false, Any,        Apart).offering(Offers::PortMapping),
+    kind("port_mapped",            Some(&[SYMMETRIC]),                         false, Any,        Apart)
+        .offering(Offers::PortMapping),
     kind("same_lan",               Some(&[PORT_RESTRICTED]),                   false, Any,        Lan),
     kind("carrier",                Some(&[PORT_RESTRICTED, PORT_RESTRICTED]),  false, Any,        Carrier),
     kind("carrier_hairpin",        Some(&[PORT_RESTRICTED, CARRIER]),          false, Any,        Carrier),

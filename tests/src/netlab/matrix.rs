@@ -1,7 +1,7 @@
 //! Who calls whom, and what the calls came to together.
 //!
-//! Invariant: nobody is in two calls at once; the oracle judges every pair, and a pair's check holds
-//! only if both heard each other by the way that the oracle says.
+//! Invariant: nobody is in two calls at once; the oracle judges every pair, and a pair's check
+//! holds only if both heard each other by the way that the oracle says.
 
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -155,7 +155,7 @@ fn build<W: Write>(
 ) -> Result<Vec<Home>, LabError> {
     let watch = OBSERVERS.map(|site| internet.public_host(site, probe::PORTS[0]));
     let [one, other] = watch;
-    let observers = Observers::at([&one?, &other?])?;
+    let observers = Observers::at([&one?, &other?], options.line)?;
     let mut homes = Vec::new();
     for kind in options.kinds() {
         let built = internet.homes(kind)?;
@@ -164,6 +164,7 @@ fn build<W: Write>(
         report.check(&format!("netlab.nat.{}", kind.name), held, &expected, &found);
         homes.extend(built);
     }
+    internet.begin_to_lose()?;
     Ok(homes)
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::LabError;
 use super::internet::{Home, PublicHost, ROUTER};
 use super::kind::{Egress, Filtering, Hairpin, Kind, Mapping, Nat, Offers, Shared};
+use super::line::Line;
 use super::namespace::Namespace;
 use super::port_mapper;
 
@@ -18,6 +19,8 @@ use super::port_mapper;
 const COMES_WITHIN: Duration = Duration::from_secs(2);
 /// What has not come then is dropped. Our choice: a hundred times what it takes here.
 const DROPPED_AFTER: Duration = Duration::from_millis(100);
+/// And so many times what the line takes one way: there and back, and room.
+const WAYS: u32 = 4;
 /// The port of the observers' web server, and another.
 pub(super) const PORTS: [u16; 2] = [443, 8_080];
 
@@ -28,6 +31,8 @@ pub struct Observers {
     v6: UdpSocket,
     _doors: Vec<TcpListener>,
     host: IpAddr,
+    /// What has not come then is dropped.
+    patience: Duration,
 }
 
 impl Observers {
@@ -35,7 +40,7 @@ impl Observers {
     ///
     /// # Errors
     /// Where sockets cannot be opened.
-    pub fn at(hosts: [&PublicHost; 2]) -> Result<Self, LabError> {
+    pub fn at(hosts: [&PublicHost; 2], line: Line) -> Result<Self, LabError> {
         let eye = |host: &PublicHost| socket(&host.host, host.v4.into());
         let eyes = [[eye(hosts[0])?, eye(hosts[0])?], [eye(hosts[1])?, eye(hosts[1])?]];
         let v6 = socket(&hosts[0].host, hosts[0].v6.into())?;
@@ -44,7 +49,8 @@ impl Observers {
             hosts[0].host.inside(listen)?.map_err(|error| LabError::io("an observer", error))
         };
         let doors = vec![door(PORTS[0])?, door(PORTS[1])?];
-        Ok(Self { eyes, v6, _doors: doors, host: hosts[0].v4.into() })
+        let patience = DROPPED_AFTER + (line.delay + line.jitter) * WAYS;
+        Ok(Self { eyes, v6, _doors: doors, host: hosts[0].v4.into(), patience })
     }
 
     /// What both homes of a kind turn out to be, in the words of [`claimed`].
@@ -67,7 +73,7 @@ impl Observers {
         if home.v4().is_some() {
             // What drops is waited for so long only.
             let lets_out = home.kind.egress == Egress::Any;
-            let within = if lets_out { COMES_WITHIN } else { DROPPED_AFTER };
+            let within = if lets_out { COMES_WITHIN } else { self.patience };
             match self.mapping(&home.host, within)? {
                 Some((mapping, fixed)) => {
                     words.push(mapping_word(mapping));
@@ -77,7 +83,7 @@ impl Observers {
                 None => words.push("no_udp"),
             }
             words.push(self.tcp(home)?);
-            if self.mapped(&home.host)? {
+            if self.mapped(home)? {
                 words.push("asked_port");
             }
         }
@@ -117,23 +123,26 @@ impl Observers {
         send(first, outer);
         receive(&inner, COMES_WITHIN).ok_or_else(|| nothing("an answer"))?;
         send(third, outer);
-        if receive(&inner, DROPPED_AFTER).is_some() {
+        if receive(&inner, self.patience).is_some() {
             return Ok(Filtering::EndpointIndependent);
         }
         send(second, outer);
-        Ok(match receive(&inner, DROPPED_AFTER) {
+        Ok(match receive(&inner, self.patience) {
             Some(_) => Filtering::AddressDependent,
             None => Filtering::AddressAndPortDependent,
         })
     }
 
     /// Whether the router opens a port that it is asked for, to those that were never sent to.
-    fn mapped(&self, host: &Namespace) -> Result<bool, LabError> {
+    fn mapped(&self, home: &Home) -> Result<bool, LabError> {
+        let host = &home.host;
         let asking = socket(host, Ipv4Addr::UNSPECIFIED.into())?;
         let inner = socket(host, Ipv4Addr::UNSPECIFIED.into())?;
         let request = port_mapper::request(local(&inner)?.port());
         drop(asking.send_to(&request, (ROUTER, port_mapper::PORT)));
-        asking.set_read_timeout(Some(DROPPED_AFTER)).map_err(|e| LabError::io("a socket", e))?;
+        let offered = home.kind.offers == Offers::PortMapping;
+        let within = if offered { COMES_WITHIN } else { DROPPED_AFTER };
+        asking.set_read_timeout(Some(within)).map_err(|e| LabError::io("a socket", e))?;
         let mut answer = [0; 16];
         let granted =
             asking.recv(&mut answer).ok().and_then(|n| port_mapper::granted(&answer[..n]));
@@ -150,7 +159,7 @@ impl Observers {
             home.host.inside(|| TcpStream::connect_timeout(&to, COMES_WITHIN).ok())
         };
         let tries = |to: SocketAddr| {
-            home.host.inside(|| TcpStream::connect_timeout(&to, DROPPED_AFTER).is_ok())
+            home.host.inside(|| TcpStream::connect_timeout(&to, self.patience).is_ok())
         };
         let [https, other] = PORTS.map(|port| SocketAddr::new(self.host, port));
         if tries(other)? {
@@ -182,7 +191,7 @@ impl Observers {
         }
         let stranger = socket(host, std::net::Ipv6Addr::UNSPECIFIED.into())?;
         send(&self.v6, SocketAddr::new(outer.ip(), local(&stranger)?.port()));
-        Ok(match receive(&stranger, DROPPED_AFTER) {
+        Ok(match receive(&stranger, self.patience) {
             Some(_) => "ipv6_open",
             None => "ipv6",
         })
@@ -211,7 +220,7 @@ impl Observers {
         // Both must have opened their own router's filter before either can be heard.
         send(&here, outer[1]);
         send(&there, outer[0]);
-        let met = receive(&here, DROPPED_AFTER).is_some();
+        let met = receive(&here, self.patience).is_some();
         Ok(if met { "+hairpin" } else { "+no_hairpin" })
     }
 }

@@ -1,8 +1,8 @@
 //! An HTTP proxy that opens tunnels, as an office has it where nothing else gets out.
 //!
-//! Source: RFC 9110, section 9.3.6 (CONNECT). Only to port 443, as such proxies are set, and only to
-//! addresses, since the laboratory has no names. Invariant: a request head is at most [`HEAD_MAX`]
-//! bytes, and what comes behind it is carried unread.
+//! Source: RFC 9110, section 9.3.6 (CONNECT). Only to port 443, as such proxies are set, and only
+//! to addresses, since the laboratory has no names. Invariant: a request head is at most
+//! [`HEAD_MAX`] bytes, and what comes behind it is carried unread.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -2,7 +2,7 @@
 //!
 //! Source: nft(8); RFC 4787. How each behaviour is made of Linux's conntrack, whose own is to keep
 //! the port and to let in only who was sent to:
-//! - endpoint-independent mapping: `snat` keeps the port; nobody else may take it, and so what comes
+//! - endpoint-independent mapping: `snat` keeps the port; nobody else may take it, so what comes
 //!   unasked is dropped before conntrack confirms it (else it would own the port, and the next
 //!   datagram to that remote end would get another);
 //! - address-and-port-dependent mapping: `fully-random`, a new port for each remote end;

@@ -24,6 +24,9 @@ const WAITING_MAX: usize = 1_024;
 /// The longest packet of a TUN device with the usual MTU, and room.
 const PACKET_MAX: usize = 2_048;
 
+/// How often a device that is down is looked at.
+const DOWN: Duration = Duration::from_millis(1);
+
 /// A slow line; it lasts until the program ends.
 #[derive(Debug)]
 pub struct Shim;
@@ -47,7 +50,9 @@ impl Shim {
             thread::spawn(move || take(&from, &held, line, dice));
             thread::spawn(move || {
                 for (at, packet) in due {
-                    thread::sleep(at.saturating_duration_since(Instant::now()));
+                    while let Some(early) = at.checked_duration_since(Instant::now()) {
+                        thread::park_timeout(early);
+                    }
                     // A device that is down takes nothing: lost, as on a line.
                     drop((&*to).write(&packet));
                 }
@@ -77,7 +82,7 @@ fn take(from: &File, held: &SyncSender<(Instant, Vec<u8>)>, line: Line, mut dice
             return;
         }
         let Ok(length) = (&*from).read(&mut packet) else {
-            thread::sleep(Duration::from_millis(1));
+            thread::park_timeout(DOWN);
             continue;
         };
         let late = line.delay + line.jitter.mul_f64(dice.unit());

@@ -7,16 +7,16 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
+use serde_json::json;
+
 use super::LabError;
-use super::call::{Attempt, Talk};
+use super::call::{self, Attempt, Talk};
 use super::gap;
 use super::internet::Internet;
 use super::kind::Side;
 use super::matrix::percentile;
 use super::people::{Network, Person};
 use super::sniffer::Sniffer;
-use serde_json::json;
-
 use crate::harness::{Trouble, monotonic_ns};
 use crate::report::{Outcome, Report, decimal};
 
@@ -24,6 +24,8 @@ use crate::report::{Outcome, Report, decimal};
 const BEFORE: Duration = Duration::from_secs(3);
 /// How long they talk afterwards: beyond all that a call waits for before it gives up a path.
 const AFTER: Duration = Duration::from_secs(12);
+/// Tries of the call that a story is about.
+const RECOVERY_TRIES: usize = 4;
 /// How long a line is dark.
 const BLACKOUT: Duration = Duration::from_secs(30);
 /// How long a cable is out.
@@ -95,11 +97,11 @@ impl Story {
     #[must_use]
     pub const fn kinds(self) -> [&'static str; 2] {
         match self {
-            Self::AddressChange
-            | Self::NatReboot
-            | Self::Blackout
-            | Self::LinkFlap
-            | Self::Suspend => ["port_restricted", "full_cone"],
+            Self::AddressChange | Self::Blackout | Self::LinkFlap | Self::Suspend => {
+                ["port_restricted", "full_cone"]
+            }
+            // One that keeps ports would make the same mapping again.
+            Self::NatReboot => ["symmetric", "full_cone"],
             Self::RelayDeath => ["symmetric", "symmetric"],
             Self::HomeDeath => ["port_restricted", "port_restricted"],
             Self::Upgrade => ["address_restricted", "full_cone"],
@@ -170,6 +172,7 @@ impl Ground<'_> {
                 match told {
                     Ok(gap) => gaps.push(gap),
                     Err(trouble) => {
+                        self.people.iter().for_each(call::hang_up_all);
                         eprintln!("{}: {trouble}", story.name());
                         report.check(&name, Outcome::Failed, "survived", &trouble.to_string());
                         self.keep_packets(*story, begun.1);
@@ -193,7 +196,7 @@ impl Ground<'_> {
         let caller = self.person(caller, Side::A)?;
         let callee = self.person(callee, Side::B)?;
         let mut attempt = Attempt::default();
-        let talk = Talk::begin(caller, callee, &mut attempt)?;
+        let talk = self.talk(caller, callee, &mut attempt)?;
         talk.go_on(BEFORE)?;
         let happened_ns = monotonic_ns();
         let killed = self.happen(story, caller, &talk)?;
@@ -218,6 +221,24 @@ impl Ground<'_> {
         let heard = heard.ok_or_else(|| unexpected("nothing is heard in the end"))?;
         let imposed = story.imposed().as_secs_f64() * 1_000.0;
         Ok((heard.into_iter().fold(0.0, f64::max) - imposed).max(0.0))
+    }
+
+    /// Has them talk. What the story before did to them may take a while to be got over.
+    fn talk<'a>(
+        &self,
+        caller: &'a Person,
+        callee: &'a Person,
+        attempt: &mut Attempt,
+    ) -> Result<Talk<'a>, LabError> {
+        let mut last = None;
+        for _ in 0..RECOVERY_TRIES {
+            match Talk::begin(caller, callee, attempt) {
+                Ok(talk) => return Ok(talk),
+                Err(trouble) => last = Some(trouble),
+            }
+            [caller, callee].into_iter().for_each(call::hang_up_all);
+        }
+        Err(last.unwrap_or_else(|| unexpected("nobody called")).into())
     }
 
     /// Lets it happen; gives the name of who was killed.

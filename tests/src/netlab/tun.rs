@@ -1,6 +1,6 @@
 //! Attaching to a TUN device, for which no safe call exists.
 //!
-//! Source: linux/if_tun.h, `Documentation/networking/tuntap.rst`; ioctl(2). Invariant: the structure
+//! Source: linux/if_tun.h, `Documentation/networking/tuntap.rst`; ioctl(2). Invariant: what is
 //! handed to the kernel is as large as the kernel's `struct ifreq` and outlives the call.
 
 #![expect(unsafe_code, reason = "a TUN device is made by an ioctl and nothing else")]
