@@ -5,6 +5,7 @@ pub mod bench;
 pub mod demo;
 pub mod harness;
 pub mod lab;
+pub mod netlab;
 pub mod report;
 pub mod ring;
 pub mod sim;

@@ -43,6 +43,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     family("sim", "stories and crowds of the real machines in virtual time", &[Purpose::Build], Work::Cargo(&["--test", "sim"])),
     family("interop", "what nobody here wrote: coturn's clients against our relay", &[Purpose::Build, Purpose::Turn], Work::Cargo(&["--test", "interop"])),
     family("process", "real earshotd processes: starting, RPC, people, strangers, leaving, secrecy, 200 kills, a full disk", &[Purpose::Build, Purpose::Netlab], Work::Cargo(&["--test", "process"])),
+    family("netlab", "an internet of namespaces: every NAT as it is called, calls between homes behind them", &[Purpose::Build, Purpose::Netlab], Work::Cargo(&["--test", "netlab"])),
     family("e2e", "the real app: two people on two desktops meet, write and talk; tray, notices, links", &[Purpose::Build, Purpose::Window, Purpose::WindowTests, Purpose::Speech, Purpose::SoundServer], Work::Cargo(&["--test", "e2e"])),
     family("demo", "the demo in every case, and every sabotage caught by the check meant for it", &[Purpose::Build, Purpose::Speech, Purpose::Netlab], Work::Cargo(&["--test", "demo"])),
 ];

@@ -114,6 +114,7 @@ pub(crate) const NEEDS: &[Need] = &[
     need(Purpose::Turn, Probe::Program("turnserver"), ["coturn", "coturn", "coturn", "coturn", "coturn"]),
     need(Purpose::Netlab, Probe::Program("nft"), ["nftables", "nftables", "nftables", "nftables", "nftables"]),
     need(Purpose::Netlab, Probe::Program("ip"), ["iproute2", "iproute", "iproute2", "iproute2", "iproute2"]),
+    need(Purpose::Netlab, Probe::Program("tc"), ["iproute2", "iproute-tc", "iproute2", "iproute2", "iproute2-tc"]),
     need(Purpose::Netlab, Probe::Program("unshare"), ["util-linux", "util-linux", "util-linux", "util-linux", "util-linux"]),
     need(Purpose::Python, Probe::Program("python3"), ["python3", "python3", "python", "python3", "python3"]),
     need(Purpose::Python, Probe::Python("ensurepip"), ["python3-venv", "python3", "python", "python3", "python3"]),

@@ -33,6 +33,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     Program { verb: "demo", what: "two people find each other, write and talk, as real processes", needs: &[Purpose::Build, Purpose::Speech], build: Build::ReleaseWithDaemon },
     Program { verb: "bench", what: "the figures of docs/figures.md", needs: &[Purpose::Build, Purpose::Speech, Purpose::Python], build: Build::ReleaseWithDaemon },
     Program { verb: "sim", what: "long runs of the simulator", needs: &[Purpose::Build], build: Build::Release },
+    Program { verb: "netlab", what: "calls between homes behind every kind of NAT, and what they survive", needs: &[Purpose::Build, Purpose::Netlab], build: Build::ReleaseWithDaemon },
     Program { verb: "bindings", what: "writes docs/rpc.md, its schema and the window's types [--check]", needs: &[Purpose::Build], build: Build::Everyday },
 ];
 

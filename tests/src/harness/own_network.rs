@@ -28,17 +28,28 @@ pub struct NoNetwork(String);
 /// # Errors
 /// Where the system does not allow it, or a program is missing.
 pub fn enter() -> Result<(), NoNetwork> {
+    enter_with(&["--net", "--"])
+}
+
+/// As [`enter`], and what is mounted there is seen by nobody else: namespaces can be named.
+///
+/// # Errors
+/// As [`enter`].
+pub fn enter_with_mounts() -> Result<(), NoNetwork> {
+    enter_with(&["--net", "--mount", "--"])
+}
+
+fn enter_with(own: &[&str]) -> Result<(), NoNetwork> {
     if std::env::var_os(INSIDE).is_some() {
         return run("ip", &["link", "set", "lo", "up"], "").map(drop);
     }
     for program in ["ip", "nft"] {
         run(program, &["-V"], "")?;
     }
-    let own_user = ["--user", "--map-root-user", "--net", "--"];
-    // Whoever is root may do without a user namespace where those are forbidden.
-    let root_only = ["--net", "--"];
+    let own_user = [&["--user", "--map-root-user"], own].concat();
     let works = |how: &[&str]| run("unshare", &[how, &["true"]].concat(), "").is_ok();
-    let how = if works(&own_user) { &own_user[..] } else { &root_only[..] };
+    // Whoever is root may do without a user namespace where those are forbidden.
+    let how = if works(&own_user) { &own_user[..] } else { own };
     run("unshare", &[how, &["true"]].concat(), "")?;
     restart(how).map(|never| match never {})
 }
@@ -90,7 +101,8 @@ fn add(rules: &[String]) -> Result<(), NoNetwork> {
     run("nft", &["-f", "-"], &table).map(drop)
 }
 
-fn run(program: &str, arguments: &[&str], input: &str) -> Result<Output, NoNetwork> {
+/// Runs one of the system's programs to its end.
+pub(crate) fn run(program: &str, arguments: &[&str], input: &str) -> Result<Output, NoNetwork> {
     let path = std::env::var("PATH").unwrap_or_default();
     let failed = |why: &dyn std::fmt::Display| NoNetwork(format!("{program}: {why}"));
     let mut child = Command::new(program)
