@@ -1,11 +1,12 @@
 //! A small driver of the relay machine for these tests: one thread that owns it, one for each
-//! socket.
+//! socket and each connection.
 //!
 //! It does what the node's driver does, with nothing but the standard library, so that what fails
 //! here is the machine.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -14,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use earshot_proto::entropy::Entropy;
 use earshot_proto::ids::UserName;
-use earshot_proto::port::{RelayPortEvent, RelayPortId, RelayPortOrder};
+use earshot_proto::port::{
+    LinkDown, LinkEvent, LinkId, LinkOrder, RelayPortEvent, RelayPortId, RelayPortOrder, Service,
+};
 use earshot_proto::super_peer::relay::{Grant, Relay, RelayConfig, RelayCounters, RelayOutput};
 use earshot_proto::time::UnixTime;
 
@@ -24,6 +27,9 @@ const WALL: UnixTime = UnixTime(1_800_000_000_000);
 enum Event {
     Main(SocketAddr, Vec<u8>),
     Port(RelayPortId, SocketAddr, Vec<u8>),
+    Connected(LinkId, TcpStream),
+    Bytes(LinkId, Vec<u8>),
+    Disconnected(LinkId),
     Grant(UserName, Sender<Grant>),
     Stop,
 }
@@ -46,6 +52,8 @@ impl RunningRelay {
         let (events, inbox) = channel();
         let main = Port::open(&events, false, Event::Main);
         let address = main.address();
+        let listener = TcpListener::bind(address).expect("the number is free for TCP too");
+        accept(listener, events.clone());
         let relay = Relay::new(Instant::now(), &config, Entropy::new([42; 32]).secrets);
         let to_self = events.clone();
         let thread = std::thread::spawn(move || run(relay, &main, &to_self, &inbox));
@@ -110,6 +118,30 @@ impl Drop for Port {
     }
 }
 
+/// Takes connections until the test process ends.
+fn accept(listener: TcpListener, events: Sender<Event>) {
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().flatten().enumerate() {
+            let link = LinkId::Accepted(number as u32);
+            let mut reader = stream.try_clone().expect("a second handle");
+            let connected = Event::Connected(link, stream);
+            if events.send(connected).is_err() {
+                return;
+            }
+            let events = events.clone();
+            std::thread::spawn(move || {
+                let mut buffer = vec![0; 65_536];
+                while let Ok(len @ 1..) = reader.read(&mut buffer) {
+                    if events.send(Event::Bytes(link, buffer[..len].to_vec())).is_err() {
+                        return;
+                    }
+                }
+                let _ = events.send(Event::Disconnected(link));
+            });
+        }
+    });
+}
+
 fn run(
     mut relay: Relay,
     main: &Port,
@@ -117,6 +149,7 @@ fn run(
     inbox: &Receiver<Event>,
 ) -> RelayCounters {
     let mut ports: BTreeMap<RelayPortId, Port> = BTreeMap::new();
+    let mut links: BTreeMap<LinkId, TcpStream> = BTreeMap::new();
     loop {
         let deadline = relay.poll_timeout();
         let patience = deadline
@@ -128,6 +161,20 @@ fn run(
             Ok(Event::Port(id, from, bytes)) => {
                 let event = RelayPortEvent::Datagram { from, bytes: &bytes };
                 relay.handle_relay_port(now, id, event);
+            }
+            Ok(Event::Connected(link, stream)) => {
+                let from = stream.peer_addr().expect("a connected socket has a peer");
+                stream.set_nodelay(true).expect("it is connected");
+                links.insert(link, stream);
+                let accepted = LinkEvent::Accepted { from, service: Service::Relay };
+                relay.handle_link(now, WALL, link, accepted);
+            }
+            Ok(Event::Bytes(link, bytes)) => {
+                relay.handle_link(now, WALL, link, LinkEvent::Bytes(&bytes));
+            }
+            Ok(Event::Disconnected(link)) => {
+                links.remove(&link);
+                relay.handle_link(now, WALL, link, LinkEvent::Down(LinkDown::Closed));
             }
             Ok(Event::Grant(name, answer)) => {
                 let grant = relay.grant(now, WALL, &name).expect("there is room");
@@ -150,6 +197,14 @@ fn run(
                     ports[&id].send(transmit.to, &transmit.bytes);
                 }
                 RelayOutput::RelayPort(id, RelayPortOrder::Close) => drop(ports.remove(&id)),
+                // A client that has gone makes writing fail; it is heard of by reading.
+                RelayOutput::Link(id, LinkOrder::Bytes(bytes) | LinkOrder::Media(bytes)) => {
+                    let _ = links.get(&id).map(|mut link| link.write_all(&bytes));
+                }
+                RelayOutput::Link(id, LinkOrder::Close) => {
+                    let _ = links.remove(&id).map(|link| link.shutdown(Shutdown::Both));
+                }
+                RelayOutput::Link(_, LinkOrder::Dial { .. }) => unreachable!("it dials nobody"),
             }
         }
     }

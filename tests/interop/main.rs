@@ -87,6 +87,31 @@ fn coturns_client_loses_nothing_over_send_indications_to_a_peer() {
 }
 
 #[test]
+fn coturns_client_by_tcp_loses_nothing_over_channels_to_a_peer() {
+    let peer = echo().port().to_string();
+    let (printed, counters) = uclient(&["-t", "-e", "127.0.0.1", "-r", &peer]);
+    assert_all_arrived(&printed);
+    assert!(counters.relayed_packets >= 200, "{counters:?}");
+}
+
+#[test]
+fn coturns_client_by_tcp_loses_nothing_over_send_indications_to_a_peer() {
+    let peer = echo().port().to_string();
+    let (printed, counters) = uclient(&["-t", "-s", "-e", "127.0.0.1", "-r", &peer]);
+    assert_all_arrived(&printed);
+    assert!(counters.relayed_packets >= 200, "{counters:?}");
+}
+
+#[test]
+fn coturns_clients_by_tcp_reach_each_other_inside_the_relay() {
+    for how in [&["-t", "-y"][..], &["-t", "-y", "-s"]] {
+        let (printed, counters) = uclient(how);
+        assert_all_arrived(&printed);
+        assert!(counters.looped_packets >= 100, "{counters:?}");
+    }
+}
+
+#[test]
 fn coturns_clients_reach_each_other_inside_the_relay_over_channels() {
     let (printed, counters) = uclient(&["-y"]);
     assert_all_arrived(&printed);

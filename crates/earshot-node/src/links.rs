@@ -1,7 +1,7 @@
 //! Links: TCP connections, dialled and accepted, with a bounded queue each.
 //!
 //! Source: DESIGN 2.4; `earshot_proto::port::{LinkOrder, LinkEvent}`. Invariants: a machine never
-//! waits for a slow link ([`QUEUE_MAX`], then [`LinkDown::Overrun`]); after its `Close` it hears no
+//! waits for a slow link ([`QUEUE_MAX`], then [`LinkDown::Overrun`]; media is dropped before); after its `Close` it hears no
 //! more of the link, and what it wrote before still goes out (for [`LINGER`]).
 
 use std::collections::HashMap;
@@ -23,12 +23,21 @@ use tokio::time::{sleep, timeout};
 use crate::driver::news::{LinkNews, News, ResidentId};
 use crate::front_door::{local_of, preface};
 use crate::guests::Seat;
+use crate::sockets;
 use crate::upstream::Upstream;
 use crate::ways::Ways;
 
 /// Bytes that wait to be written to one link. Our choice: what six hundred buddies answer who were
 /// greeted at once; a reader that is further behind than that is gone or hostile.
 pub(crate) const QUEUE_MAX: usize = 1024 * 1024;
+/// Bytes that may wait on a link before more media is dropped. Our choice: three seconds of a
+/// relayed call, and half a second of ten.
+pub(crate) const MEDIA_MAX: usize = 64 * 1024;
+/// How long media may wait: what is older is no use to a jitter buffer, and is dropped.
+pub(crate) const MEDIA_AGE_MAX: Duration = Duration::from_millis(200);
+/// Most media that is written at once, and that the kernel holds without having sent it: what is
+/// there can be dropped no more. Our choice: some 50 ms of ten calls.
+const MEDIA_CHUNK: usize = 4 * 1024;
 /// How long a dial may take. Our choice: connecting takes one round trip, and after two lost
 /// packets (1 s, 2 s, RFC 6298) another address is the better bet; DESIGN 2.2 races several.
 pub(crate) const DIAL_PATIENCE: Duration = Duration::from_secs(5);
@@ -55,7 +64,7 @@ pub(crate) struct Links {
 
 struct Link {
     /// `None` after an overrun, until the machine has heard of it.
-    queue: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    queue: Option<mpsc::UnboundedSender<Piece>>,
     /// Bytes in `queue` and in the task's hands.
     waiting: Arc<AtomicUsize>,
     /// Dropped when the machine closes.
@@ -63,10 +72,17 @@ struct Link {
     task: AbortHandle,
 }
 
+/// What waits to be written.
+struct Piece {
+    bytes: Vec<u8>,
+    /// Media: no use to anybody from then on.
+    stale: Option<Instant>,
+}
+
 /// The other ends of a [`Link`].
 struct Cable {
     place: Place,
-    queue: mpsc::UnboundedReceiver<Vec<u8>>,
+    queue: mpsc::UnboundedReceiver<Piece>,
     waiting: Arc<AtomicUsize>,
     closed: oneshot::Receiver<Infallible>,
     upstream: Upstream,
@@ -86,7 +102,16 @@ impl Links {
     }
 
     /// Takes an accepted connection over; gives its name.
-    pub(crate) fn accept(&mut self, who: ResidentId, stream: TcpStream, seat: Seat) -> LinkId {
+    pub(crate) fn accept(
+        &mut self,
+        who: ResidentId,
+        stream: TcpStream,
+        service: Service,
+        seat: Seat,
+    ) -> LinkId {
+        if service == Service::Relay {
+            sockets::keep_fresh(&stream, MEDIA_CHUNK);
+        }
         let id = LinkId::Accepted(self.accepted);
         self.accepted = self.accepted.wrapping_add(1);
         self.plug((who, id), Some(seat), |cable| async move { cable.carry(stream).await });
@@ -107,6 +132,10 @@ impl Links {
                 None
             }
             LinkOrder::Bytes(bytes) => self.write((who, id), bytes),
+            LinkOrder::Media(bytes) => {
+                self.write_media((who, id), bytes);
+                None
+            }
             LinkOrder::Close => {
                 self.open.remove(&(who, id));
                 None
@@ -139,8 +168,18 @@ impl Links {
             return Some(LinkDown::Overrun);
         }
         // A task that has ended has also sent why; the machine will read it next.
-        let _ = queue.send(bytes);
+        let _ = queue.send(Piece { bytes, stale: None });
         None
+    }
+
+    fn write_media(&self, place: Place, bytes: Vec<u8>) {
+        let Some(link) = self.open.get(&place) else { return };
+        let Some(queue) = &link.queue else { return };
+        let length = bytes.len();
+        if link.waiting.load(Ordering::Relaxed) + length <= MEDIA_MAX {
+            link.waiting.fetch_add(length, Ordering::Relaxed);
+            let _ = queue.send(Piece { bytes, stale: Some(Instant::now() + MEDIA_AGE_MAX) });
+        }
     }
 
     fn plug<F>(&mut self, place: Place, seat: Option<Seat>, work: impl FnOnce(Cable) -> F)
@@ -218,7 +257,9 @@ async fn connect(to: SocketAddr, service: Service, ways: &Ways) -> io::Result<Tc
         Service::Authority | Service::Peer => TcpStream::connect(to).await?,
     };
     stream.set_nodelay(true)?;
-    stream.write_all(&preface(service)).await?;
+    if let Some(preface) = preface(service) {
+        stream.write_all(&preface).await?;
+    }
     Ok(stream)
 }
 
@@ -252,21 +293,38 @@ fn read_now(reader: &ReadHalf<'_>) -> io::Result<Vec<u8>> {
 /// Writes until the machine closes and nothing is left. What has gathered goes out in one piece.
 async fn write(
     writer: &mut WriteHalf<'_>,
-    queue: &mut mpsc::UnboundedReceiver<Vec<u8>>,
+    queue: &mut mpsc::UnboundedReceiver<Piece>,
     waiting: &AtomicUsize,
     sent: impl Fn(usize),
 ) -> io::Result<()> {
-    while let Some(mut bytes) = queue.recv().await {
-        while bytes.len() < CHUNK
+    let dropped = |length: usize| _ = waiting.fetch_sub(length, Ordering::Relaxed);
+    while let Some(first) = queue.recv().await {
+        let most = if first.stale.is_some() { MEDIA_CHUNK } else { CHUNK };
+        let mut bytes = first.fresh().unwrap_or_else(|length| {
+            dropped(length);
+            Vec::new()
+        });
+        while bytes.len() < most
             && let Ok(more) = queue.try_recv()
         {
-            bytes.extend_from_slice(&more);
+            match more.fresh() {
+                Ok(more) => bytes.extend_from_slice(&more),
+                Err(length) => dropped(length),
+            }
         }
         writer.write_all(&bytes).await?;
         sent(bytes.len());
         waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
     }
     Ok(())
+}
+
+impl Piece {
+    /// Its bytes, if they are still of use; else how many they are.
+    fn fresh(self) -> Result<Vec<u8>, usize> {
+        let is_stale = self.stale.is_some_and(|stale| stale <= Instant::now());
+        if is_stale { Err(self.bytes.len()) } else { Ok(self.bytes) }
+    }
 }
 
 /// Says that nothing more comes, and reads what the other side still says: closing with unread

@@ -6,8 +6,8 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UdpSocket};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 /// Kernel buffer of a UDP socket in bytes. 208 KiB, the usual default, lost 6 % when a relay was
 /// busy for 100 ms; this holds half a second of a hundred relayed calls.
@@ -73,7 +73,8 @@ pub(crate) fn pair(address: SocketAddr) -> Result<(TcpListener, UdpSocket), Star
     Err(last)
 }
 
-fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+/// Opens a TCP socket that listens.
+pub(crate) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
     // On Windows the option means that others may take the port away.
     #[cfg(unix)]
@@ -101,6 +102,17 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socke
     }
     socket.set_nonblocking(true)?;
     Ok(socket)
+}
+
+/// Has the kernel take little of a connection that it has not yet sent, so that what it cannot send
+/// soon is seen to wait.
+pub(crate) fn keep_fresh(stream: &TcpStream, unsent_max: usize) {
+    let socket = SockRef::from(stream);
+    // A system that does not know how sends all the same, only later.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket.set_tcp_notsent_lowat(unsent_max as u32);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = socket.set_send_buffer_size(16 * unsent_max);
 }
 
 /// The address as an ordinary one: IPv4 out of `::ffff:0:0/96`.

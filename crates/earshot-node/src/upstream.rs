@@ -70,7 +70,7 @@ impl Meter {
 }
 
 /// Whether an address lies beyond the line that is measured.
-fn is_beyond_home(ip: IpAddr) -> bool {
+pub(crate) fn is_beyond_home(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local()),
         IpAddr::V6(ip) => !(ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local()),

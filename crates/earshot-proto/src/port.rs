@@ -34,11 +34,15 @@ pub enum LinkId {
     Accepted(u32),
 }
 
-/// What a connection is for. The first four bytes of every TCP connection are the preface
-/// `45 53 <major> <service>` ("ES"), so that one port serves every role of a process.
+/// What a connection is for. The first four bytes of a TCP connection are the preface
+/// `45 53 <major> <service>` ("ES"), so that one port serves every role of a process; only the
+/// relay's clients, which speak TURN and nothing of ours, have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Service {
+    /// To a super-peer's relay, by TURN over TCP: known by its first byte, which is that of a STUN
+    /// request, 0.
+    Relay = 0,
     /// To a super-peer, from a peer or another super-peer.
     SuperPeer = 1,
     /// To the login authority.
@@ -48,7 +52,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// The service that a preface byte names, if any.
+    /// The service that a preface byte names, if any; none names the relay.
     #[must_use]
     pub const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
@@ -190,6 +194,9 @@ pub enum LinkOrder {
     },
     /// Write these bytes, in order.
     Bytes(Vec<u8>),
+    /// Write these bytes, whole and in order; or, where the other side reads too slowly for sound
+    /// to be of use when it comes, not at all. The link is never lost for it.
+    Media(Vec<u8>),
     /// Close after what was written before; no event follows.
     Close,
 }

@@ -164,7 +164,7 @@ impl Blueprint {
         match self {
             Self::Peer { listens: true, .. } => &[Service::Peer],
             Self::Peer { listens: false, .. } => &[],
-            Self::SuperPeer { .. } => &[Service::SuperPeer],
+            Self::SuperPeer { .. } => &[Service::SuperPeer, Service::Relay],
             Self::Authority { .. } => &[Service::Authority],
             Self::Script => &[Service::Peer, Service::SuperPeer, Service::Authority],
         }

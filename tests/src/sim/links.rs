@@ -8,7 +8,7 @@ use earshot_proto::port::{
     Input, LinkDown, LinkEvent, LinkId, LinkOrder, RelayPortEvent, Service, Transmit,
 };
 
-use super::net::{Conn, DIAL_PATIENCE, End, Piece, QUEUE_MAX, Side};
+use super::net::{Conn, DIAL_PATIENCE, End, MEDIA_MAX, Piece, QUEUE_MAX, Side};
 use super::world::{ConnId, Event, MachineId, World};
 
 impl World {
@@ -29,6 +29,14 @@ impl World {
                 self.machines[id.0].traffic += bytes.len() as u64;
                 self.spy.looks_at(&bytes, blind, &self.machines[id.0].name, "a link");
                 self.write(id, link, bytes);
+            }
+            LinkOrder::Media(bytes) => {
+                self.note(id, &format!("{link:?} media {}", bytes.len()));
+                if self.has_room_for_media(id, link, bytes.len()) {
+                    self.machines[id.0].traffic += bytes.len() as u64;
+                    self.spy.looks_at(&bytes, true, &self.machines[id.0].name, "relayed by TCP");
+                    self.write(id, link, bytes);
+                }
             }
             LinkOrder::Close => {
                 self.note(id, &format!("closes {link:?}"));
@@ -116,6 +124,12 @@ impl World {
         conn.held[side] += piece.size();
         conn.pipes[side].push_back(piece);
         self.at(at, Event::Arrive(id, to));
+    }
+
+    fn has_room_for_media(&self, id: MachineId, link: LinkId, length: usize) -> bool {
+        let known = self.machine(id).links.get(&link);
+        let pipe = known.and_then(|(conn, side)| Some((self.conns.get(conn)?, side.other())));
+        pipe.is_some_and(|(conn, to)| conn.held[to.index()] + length <= MEDIA_MAX)
     }
 
     fn write(&mut self, id: MachineId, link: LinkId, mut bytes: Vec<u8>) {

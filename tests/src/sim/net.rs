@@ -13,6 +13,8 @@ use super::world::MachineId;
 pub(super) const DIAL_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes that one direction of a connection holds while nobody takes them; as in node.
 pub(super) const QUEUE_MAX: usize = 1024 * 1024;
+/// Bytes beyond which media is dropped; as in node.
+pub(super) const MEDIA_MAX: usize = 64 * 1024;
 
 /// The side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

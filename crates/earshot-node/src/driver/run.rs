@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use super::{Mail, Settings, StartError};
 use crate::alarm::Alarm;
 use crate::clock::{ClockWatch, unix_now};
 use crate::datagrams::{DATAGRAM_MAX, Datagrams};
+use crate::front_door::Hall;
 use crate::guests::Seat;
 use crate::links::{LINGER, Links};
 use crate::mapping::SoundPort;
@@ -68,7 +69,8 @@ pub(super) async fn start(
         paths: Paths::new((settings.ice, settings.ways, sound_port), answers.clone(), alive),
         answers,
     };
-    let door = tokio::spawn(front_door::accept(listener, settings.guests, to_loop.clone()));
+    let hall = Hall::new(settings.guests);
+    let door = tokio::spawn(front_door::accept(listener, hall.clone(), to_loop.clone()));
     if !listening.ip().is_loopback() {
         tokio::spawn(interfaces::watch(to_loop.clone()));
     }
@@ -83,6 +85,8 @@ pub(super) async fn start(
         answered,
         finished,
         door,
+        low_doors: Vec::new(),
+        way_in: WayIn { ip: listening.ip(), hall, to_loop: to_loop.clone() },
         clock,
         alarm: Alarm::new().map_err(unavailable)?,
         armed: None,
@@ -100,10 +104,20 @@ struct Floor {
     /// Closed when every task that must finish has finished.
     finished: mpsc::Receiver<Infallible>,
     door: JoinHandle<()>,
+    /// Open while somebody here relays.
+    low_doors: Vec<JoinHandle<()>>,
+    way_in: WayIn,
     clock: ClockWatch,
     alarm: Alarm,
     /// What the alarm is set to.
     armed: Option<Instant>,
+}
+
+/// What more doors are opened with.
+struct WayIn {
+    ip: IpAddr,
+    hall: Hall,
+    to_loop: mpsc::Sender<News>,
 }
 
 /// What the loop woke for.
@@ -173,13 +187,26 @@ impl Floor {
             News::House(resident) => {
                 let who = resident.id();
                 self.residents.insert(who, resident);
+                self.see_to_low_doors();
                 self.give(who, Input::Clock(unix_now()));
             }
             News::Leave(who) => {
                 self.residents.remove(&who);
                 self.ports.release(who);
+                self.see_to_low_doors();
             }
             News::Stop(_) => unreachable!("the loop looks for it first"),
+        }
+    }
+
+    /// The low ports are for whoever needs a super-peer and reaches no other.
+    fn see_to_low_doors(&mut self) {
+        let relays = self.residents.values().any(|r| r.services().contains(&Service::Relay));
+        if !relays {
+            self.low_doors.drain(..).for_each(|door| door.abort());
+        } else if self.low_doors.is_empty() {
+            let WayIn { ip, hall, to_loop } = &self.way_in;
+            self.low_doors = front_door::open_low_ports(*ip, hall, to_loop);
         }
     }
 
@@ -196,7 +223,7 @@ impl Floor {
             tracing::debug!(%from, ?service, "Connection for a service of nobody here dropped");
             return;
         };
-        let id = self.ports.links.accept(who, stream, seat);
+        let id = self.ports.links.accept(who, stream, service, seat);
         self.give(who, Input::Link(id, LinkEvent::Accepted { from, service }));
     }
 
@@ -279,8 +306,8 @@ impl Floor {
 
     /// Lets everything finish that has been ordered: no later than [`LINGER`] and a little.
     async fn stop(self) {
-        let Self { residents, ports, mut inbox, mut finished, door, .. } = self;
-        door.abort();
+        let Self { residents, ports, mut inbox, mut finished, door, low_doors, .. } = self;
+        low_doors.iter().chain([&door]).for_each(JoinHandle::abort);
         drop((residents, ports));
         let quiet = async {
             // What still comes is nobody's, but its tasks must not wait for room.

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use earshot_proto::port::{
-    LinkDown, LinkId, Output, RelayPortId, RelayPortOrder, SaveFailure, SaveId, Service, Transmit,
+    LinkDown, LinkId, LinkOrder, Output, RelayPortId, RelayPortOrder, SaveFailure, SaveId, Service,
+    Transmit,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -127,6 +128,45 @@ async fn a_connection_for_nobody_here_is_dropped() {
         let mut guest = TcpStream::connect(house.address()).await.expect("the door is open");
         guest.write_all(preface).await.expect("the door listens");
         assert!(rest(&mut guest).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_relays_client_is_known_by_its_first_byte_and_none_of_it_is_lost() {
+    let services = [Service::SuperPeer, Service::Relay];
+    let mut house = Stage::with(on_loopback(), &services).await;
+    let mut client = TcpStream::connect(house.address()).await.expect("the door is open");
+    client.write_all(b"\0").await.expect("the door listens");
+    let heard = house.hears().await;
+    let Heard::Accepted(id, _, Service::Relay) = heard else { panic!("not accepted: {heard:?}") };
+    assert_eq!(house.hears().await, Heard::Bytes(id, vec![0]));
+    client.write_all(&[1, 0, 0]).await.expect("the relay listens");
+    assert_eq!(house.hears().await, Heard::Bytes(id, vec![1, 0, 0]));
+    house.order([Output::Link(id, LinkOrder::Media(vec![7; 12])), close(id)]).await;
+    assert_eq!(rest(&mut client).await, [7; 12]);
+}
+
+#[tokio::test]
+async fn media_for_a_slow_reader_is_dropped_whole_and_the_link_stays() {
+    let mut house = Stage::with(on_loopback(), &[Service::Relay]).await;
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket can be made");
+    socket.set_recv_buffer_size(8 * 1024).expect("it can be small");
+    let mut client = socket.connect(house.address()).await.expect("the door is open");
+    client.write_all(b"\0").await.expect("the door listens");
+    let Heard::Accepted(id, ..) = house.hears().await else { panic!("not accepted") };
+    assert_eq!(house.hears().await, Heard::Bytes(id, vec![0]));
+    // Each message is full of its own number, so that half a one would show.
+    const MESSAGE: usize = 1000;
+    let messages = (0..=u8::MAX).cycle().take(4 * QUEUE_MAX / MESSAGE);
+    house.order(messages.map(|n| Output::Link(id, LinkOrder::Media(vec![n; MESSAGE])))).await;
+    house.order([bytes(id, b"still here"), close(id)]).await;
+    let heard = rest(&mut client).await;
+    let (media, last) = heard.split_at(heard.len() - 10);
+    assert_eq!(last, b"still here");
+    assert!(media.len() < QUEUE_MAX, "{} bytes waited", media.len());
+    assert_eq!(media.len() % MESSAGE, 0);
+    for message in media.chunks(MESSAGE) {
+        assert!(message.iter().all(|byte| *byte == message[0]));
     }
 }
 

@@ -98,7 +98,8 @@ fn standing_of(view: Option<&NetworkView>) -> net::Standing {
             {
                 net::LinkKind::Home
             }
-            Service::SuperPeer => net::LinkKind::SuperPeer,
+            // A peer has no link to a relay but in its media paths.
+            Service::SuperPeer | Service::Relay => net::LinkKind::SuperPeer,
         },
         address: *address,
         since: (*since).into(),

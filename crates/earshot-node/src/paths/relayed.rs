@@ -38,6 +38,7 @@ impl Machine for RelayHouse {
     fn poll_output(&mut self) -> Output<(), ()> {
         match self.0.poll_output() {
             Some(RelayOutput::Send(transmit)) => Output::Send(transmit),
+            Some(RelayOutput::Link(id, order)) => Output::Link(id, order),
             Some(RelayOutput::RelayPort(id, order)) => Output::RelayPort(id, order),
             None => Output::Wait(self.0.poll_timeout(), WaitReason::Timer),
         }

@@ -160,7 +160,7 @@ pub(super) async fn house(
     let is_deserted = Arc::clone(&deserted);
     let residence = Residence {
         machine: SuperPeer::new(config, Instant::now()),
-        services: vec![Service::SuperPeer],
+        services: vec![Service::SuperPeer, Service::Relay],
         mail: Mail::Delivered,
         keep: Box::new(NodeDisk { enrolment: data.file(ENROLMENT), traffic: data.file(TRAFFIC) }),
         notices: Box::new(move |notice| {

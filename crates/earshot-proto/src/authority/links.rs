@@ -134,7 +134,10 @@ impl Authority {
         }
         match event {
             LinkEvent::Accepted { from, service: Service::Authority } => self.accept(now, id, from),
-            LinkEvent::Accepted { service: Service::SuperPeer | Service::Peer, .. }
+            LinkEvent::Accepted {
+                service: Service::Relay | Service::SuperPeer | Service::Peer,
+                ..
+            }
             | LinkEvent::Connected { .. } => self.close(id),
             LinkEvent::Bytes(bytes) => self.read(now, id, bytes),
             LinkEvent::Down(_) => self.forget(id),

@@ -443,7 +443,8 @@ impl Peer {
                 self.links.close(link);
                 self.link_closed(now, link, &Closed::Down(LinkDown::Refused));
             }
-            (None, _) => {}
+            // It dials relays by media paths only, and is none.
+            (Some(Service::Relay) | None, _) => {}
         }
     }
 

@@ -74,7 +74,9 @@ use crate::asks::Asks;
 use crate::entropy::Entropy;
 use crate::ids::{NodeId, UserName};
 use crate::lookup::Near;
-use crate::port::{Input, LinkDown, LinkEvent, LinkId, Machine, Output, Service, WaitReason};
+use crate::port::{
+    Input, LinkDown, LinkEvent, LinkId, LinkOrder, Machine, Output, Service, WaitReason,
+};
 use crate::questions::Questions;
 use crate::secure::identity::LinkKey;
 use crate::secure::link::Welcome;
@@ -539,6 +541,7 @@ impl Machine for SuperPeer {
         relayed.iter().for_each(|output| self.count_relayed(output));
         match relayed {
             Some(RelayOutput::Send(transmit)) => Output::Send(transmit),
+            Some(RelayOutput::Link(link, order)) => Output::Link(link, order),
             Some(RelayOutput::RelayPort(port, order)) => Output::RelayPort(port, order),
             None => Output::Wait(self.next_timeout(), WaitReason::Timer),
         }
@@ -546,6 +549,20 @@ impl Machine for SuperPeer {
 }
 
 impl SuperPeer {
+    /// Whether a link is that of a client of the relay, or is to be one.
+    fn is_relays(&self, link: LinkId, event: &LinkEvent<'_>) -> bool {
+        matches!(event, LinkEvent::Accepted { service: Service::Relay, .. })
+            || self.relay.as_ref().is_some_and(|relay| relay.has_link(link))
+    }
+
+    fn handle_relay_link(&mut self, now: Instant, link: LinkId, event: LinkEvent<'_>) {
+        let wall = self.wall(now);
+        match &mut self.relay {
+            Some(relay) => relay.handle_link(now, wall, link, event),
+            None => self.out.push_back(Output::Link(link, LinkOrder::Close)),
+        }
+    }
+
     fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Timeout => self.handle_timeout(now),
@@ -564,6 +581,9 @@ impl SuperPeer {
             Input::Link(link, event) => {
                 if self.handle_dial_back(now, link, &event) {
                     return;
+                }
+                if self.is_relays(link, &event) {
+                    return self.handle_relay_link(now, link, event);
                 }
                 if let LinkEvent::Accepted { from, .. } = event
                     && !self.admits_link(link, from)

@@ -352,7 +352,9 @@ mod tests {
                     there.handle(now, NOW, here, LinkEvent::Bytes(&bytes));
                     while let Some((_, order)) = there.poll_order() {
                         let bytes = match &order {
-                            LinkOrder::Bytes(bytes) => LinkEvent::Bytes(bytes),
+                            LinkOrder::Bytes(bytes) | LinkOrder::Media(bytes) => {
+                                LinkEvent::Bytes(bytes)
+                            }
                             LinkOrder::Dial { .. } | LinkOrder::Close => {
                                 LinkEvent::Down(LinkDown::Closed)
                             }
@@ -361,7 +363,7 @@ mod tests {
                     }
                 }
                 Output::Wait(..) => return,
-                Output::Link(_, LinkOrder::Close)
+                Output::Link(_, LinkOrder::Close | LinkOrder::Media(_))
                 | Output::Send(_)
                 | Output::Path(..)
                 | Output::RelayPort(..)

@@ -222,7 +222,7 @@ impl SuperPeer {
 
     /// Counts what goes out over a link.
     pub(super) fn count_order(&mut self, order: &LinkOrder) {
-        if let LinkOrder::Bytes(bytes) = order {
+        if let LinkOrder::Bytes(bytes) | LinkOrder::Media(bytes) = order {
             self.owned.count(bytes.len());
         }
     }
@@ -233,6 +233,7 @@ impl SuperPeer {
             RelayOutput::Send(sent) | RelayOutput::RelayPort(_, RelayPortOrder::Send(sent)) => {
                 self.owned.count(sent.bytes.len());
             }
+            RelayOutput::Link(_, order) => self.count_order(order),
             RelayOutput::RelayPort(_, RelayPortOrder::Open { .. } | RelayPortOrder::Close) => {}
         }
     }

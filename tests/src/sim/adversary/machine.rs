@@ -377,7 +377,7 @@ impl Adversary {
             }
             for (inside, order) in said {
                 let event = match &order {
-                    LinkOrder::Bytes(bytes) => LinkEvent::Bytes(bytes),
+                    LinkOrder::Bytes(bytes) | LinkOrder::Media(bytes) => LinkEvent::Bytes(bytes),
                     LinkOrder::Close | LinkOrder::Dial { .. } => LinkEvent::Down(LinkDown::Closed),
                 };
                 self.inner.handle(now, Input::Link(inside, event));
@@ -426,6 +426,7 @@ impl Adversary {
                     }
                 }
             }
+            LinkOrder::Media(_) => self.out.push_back(Output::Link(link, order)),
             LinkOrder::Bytes(bytes) => {
                 let wall = self.wall(now);
                 let bridge = self.bridges.iter_mut().find(|bridge| bridge.inside == link);

@@ -62,7 +62,7 @@ impl World {
                 let connected = LinkEvent::Connected { local: to };
                 self.authority.handle(self.now, Input::Link(id, connected));
             }
-            LinkOrder::Bytes(bytes) => self.verifier_hears(id, &bytes),
+            LinkOrder::Bytes(bytes) | LinkOrder::Media(bytes) => self.verifier_hears(id, &bytes),
             LinkOrder::Close => drop(self.around.links.remove(&id)),
         }
     }

@@ -11,6 +11,7 @@ use super::answer::{Answer, Problem, Reason, mapped};
 use super::config::ALLOCATION_LIFETIME_DEFAULT;
 use super::integrity::Member;
 use super::slab::Key;
+use super::streams::Client;
 use super::stun::{
     ALLOCATE, AdditionalAddressFamily, AddressErrorCode, AddressFamily, EvenPort, LifeTime,
     MessageClass, RequestedAddressFamily, RequestedTransport, ReservationToken, StunAttribute,
@@ -30,7 +31,7 @@ impl Relay {
         &mut self,
         now: Instant,
         wall: UnixTime,
-        from: SocketAddr,
+        from: Client,
         message: &StunMessage,
         member: &Member,
     ) -> Result<Option<Vec<StunAttribute>>, Problem> {
@@ -69,6 +70,7 @@ impl Relay {
             session.allocations += 1;
         }
         self.by_client.insert(from, key);
+        self.streams.settle(from);
         self.deadlines.insert((now + OPEN_PATIENCE, key));
         self.counters.allocations = self.allocations.len() as u32;
         let order = RelayPortOrder::Open { ipv6: wish.ipv6, even: wish.even };
@@ -131,7 +133,7 @@ impl Relay {
         self.deadlines.insert((allocation.expires, key));
         self.by_relayed.insert(address, key);
         self.counters.allocated += 1;
-        tracing::debug!(port = key.0, client = %allocation.client, %address, "Allocation made");
+        tracing::debug!(port = key.0, client = %allocation.client.address(), %address, "Allocation made");
         let answer = success(allocation).map(|attributes| sealed_later(self, key, Ok(attributes)));
         if let Some((client, bytes)) = answer.flatten() {
             self.send_answer(client, bytes);
@@ -159,7 +161,7 @@ fn success(allocation: &Allocation) -> Option<Vec<StunAttribute>> {
     let mut attributes = vec![
         XorRelayedAddress::from(relayed).into(),
         LifeTime::new(allocation.lifetime.as_secs() as u32).into(),
-        mapped(allocation.client),
+        mapped(allocation.client.address()),
     ];
     if allocation.wish.both {
         let code = Problem::FamilyNotSupported.to_code(Reason::Told);
@@ -169,7 +171,7 @@ fn success(allocation: &Allocation) -> Option<Vec<StunAttribute>> {
 }
 
 /// The answer to an Allocate that waited for its port, and where to send it.
-fn sealed_later(relay: &Relay, key: Key, outcome: Outcome) -> Option<(SocketAddr, Vec<u8>)> {
+fn sealed_later(relay: &Relay, key: Key, outcome: Outcome) -> Option<(Client, Vec<u8>)> {
     let allocation = relay.allocations.get(key)?;
     let seal = allocation.integrity.key(&relay.sessions, &allocation.session);
     let seal = seal.map(|key| allocation.integrity.seal(key));

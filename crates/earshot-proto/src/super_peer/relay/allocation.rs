@@ -28,6 +28,7 @@ use super::glance::{Glance, Transaction};
 use super::integrity::Integrity;
 use super::per_second::PerSecond;
 use super::slab::Key;
+use super::streams::Client;
 
 /// Longest check that is passed on before consent: RFC 8489, section 6.1, keeps STUN below 576
 /// bytes with headers where the path is unknown.
@@ -37,8 +38,7 @@ pub(super) const CHECK_BYTES_MAX: usize = 548;
 const AWAITED: usize = 8;
 
 pub(super) struct Allocation {
-    /// Where the client is.
-    pub(super) client: SocketAddr,
+    pub(super) client: Client,
     pub(super) session: SessionId,
     pub(super) user: Key,
     /// The Allocate request that made it, to know its retransmissions.

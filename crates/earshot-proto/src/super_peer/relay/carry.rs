@@ -2,7 +2,8 @@
 //! relay.
 //!
 //! Source: RFC 8656, sections 11 and 12; DESIGN 2.12. A payload is copied once, into the buffer
-//! that is sent. Nothing is logged for a packet; what is dropped is counted.
+//! that is sent. Nothing is logged for a packet; what is dropped is counted. What goes to a client
+//! by TCP is media: whoever writes it drops what a slow reader would hear too late.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -11,18 +12,13 @@ use super::allocation::Reach;
 use super::counters::Refusal;
 use super::framing::{channel_data, data_indication};
 use super::slab::Key;
+use super::streams::Client;
 use super::{Relay, RelayOutput};
-use crate::port::{RelayPortId, RelayPortOrder, Transmit};
+use crate::port::{LinkOrder, RelayPortId, RelayPortOrder, Transmit};
 
 impl Relay {
     /// ChannelData of a client.
-    pub(super) fn channel_data(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        number: u16,
-        payload: &[u8],
-    ) {
+    pub(super) fn channel_data(&mut self, now: Instant, from: Client, number: u16, payload: &[u8]) {
         let key = self.by_client.get(&from).copied();
         let allocation = key.and_then(|key| self.allocations.get(key));
         let peer = allocation.and_then(|known| known.tables.channel_peer(now, number));
@@ -37,7 +33,7 @@ impl Relay {
     pub(super) fn send_indication(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: Client,
         peer: SocketAddr,
         payload: &[u8],
     ) {
@@ -111,8 +107,14 @@ impl Relay {
             Some(number) => channel_data(number, payload),
             None => data_indication(&self.random.bytes(), from, payload),
         };
-        let bytes = framed.ok_or(Refusal::Malformed)?;
-        self.out.push_back(RelayOutput::Send(Transmit { to: client, bytes }));
+        let mut bytes = framed.ok_or(Refusal::Malformed)?;
+        self.out.push_back(match client {
+            Client::Udp(to) => RelayOutput::Send(Transmit { to, bytes }),
+            Client::Tcp(link, _) => {
+                bytes.resize(bytes.len().next_multiple_of(4), 0);
+                RelayOutput::Link(link, LinkOrder::Media(bytes))
+            }
+        });
         Ok(())
     }
 

@@ -36,9 +36,13 @@ pub enum Refusal {
     AnswerRate,
     /// The answer would have been longer than three times the question.
     AnswerSize,
+    /// As many connections without an allocation as allowed, in all or from one address.
+    Connections,
+    /// A connection made no allocation in time, or spoke no TURN.
+    Idle,
 }
 
-const REFUSALS: usize = Refusal::AnswerSize as usize + 1;
+const REFUSALS: usize = Refusal::Idle as usize + 1;
 
 /// What the relay has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! How payloads travel between the relay and its client: ChannelData and Data indications.
 //!
-//! Source: RFC 8656, sections 11.4 and 12.4. Each is built with one allocation and one copy of the
+//! Source: RFC 8656, sections 11.4, 12.4 and 12.5; RFC 8489, section 6.2.2. Each is built with one allocation and one copy of the
 //! payload.
 
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +19,40 @@ pub(super) const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7fff;
 const CHANNEL_HEADER: usize = 4;
 /// Largest UDP payload over IPv4: what is longer cannot be sent to a client.
 const DATAGRAM_MAX: usize = 65_507;
+
+/// Longest message that is taken from a stream. Our choice: twice the longest datagram that is read,
+/// and no more need be held for a client that sends the rest never.
+pub(super) const STREAM_MESSAGE_MAX: usize = 4096;
+
+/// The length of the message that a stream goes on with, and the length with padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    pub(super) message: usize,
+    pub(super) padded: usize,
+}
+
+/// No message of TURN begins so, or it is too long.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NotTurn;
+
+/// How far the message reaches that these bytes of a stream begin with; [`None`] while too few have
+/// come to know. RFC 8489, section 6.2.2; RFC 8656, section 12.5.
+pub(super) fn extent(bytes: &[u8]) -> Result<Option<Extent>, NotTurn> {
+    let Some(([first, _, c, d], _)) = bytes.split_first_chunk::<CHANNEL_HEADER>() else {
+        return Ok(None);
+    };
+    let length = usize::from(u16::from_be_bytes([*c, *d]));
+    let message = match first >> 6 {
+        0 if length.is_multiple_of(4) => MESSAGE_HEADER_SIZE + length,
+        1 => CHANNEL_HEADER + length,
+        _ => return Err(NotTurn),
+    };
+    let padded = message.next_multiple_of(4);
+    if padded > STREAM_MESSAGE_MAX {
+        return Err(NotTurn);
+    }
+    Ok(Some(Extent { message, padded }))
+}
 
 /// The channel and payload of a ChannelData message; over UDP what follows the payload is padding.
 pub(super) fn read_channel_data(bytes: &[u8]) -> Option<(u16, &[u8])> {
@@ -105,6 +139,18 @@ mod tests {
         assert_eq!(read_channel_data(&bytes), Some((0x4001, b"hello".as_slice())));
         assert_eq!(read_channel_data(&bytes[..8]), None);
         assert_eq!(read_channel_data(&[0x80, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn a_stream_is_cut_into_messages_and_what_is_none_ends_it() {
+        let extent_of = |bytes: &[u8]| extent(bytes).map(|e| e.map(|e| (e.message, e.padded)));
+        assert_eq!(extent_of(&[0, 1, 0]), Ok(None));
+        assert_eq!(extent_of(&[0, 1, 0, 8]), Ok(Some((28, 28))));
+        assert_eq!(extent_of(&[0x40, 1, 0, 5, 1]), Ok(Some((9, 12))));
+        assert_eq!(extent_of(&[0, 1, 0, 7]), Err(NotTurn));
+        assert_eq!(extent_of(&[0x40, 1, 0xff, 0xff]), Err(NotTurn));
+        assert_eq!(extent_of(b"GET / HTTP/1.1"), Err(NotTurn));
+        assert_eq!(extent_of(&[0x80, 0, 0, 0]), Err(NotTurn));
     }
 
     #[test]

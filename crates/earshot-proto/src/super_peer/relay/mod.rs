@@ -4,14 +4,15 @@
 //! passes through is framed here. Where calls cannot go direct they go through a relay; it sees
 //! sealed packets and the addresses of both ends.
 //!
-//! It takes datagrams of the main port whose first byte [`Relay::serves`], and what happens at
-//! relay ports; it gives datagrams of the main port, and orders to relay ports. What is built:
+//! It takes datagrams of the main port whose first byte [`Relay::serves`], what happens on links of
+//! [`Service::Relay`], and what happens at relay ports; it gives datagrams of the main port, and
+//! orders to links and relay ports. A client is told by its address, or by its link. What is built:
 //! Binding, Allocate (UDP; IPv4 or IPv6), Refresh, CreatePermission, ChannelBind, Send and Data,
 //! ChannelData. RESERVATION-TOKEN, and EVEN-PORT with a reservation, get 508, DONT-FRAGMENT 420,
 //! ADDITIONAL-ADDRESS-FAMILY an IPv4 allocation with ADDRESS-ERROR-CODE 440.
 //!
 //! Invariants: a packet without credentials leaves no memory behind but a place in one bounded
-//! table; nothing is sent to a peer address that [`peer_rules`] denies, and nothing but ten checks
+//! table, a connection without an allocation a place in another; nothing is sent to a peer address that [`peer_rules`] denies, and nothing but ten checks
 //! a second before the peer consents ([`allocation`]); an answer to an address that has proven
 //! nothing is at most three times its question, and one of ten in that second.
 
@@ -30,6 +31,7 @@ mod peer_rules;
 mod per_second;
 pub(super) mod quota;
 mod slab;
+mod streams;
 mod stun;
 #[cfg(test)]
 mod tests;
@@ -55,10 +57,13 @@ use self::peer_rules::PeerRules;
 use self::per_second::PerSecond;
 use self::quota::{Bucket, Users};
 use self::slab::{Key, Slab};
+use self::streams::{Client, Streams};
 use self::stun::{BINDING, MessageClass, SEND};
 use crate::entropy::Stream;
 use crate::ids::UserName;
-use crate::port::{RelayPortEvent, RelayPortId, RelayPortOrder, Transmit};
+#[cfg(doc)]
+use crate::port::Service;
+use crate::port::{LinkId, LinkOrder, RelayPortEvent, RelayPortId, RelayPortOrder, Transmit};
 use crate::time::UnixTime;
 use crate::wire::policy::Range;
 
@@ -86,7 +91,8 @@ pub struct Relay {
     checks: PerSecond<SocketAddr>,
     total: Bucket,
     allocations: Slab<Allocation>,
-    by_client: BTreeMap<SocketAddr, Key>,
+    by_client: BTreeMap<Client, Key>,
+    streams: Streams,
     by_relayed: BTreeMap<SocketAddr, Key>,
     deadlines: BTreeSet<(Instant, Key)>,
     counters: RelayCounters,
@@ -98,6 +104,8 @@ pub struct Relay {
 pub enum RelayOutput {
     /// Send a datagram from the main port.
     Send(Transmit),
+    /// Do something with a link of a client.
+    Link(LinkId, LinkOrder),
     /// Do something with a relay port.
     RelayPort(RelayPortId, RelayPortOrder),
 }
@@ -127,6 +135,7 @@ impl Relay {
             total: Bucket::new(now, limits.total_bytes_per_second, limits.total_bytes_per_second),
             allocations: Slab::new(),
             by_client: BTreeMap::new(),
+            streams: Streams::default(),
             by_relayed: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             counters: RelayCounters::default(),
@@ -191,6 +200,11 @@ impl Relay {
         from: SocketAddr,
         bytes: &[u8],
     ) {
+        self.message(now, wall, Client::Udp(from), bytes);
+    }
+
+    /// Takes a message of a client.
+    fn message(&mut self, now: Instant, wall: UnixTime, from: Client, bytes: &[u8]) {
         match bytes.first() {
             Some(0x40..=0x7f) => match framing::read_channel_data(bytes) {
                 Some((number, payload)) => self.channel_data(now, from, number, payload),
@@ -224,6 +238,7 @@ impl Relay {
 
     /// Ends what has run out. Being early does no harm.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.streams_due(now);
         while let Some((_, key)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
             let is_open = self.allocations.get(key).is_some_and(|known| known.relayed.is_some());
             if is_open {
@@ -236,13 +251,14 @@ impl Relay {
 
     /// Gives one thing to do, as long as there is one.
     pub fn poll_output(&mut self) -> Option<RelayOutput> {
-        self.out.pop_front()
+        self.out.pop_front().or_else(|| self.streams.poll_close())
     }
 
     /// When [`Self::handle_timeout`] is next needed.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let ends = self.deadlines.first().map(|(at, _)| *at);
+        ends.into_iter().chain(self.streams.next_due()).min()
     }
 
     /// What the relay has done so far.
@@ -255,7 +271,7 @@ impl Relay {
         &mut self,
         now: Instant,
         wall: UnixTime,
-        from: SocketAddr,
+        from: Client,
         glance: &Glance<'_>,
         bytes: &[u8],
     ) {
@@ -277,7 +293,7 @@ impl Relay {
         }
     }
 
-    fn request(&mut self, now: Instant, wall: UnixTime, from: SocketAddr, bytes: &[u8]) {
+    fn request(&mut self, now: Instant, wall: UnixTime, from: Client, bytes: &[u8]) {
         let decoded = Some(bytes).filter(|bytes| bytes.len() <= REQUEST_MAX);
         let decoded = decoded.and_then(stun::decode);
         let decoded = decoded.filter(|known| integrity::is_fingerprint_right(known, bytes));
@@ -288,33 +304,38 @@ impl Relay {
     }
 
     /// Answers an address that has proven nothing: within the budget of its question, and not too
-    /// often.
+    /// often. Whoever is connected has proven that it receives there.
     fn answer_stranger(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: Client,
         question_len: usize,
         answer: &Answer<'_>,
     ) {
+        let Client::Udp(address) = from else { return self.send_answer(from, answer.encode()) };
         let Some(bytes) = answer.encode_within(AMPLIFICATION_MAX * question_len) else {
             return self.counters.refuse(Refusal::AnswerSize);
         };
-        if !self.answers.admit(now, stranger(from.ip())) {
+        if !self.answers.admit(now, stranger(address.ip())) {
             return self.counters.refuse(Refusal::AnswerRate);
         }
         self.send_answer(from, bytes);
     }
 
-    fn send_answer(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+    fn send_answer(&mut self, to: Client, bytes: Vec<u8>) {
         self.counters.answers += 1;
-        self.out.push_back(RelayOutput::Send(Transmit { to, bytes }));
+        self.out.push_back(match to {
+            Client::Udp(to) => RelayOutput::Send(Transmit { to, bytes }),
+            Client::Tcp(link, _) => RelayOutput::Link(link, LinkOrder::Bytes(bytes)),
+        });
     }
 
-    /// Ends an allocation and closes its port.
+    /// Ends an allocation and closes its port, and the connection of its client.
     fn release(&mut self, key: Key) -> Option<Allocation> {
         let allocation = self.allocations.remove(key)?;
         self.deadlines.remove(&(allocation.expires, key));
         self.by_client.remove(&allocation.client);
+        self.streams.end(allocation.client);
         if let Some(relayed) = allocation.relayed {
             self.by_relayed.remove(&relayed);
         }
@@ -326,7 +347,7 @@ impl Relay {
         }
         self.counters.allocations = self.allocations.len() as u32;
         self.out.push_back(RelayOutput::RelayPort(RelayPortId(key.0), RelayPortOrder::Close));
-        tracing::debug!(port = key.0, client = %allocation.client, "Allocation ended");
+        tracing::debug!(port = key.0, client = %allocation.client.address(), "Allocation ended");
         Some(allocation)
     }
 }

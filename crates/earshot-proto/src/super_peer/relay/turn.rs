@@ -14,6 +14,7 @@ use super::framing::CHANNELS;
 use super::integrity::{self, Member};
 use super::peer_rules::Access;
 use super::slab::Key;
+use super::streams::Client;
 use super::stun::{
     ALLOCATE, AddressFamily, BINDING, CHANNEL_BIND, CREATE_PERMISSION, ChannelNumber, LifeTime,
     MessageMethod, REFRESH, RequestedAddressFamily, StunAttribute, StunMessage, XorPeerAddress,
@@ -32,15 +33,15 @@ impl Relay {
         &mut self,
         now: Instant,
         wall: UnixTime,
-        from: SocketAddr,
+        from: Client,
         message: &StunMessage,
         bytes: &[u8],
     ) {
         if message.method() == BINDING {
-            let outcome = binding(from, message);
+            let outcome = binding(from.address(), message);
             return self.answer_stranger(now, from, bytes.len(), &Answer::new(message, outcome));
         }
-        let question = (from, message, bytes);
+        let question = (from.address(), message, bytes);
         let member = match integrity::authenticate(&self.sessions, &self.nonces, now, question) {
             Ok(member) => member,
             Err(problem) => {
@@ -48,7 +49,7 @@ impl Relay {
                 let challenge = problem.asks_for_credentials();
                 let mut answer = Answer::new(message, Err(problem));
                 if challenge {
-                    answer = answer.challenging(self.nonces.make(now, from));
+                    answer = answer.challenging(self.nonces.make(now, from.address()));
                 }
                 return self.answer_stranger(now, from, bytes.len(), &answer);
             }
@@ -69,7 +70,7 @@ impl Relay {
         }
         let mut answer = Answer::new(message, outcome.clone());
         if outcome.is_err_and(|problem| problem.asks_for_credentials()) {
-            answer = answer.challenging(self.nonces.make(now, from));
+            answer = answer.challenging(self.nonces.make(now, from.address()));
         }
         let bytes = answer.sealed(Some(member.integrity.seal(member.key))).encode();
         self.send_answer(from, bytes);
@@ -79,7 +80,7 @@ impl Relay {
     fn of_allocation(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: Client,
         message: &StunMessage,
         member: &Member,
     ) -> Outcome {

@@ -4,6 +4,7 @@
 mod abuse;
 mod carrying;
 mod requests;
+mod streams;
 
 use std::net::SocketAddr;
 use std::sync::LazyLock;
@@ -22,7 +23,7 @@ use stun_rs::{
 use super::{Grant, REALM, Relay, RelayConfig, RelayOutput};
 use crate::entropy::Entropy;
 use crate::ids::UserName;
-use crate::port::{RelayPortEvent, RelayPortId, RelayPortOrder, Transmit};
+use crate::port::{LinkId, LinkOrder, RelayPortEvent, RelayPortId, RelayPortOrder, Transmit};
 use crate::time::UnixTime;
 
 /// One moment that all stories of a run start at.
@@ -51,6 +52,8 @@ pub(super) struct Stage {
     /// Orders to open a port, where the story answers them itself.
     pub(super) orders: Vec<RelayPortId>,
     pub(super) opens_by_itself: bool,
+    /// What was ordered of links and was not read yet.
+    pub(super) links: Vec<(LinkId, LinkOrder)>,
     ports: Vec<(SocketAddr, RelayPortId)>,
     next_port: u16,
 }
@@ -80,6 +83,7 @@ impl Stage {
             closed: Vec::new(),
             orders: Vec::new(),
             opens_by_itself: true,
+            links: Vec::new(),
             ports: Vec::new(),
             next_port: 49_152,
         }
@@ -124,6 +128,7 @@ impl Stage {
         while let Some(output) = self.relay.poll_output() {
             match output {
                 RelayOutput::Send(transmit) => self.sent.push(transmit),
+                RelayOutput::Link(link, order) => self.links.push((link, order)),
                 RelayOutput::RelayPort(_, RelayPortOrder::Send(transmit)) => {
                     self.relayed.push(transmit);
                 }
