@@ -63,7 +63,7 @@ fn every_nat_is_what_it_is_called() {
 }
 
 #[test]
-fn a_slow_and_lossy_line_still_leads_everywhere() {
+fn a_slow_line_still_leads_everywhere() {
     Run::of(&["--probe", "--line", "delay=20,jitter=5,rate=5000"]).held();
 }
 
@@ -77,6 +77,13 @@ fn the_core_dozen_connects_as_the_standards_say() {
     }
     let samples = std::fs::read_to_string(run.out.join("calls.jsonl")).unwrap();
     assert_eq!(samples.lines().count(), CORE.len());
+}
+
+#[test]
+fn a_call_that_goes_direct_outlives_its_home_super_peer() {
+    let run = Run::of(&["--story", "home_death"]);
+    run.held();
+    assert!(run.figure("netlab.gap_ms_p95 ") < 1_000.0);
 }
 
 #[test]

@@ -8,8 +8,6 @@ use crate::demo::sound::Recording;
 use crate::harness::ms_between;
 
 const RATE_HZ: usize = 48_000;
-/// How long somebody can hum: longer than any story.
-const SECONDS: usize = 90;
 /// Frames of 5 ms.
 const FRAME: usize = 240;
 const FRAME_MS: f64 = 5.0;
@@ -22,9 +20,9 @@ const END_MS: f64 = 500.0;
 
 /// A voice that never pauses: a gliding pitch with its harmonics, a little louder and softer.
 #[must_use]
-pub fn hum() -> Recording {
+pub fn hum(seconds: usize) -> Recording {
     let mut phase = 0.0;
-    let samples = (0..SECONDS * RATE_HZ).map(|i| {
+    let samples = (0..seconds * RATE_HZ).map(|i| {
         let t = i as f64 / RATE_HZ as f64;
         let pitch = 150.0 + 35.0 * (TAU * 0.9 * t).sin() + 10.0 * (TAU * 2.3 * t).sin();
         phase += TAU * pitch / RATE_HZ as f64;
@@ -67,7 +65,7 @@ mod tests {
     const START_NS: u64 = 5_000_000_000;
 
     fn heard(silent_ms: std::ops::Range<usize>) -> Recording {
-        let mut samples = hum().samples[..10 * RATE_HZ].to_vec();
+        let mut samples = hum(10).samples;
         samples[silent_ms.start * 48..silent_ms.end * 48].fill(0.0);
         Recording { samples, sample0_ns: Some(START_NS) }
     }

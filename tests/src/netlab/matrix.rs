@@ -34,6 +34,9 @@ pub const CORE: &[&str] = &[
     "symmetric,symmetric",
     "same_lan,same_lan",
     "carrier,port_restricted",
+    "carrier,carrier",
+    "carrier_hairpin,carrier_hairpin",
+    "dual_stack,dual_stack",
     "carrier_symmetric,public",
 ];
 

@@ -155,22 +155,22 @@ impl Observers {
     }
 
     fn tcp(&self, home: &Home) -> Result<&'static str, LabError> {
-        let opens = |to: SocketAddr| {
-            home.host.inside(|| TcpStream::connect_timeout(&to, COMES_WITHIN).ok())
-        };
-        let tries = |to: SocketAddr| {
-            home.host.inside(|| TcpStream::connect_timeout(&to, self.patience).is_ok())
+        // What is said to drop is waited for so long only, and all else until it must have come.
+        let opens = |to: SocketAddr, expected: &[Egress]| {
+            let comes = expected.contains(&home.kind.egress);
+            let within = if comes { COMES_WITHIN } else { self.patience };
+            home.host.inside(|| TcpStream::connect_timeout(&to, within).ok())
         };
         let [https, other] = PORTS.map(|port| SocketAddr::new(self.host, port));
-        if tries(other)? {
+        if opens(other, &[Egress::Any, Egress::TcpOnly])?.is_some() {
             return Ok("any_tcp");
         }
-        if tries(https)? {
+        if opens(https, &[Egress::Tcp443Only])?.is_some() {
             return Ok("tcp_443");
         }
         let Some(proxy) = home.proxy else { return Ok("no_tcp") };
         let tunnel = |to: SocketAddr| {
-            let stream = opens(proxy)?.ok_or_else(|| nothing("the proxy"))?;
+            let stream = opens(proxy, &[Egress::ProxyOnly])?.ok_or_else(|| nothing("the proxy"))?;
             tunnelled(stream, to).map_err(|error| LabError::io("the proxy", error))
         };
         Ok(match (tunnel(https)?, tunnel(other)?) {

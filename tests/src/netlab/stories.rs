@@ -26,6 +26,8 @@ const BEFORE: Duration = Duration::from_secs(3);
 const AFTER: Duration = Duration::from_secs(12);
 /// Tries of the call that a story is about.
 const RECOVERY_TRIES: usize = 4;
+/// How long everybody can hum, in seconds: longer than any story.
+const HUM_SECONDS: usize = 90;
 /// How long a line is dark.
 const BLACKOUT: Duration = Duration::from_secs(30);
 /// How long a cable is out.
@@ -156,7 +158,7 @@ impl Ground<'_> {
     /// Tells each story so often, and reports the gaps.
     pub fn tell_all<W: Write>(&mut self, stories: &[Story], times: u32, report: &mut Report<W>) {
         let hum = self.out.join("hum.wav");
-        if let Err(why) = gap::hum().write(&hum) {
+        if let Err(why) = gap::hum(HUM_SECONDS).write(&hum) {
             eprintln!("{why}");
         }
         for person in self.people.iter() {
