@@ -17,6 +17,7 @@ use earshot_node::embedded::Embedded;
 use earshot_node::fitness::AskTariff;
 use earshot_node::run::living::PeerPlan;
 use earshot_node::start::{EndSignal, block_on};
+use earshot_node::ways::Proxy;
 use serde_json::value::RawValue;
 
 use crate::desk::{Action, Desk, Desktop, Input};
@@ -204,7 +205,9 @@ fn node(options: &Options, data_dir: PathBuf, ears: Ears) -> Node {
     Node::new(Box::new(move || {
         let ears = ears.clone();
         let ask_tariff = Some(AskTariff(Arc::new(metered::tariff)));
-        let plan = PeerPlan { listen, ice_loopback, ask_tariff, ..PeerPlan::new(data_dir.clone()) };
+        let proxy = Proxy::of_environment();
+        let usual = PeerPlan::new(data_dir.clone());
+        let plan = PeerPlan { listen, ice_loopback, ask_tariff, proxy, ..usual };
         Embedded::start(plan, move |event| ears.hear(event))
     }))
 }

@@ -252,11 +252,60 @@ fn a_call_without_a_path_ends_and_says_so() {
 }
 
 #[test]
-fn a_path_that_goes_silent_ends_the_call() {
+fn a_path_that_goes_silent_is_replaced_and_the_call_goes_on() {
     let mut world = buddies(157);
     world.talk("alice", "bob");
+    for _ in 0..3 {
+        world.run_for(Duration::from_secs(5));
+        world.cut_paths("alice");
+    }
+    world.run_for(Duration::from_secs(10));
+    assert!(world.talking("alice", "bob"));
+    assert!(!world.is_interrupted("alice") && !world.is_interrupted("bob"));
+}
+
+#[test]
+fn a_relay_that_dies_does_not_take_the_call_with_it() {
+    for die in [World::crash, World::vanish] {
+        let mut world = World::new(162).network(3);
+        world.person_behind("alice", Nat::Symmetric);
+        world.person_behind("bob", Nat::Symmetric);
+        world.befriend("alice", "bob");
+        world.run_for(Duration::from_secs(10));
+        world.talk("alice", "bob");
+        world.run_for(Duration::from_secs(3));
+        let relay = world.relay_of("alice").expect("two symmetric NATs need one");
+        die(&mut world, &relay);
+        world.run_for(Duration::from_secs(2));
+        assert!(!world.is_interrupted("alice") && !world.is_interrupted("bob"));
+        assert_ne!(world.relay_of("alice"), Some(relay));
+        world.run_for(Duration::from_secs(60));
+        assert!(world.talking("alice", "bob"));
+    }
+}
+
+#[test]
+fn who_cannot_send_datagrams_talks_through_a_relay_over_tcp() {
+    let mut world = World::new(163).network(2);
+    world.person_behind("alice", Nat::UdpBlocked);
+    world.person_behind("bob", Nat::Cone);
+    world.befriend("alice", "bob");
+    world.run_for(Duration::from_secs(10));
+    world.talk("alice", "bob");
+    world.run_for(Duration::from_secs(30));
+    assert!(world.talking("alice", "bob"));
+    let path = world.current_call("alice").and_then(|call| call.path).expect("they talk");
+    assert_eq!(path.kind, PathKind::RelayTcp);
+}
+
+#[test]
+fn a_path_that_is_lost_and_cannot_be_made_again_ends_the_call() {
+    let mut world = buddies(157);
+    world.talk("alice", "bob");
+    world.set_ice(Ice::NoPair);
     world.cut_paths("alice");
-    world.run_until(|w| w.end("alice").is_some() && w.end("bob").is_some(), SOON * 2);
+    let over = |w: &World| w.end("alice").is_some() && w.end("bob").is_some();
+    world.run_until(over, Duration::from_secs(60));
     assert_eq!(world.end("alice"), Some(EndReason::PathLost));
     assert_eq!(world.end("bob"), Some(EndReason::PathLost));
 }
@@ -267,7 +316,8 @@ fn whoever_dies_in_a_call_is_missed() {
         let mut world = buddies(158);
         world.talk("alice", "bob");
         die(&mut world, "bob");
-        world.run_until(|w| w.end("alice") == Some(EndReason::PeerVanished), SOON * 2);
+        let vanished = |w: &World| w.end("alice") == Some(EndReason::PeerVanished);
+        world.run_until(vanished, Duration::from_secs(60));
     }
 }
 

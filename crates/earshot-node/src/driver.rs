@@ -29,6 +29,7 @@ use crate::links::DIAL_PATIENCE;
 use crate::paths::{IceGround, OpenPaths};
 pub use crate::sockets::StartError;
 use crate::upstream::Upstream;
+use crate::ways::Ways;
 use news::{News, ResidentId};
 use resident::Housed;
 

@@ -1,8 +1,9 @@
 //! Links: TCP connections, dialled and accepted, with a bounded queue each.
 //!
 //! Source: DESIGN 2.4; `earshot_proto::port::{LinkOrder, LinkEvent}`. Invariants: a machine never
-//! waits for a slow link ([`QUEUE_MAX`], then [`LinkDown::Overrun`]; media is dropped before); after its `Close` it hears no
-//! more of the link, and what it wrote before still goes out (for [`LINGER`]).
+//! waits for a slow link ([`QUEUE_MAX`], then [`LinkDown::Overrun`]; media is dropped before);
+//! after its `Close` it hears no more of the link, and what it wrote before still goes out (for
+//! [`LINGER`]).
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -252,9 +253,9 @@ impl Cable {
 
 async fn connect(to: SocketAddr, service: Service, ways: &Ways) -> io::Result<TcpStream> {
     let mut stream = match service {
-        Service::SuperPeer => ways.connect(to).await?,
+        Service::SuperPeer | Service::Authority => ways.connect(to).await?,
         // Whoever dials a peer back, or a buddy, wants to know of this very port.
-        Service::Authority | Service::Peer => TcpStream::connect(to).await?,
+        Service::Peer | Service::Relay => TcpStream::connect(to).await?,
     };
     stream.set_nodelay(true)?;
     if let Some(preface) = preface(service) {

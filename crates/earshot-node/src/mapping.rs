@@ -3,7 +3,8 @@
 //! Source: RFC 6886, RFC 6887, UPnP IGD; `earshot_proto::port::Input::Mapped`. The main port is
 //! forwarded for TCP, so that buddies and super-peers reach it; one port for the sound of calls by
 //! UDP. A router that forwards may itself be behind another: who is reachable is found out by
-//! super-peers. Invariant: mappings are kept and renewed for as long as this lives, and lapse after.
+//! super-peers. Invariant: mappings are kept and renewed for as long as this lives, and lapse
+//! after.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU16;

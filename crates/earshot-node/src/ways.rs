@@ -1,5 +1,5 @@
-//! The ways of a TCP connection to a super-peer: its known port, then 443, then 80, straight or
-//! through a proxy.
+//! The ways of a TCP connection to a super-peer or the authority: its known port, then 443, then
+//! 80, straight or through a proxy.
 //!
 //! Source: DESIGN 2.2 (dial ladder); RFC 8305 (staggered starts); RFC 9110, section 9.3.6
 //! (CONNECT); RFC 1928 and 1929 (SOCKS5). A firewall that lets only the web out knows no other
@@ -49,6 +49,21 @@ enum Kind {
     Socks5,
 }
 
+impl Proxy {
+    /// The one that the environment names, as it does to other programs that go out by TLS.
+    #[must_use]
+    pub fn of_environment() -> Option<Self> {
+        const NAMES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+        let named = NAMES.iter().filter_map(|name| std::env::var(name).ok());
+        let named = named.map(Zeroizing::new).find(|uri| !uri.is_empty())?;
+        let proxy = named.parse();
+        if proxy.is_err() {
+            tracing::warn!("The proxy of the environment is none that Earshot can use");
+        }
+        proxy.ok()
+    }
+}
+
 /// Why a text names no proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -63,7 +78,7 @@ impl FromStr for Proxy {
         let (scheme, rest) = text.trim().split_once("://").ok_or(NoProxy)?;
         let kind = match scheme {
             "http" => Kind::Http,
-            "socks5" => Kind::Socks5,
+            "socks5" | "socks5h" => Kind::Socks5,
             _ => return Err(NoProxy),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);

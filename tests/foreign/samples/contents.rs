@@ -3,7 +3,7 @@
 use earshot_proto::ids::{CallId, MessageId};
 use earshot_proto::wire::sealed::buddy::{Buddy, ContactKey};
 use earshot_proto::wire::sealed::call::{
-    IceCredentials, Signal, SignalBody, SignalingCase, SignalledEnd,
+    IceCredentials, PathPurpose, Signal, SignalBody, SignalingCase, SignalledEnd,
 };
 use earshot_proto::wire::sealed::chat::Chat;
 use earshot_proto::wire::sealed::own::Own;
@@ -114,8 +114,12 @@ fn bodies(d: &mut Draw) -> Vec<SignalBody> {
             relay_only: d.chance(2),
         },
         SignalBody::Ringing { contribution: agree_key(d) },
-        SignalBody::Ice { credentials: IceCredentials { ufrag: d.text(), password: d.text() } },
-        SignalBody::Candidates { candidates: d.list(Draw::text) },
+        SignalBody::Ice {
+            credentials: IceCredentials { ufrag: d.text(), password: d.text() },
+            path: d.number() as u32,
+            purpose: d.pick(&[PathPurpose::Main, PathPurpose::Direct, PathPurpose::Spare]),
+        },
+        SignalBody::Candidates { candidates: d.list(Draw::text), path: d.number() as u32 },
         SignalBody::Accept,
         SignalBody::Heard,
         SignalBody::Hold,

@@ -390,6 +390,28 @@ impl Internet {
         self.core.nft(&Line::bright(&port_of(home.site)))
     }
 
+    /// No datagram passes from one home to the other, as where a carrier's routes are broken; both
+    /// still reach everybody else.
+    ///
+    /// # Errors
+    /// Where the kernel does not take it.
+    pub fn part(&self, homes: [&Home; 2]) -> Result<(), LabError> {
+        let [one, other] = homes.map(|home| port_of(home.site));
+        self.core.nft(&format!(
+            "table inet parted {{ chain between {{ type filter hook forward priority 0;\n\
+             iifname \"{one}\" oifname \"{other}\" meta l4proto udp drop\n\
+             iifname \"{other}\" oifname \"{one}\" meta l4proto udp drop\n}} }}\n"
+        ))
+    }
+
+    /// Datagrams pass between all homes again.
+    ///
+    /// # Errors
+    /// As [`Self::part`].
+    pub fn join(&self) -> Result<(), LabError> {
+        self.core.nft("delete table inet parted\n")
+    }
+
     /// The cable is out of the home's computer, which sees that.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ pub enum Story {
     LinkFlap,
     /// The caller's process stands still, as a laptop that is closed.
     Suspend,
-    /// Nothing: a call that begins over a relay and finds the direct way.
+    /// The way between the two is open at last: a call that began over a relay goes direct.
     Upgrade,
 }
 
@@ -198,7 +198,14 @@ impl Ground<'_> {
         let caller = self.person(caller, Side::A)?;
         let callee = self.person(callee, Side::B)?;
         let mut attempt = Attempt::default();
-        let talk = self.talk(caller, callee, &mut attempt)?;
+        if story == Story::Upgrade {
+            self.internet.part([&caller.home, &callee.home])?;
+        }
+        let begun = self.talk(caller, callee, &mut attempt);
+        if begun.is_err() && story == Story::Upgrade {
+            self.internet.join()?;
+        }
+        let talk = begun?;
         talk.go_on(BEFORE)?;
         let happened_ns = monotonic_ns();
         let killed = self.happen(story, caller, &talk)?;
@@ -277,7 +284,7 @@ impl Ground<'_> {
                 let home = status["home"]["address"].as_str().map(str::to_owned);
                 return self.kill(home).map(Some);
             }
-            Story::Upgrade => {}
+            Story::Upgrade => self.internet.join()?,
         }
         Ok(None)
     }

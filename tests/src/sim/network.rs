@@ -350,6 +350,7 @@ impl World {
             self.path_order(id, path, earshot_proto::port::PathOrder::Close);
         }
         self.machine_mut(id).paths.clear();
+        self.lose_relayed_by(id);
     }
 
     /// The host starts (again), from what is on its disk.

@@ -1,6 +1,7 @@
 //! The oracle that stands for ICE: which paths come up between which kinds of NAT, when, and when
 //! they are lost. DESIGN 3: an oracle over NAT kinds.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use earshot_proto::port::{
@@ -8,7 +9,7 @@ use earshot_proto::port::{
     RelayTransport,
 };
 
-use super::host::Nat;
+use super::host::{Nat, Resident};
 use super::world::{Event, MachineId, World};
 
 /// ICE gives a pair up after this.
@@ -40,6 +41,8 @@ pub(super) struct PathEnd {
     controlling: bool,
     servers: Vec<RelayServer>,
     policy: PathPolicy,
+    /// The relay that it goes through, once it is up.
+    relay: Option<SocketAddr>,
     open: bool,
     up: bool,
     with: Option<(MachineId, PathId)>,
@@ -59,6 +62,19 @@ impl World {
         }
     }
 
+    /// All paths through the relay of a machine that has ended go silent.
+    pub(super) fn lose_relayed_by(&mut self, relay: MachineId) {
+        let address = self.address_of(relay);
+        let ends = |machine: &Resident| -> Vec<PathId> {
+            let through = machine.paths.iter().filter(|(_, end)| end.relay == Some(address));
+            through.map(|(path, _)| *path).collect()
+        };
+        let lost: Vec<_> = self.machines.iter().map(ends).enumerate().collect();
+        for (machine, paths) in lost {
+            paths.into_iter().for_each(|path| self.lose(MachineId(machine), path));
+        }
+    }
+
     pub(super) fn lose(&mut self, id: MachineId, path: PathId) {
         let Some(end) = self.machine_mut(id).paths.get_mut(&path) else { return };
         if std::mem::take(&mut end.up) && end.open {
@@ -75,8 +91,15 @@ impl World {
     pub(super) fn path_order(&mut self, id: MachineId, path: PathId, order: PathOrder) {
         match order {
             PathOrder::Open { controlling, servers, policy } => {
-                let end =
-                    PathEnd { controlling, servers, policy, open: true, up: false, with: None };
+                let end = PathEnd {
+                    controlling,
+                    servers,
+                    policy,
+                    relay: None,
+                    open: true,
+                    up: false,
+                    with: None,
+                };
                 let before = self.machine_mut(id).paths.insert(path, end);
                 assert!(before.is_none(), "a path is opened twice");
                 self.gather(id, path);
@@ -140,7 +163,12 @@ impl World {
         for ((id, path), other) in [(here, there.0), (there, here.0)] {
             match kind {
                 Some(kind) => {
-                    let facts = self.facts(id, other, kind, &ours.servers);
+                    // The relay of whoever controls, or the other's where that one has none.
+                    let of = |end: &PathEnd| end.servers.first().map(|server| server.address);
+                    let mut ends = [&ours, &theirs];
+                    ends.sort_by_key(|end| !end.controlling);
+                    let relay = ends.into_iter().filter(|end| has_relay(end)).find_map(of);
+                    let facts = self.facts(id, other, kind, relay);
                     let after = CHECKS + self.one_way(id, other) * 2;
                     self.later_path(after, id, path, PathEvent::Up(facts));
                     let round_trip = self.one_way(id, other) * 2;
@@ -158,10 +186,10 @@ impl World {
         id: MachineId,
         other: MachineId,
         kind: PathKind,
-        servers: &[RelayServer],
+        relay: Option<SocketAddr>,
     ) -> PathFacts {
         let relay = match kind {
-            PathKind::RelayUdp | PathKind::RelayTcp => servers.first().map(|s| s.address),
+            PathKind::RelayUdp | PathKind::RelayTcp => relay,
             PathKind::Host | PathKind::ServerReflexive | PathKind::PeerReflexive => None,
         };
         let (local, remote) = (self.address_of(id), self.address_of(other));
@@ -179,7 +207,7 @@ impl World {
             return false;
         };
         match event {
-            PathEvent::Up(_) => end.up = true,
+            PathEvent::Up(facts) => (end.up, end.relay) = (true, facts.relay),
             PathEvent::Down(_) => (end.up, end.open) = (false, false),
             // It went silent meanwhile.
             PathEvent::Lively { .. } if !end.up => return false,
@@ -219,6 +247,12 @@ fn kind_between(ours: &PathEnd, theirs: &PathEnd, nats: (Nat, Nat)) -> Option<Pa
         (Nat::UdpBlocked, _) | (_, Nat::UdpBlocked) => None,
     };
     direct.filter(|_| is_direct).or(relayed)
+}
+
+/// Whether an end may use a relay of its own.
+fn has_relay(end: &PathEnd) -> bool {
+    let granted = end.servers.iter().any(|server| !server.username.is_empty());
+    granted && end.policy != PathPolicy::DirectOnly
 }
 
 /// Whether an end offers and takes addresses of its own.

@@ -340,6 +340,21 @@ impl World {
         self.call_is(one, CallState::Talking) && self.call_is(other, CallState::Talking)
     }
 
+    /// The super-peer whose relay the voice goes through.
+    #[must_use]
+    pub fn relay_of(&self, name: &str) -> Option<String> {
+        let relay = self.current_call(name)?.path?.relay?;
+        let mut machines = (0..self.machines.len()).map(MachineId);
+        let at = machines.find(|id| self.address_of(*id) == relay)?;
+        Some(self.machine(at).name.clone())
+    }
+
+    /// Whether a call under way has no path at all.
+    #[must_use]
+    pub fn is_interrupted(&self, name: &str) -> bool {
+        self.current_call(name).is_some_and(|call| call.interrupted.is_some())
+    }
+
     /// Calls, answers, and waits until both talk.
     pub fn talk(&mut self, one: &str, other: &str) {
         self.call(one, other);

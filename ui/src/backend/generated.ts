@@ -187,10 +187,14 @@ export interface Call {
   heldBy: Side[];
   /** Its id. */
   id: string;
+  /** Since when nothing gets through on any path; absent while it does. */
+  interruptedSince?: number;
   /** Whether our voice is not sent. */
   mutedHere: boolean;
   /** How its sound travels; absent while there is no path. */
   path?: Path;
+  /** How often the sound went over to another path. */
+  pathSwitches: number;
   /** The other one. */
   peer: string;
   /** How its signals travel; absent while the other one is being located. */
@@ -235,6 +239,36 @@ export interface CallHold {
 
 /** Stops sending our voice. */
 export interface CallMute {
+  /** The call. */
+  callId: string;
+}
+
+/** One of the paths of a call. */
+export interface CallPath {
+  /** Its number, the same at both ends. */
+  number: number;
+  /** What it goes or went through; absent if it never came up. */
+  path?: Path;
+  /** What it is for. */
+  purpose: PathPurpose;
+  /** When it was begun. */
+  since: number;
+  /** How it stands. */
+  standing: PathStanding;
+  /** What came of each pair of addresses, as far as that is known. */
+  tried: TriedPair[];
+  /** Whether the sound goes over it. */
+  used: boolean;
+}
+
+/** The paths of a call. */
+export interface CallPaths {
+  /** In the order in which they were begun; those that are gone first. */
+  paths: CallPath[];
+}
+
+/** Tells which paths the sound of a call was tried over, and what came of each. */
+export interface CallPathsOf {
   /** The call. */
   callId: string;
 }
@@ -875,6 +909,15 @@ export type OwnPresence =
   /** There, but shown as offline. */
   | "invisible";
 
+/** What came of two addresses. */
+export type PairOutcome =
+  /** Nothing yet. */
+  | "open"
+  /** A check got through and back. */
+  | "succeeded"
+  /** Nothing got through. */
+  | "failed";
+
 /** A call that is over. */
 export interface PastCall {
   /** Who or what ended it. */
@@ -934,6 +977,30 @@ export type PathKind =
   | "relayUdp"
   /** Through a relay, TCP to it. */
   | "relayTcp";
+
+/** What a path of a call is for. */
+export type PathPurpose =
+  /** To talk as soon as possible, by whatever works. */
+  | "main"
+  /** To talk without a relay. */
+  | "direct"
+  /** To fall back to: through another relay. */
+  | "spare";
+
+/** How a path of a call stands. */
+export type PathStanding =
+  /** It is being made. */
+  | "making"
+  /** It gets through. */
+  | "up"
+  /** It does not, but may again. */
+  | "silent"
+  /** No pair of addresses worked. */
+  | "noPair"
+  /** It worked, and went silent for good. */
+  | "lost"
+  /** It could not even be begun here. */
+  | "unavailable";
 
 /** A super-peer's place among the others. */
 export interface Place {
@@ -1377,6 +1444,20 @@ export interface Tested {
   verdicts: Verdict[];
 }
 
+/** Two addresses between which a path was tried. */
+export interface TriedPair {
+  /** Our address. */
+  local: string;
+  /** The kind of our address. */
+  localKind: PathKind;
+  /** What came of it. */
+  outcome: PairOutcome;
+  /** Their address. */
+  remote: string;
+  /** The kind of theirs. */
+  remoteKind: PathKind;
+}
+
 /** Where it is known from what a machine sends at most. */
 export type UpstreamFrom =
   /** Nowhere: a slow line is assumed. */
@@ -1486,6 +1567,8 @@ export interface Methods {
   "call.unmute": { params: CallUnmute; result: Done };
   /** Tells how well a call is heard. */
   "call.stats": { params: CallStatsOf; result: CallStats };
+  /** Tells which paths the sound of a call was tried over, and what came of each. */
+  "call.paths": { params: CallPathsOf; result: CallPaths };
   /** Reads past calls again: the newest, or those before a call. */
   "call.history": { params: CallHistory; result: PastCalls };
   /** Lists the sound devices of this computer. */

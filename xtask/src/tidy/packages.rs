@@ -28,6 +28,8 @@ const HOMES: &[Home] = &[
     home("rubato", "earshot-audio", Some(2)),
     home("sonora", "earshot-audio", Some(2)),
     home("getrandom", "earshot-node", Some(2)),
+    home("netwatch", "earshot-node", Some(1)),
+    home("portmapper", "earshot-node", Some(1)),
     home("rusqlite", "earshot-node", Some(2)),
     home("socket2", "earshot-node", Some(2)),
     home("webrtc-ice", "earshot-node", Some(2)),

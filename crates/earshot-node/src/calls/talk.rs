@@ -17,8 +17,8 @@ use earshot_proto::secure::voice_seal::{OpenCounts, Opener, Sealer, Seals, Stamp
 use earshot_proto::wire::report::is_rtcp;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
-use super::locked;
 use super::reports::{Correspondence, heard_of_us};
+use super::{Route, locked};
 use crate::api::call::CallStats;
 use crate::api::text::Spelled;
 use crate::paths::{PathHandle, Sink};

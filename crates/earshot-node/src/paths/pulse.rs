@@ -53,6 +53,8 @@ pub(super) struct Pulse {
     next: Instant,
     round_trip_ms: Option<f64>,
     is_lively: Option<bool>,
+    /// When an answer came last.
+    heard: Option<Instant>,
     answers: u32,
     event: Option<PathEvent>,
 }
@@ -69,6 +71,7 @@ impl Pulse {
             next: now,
             round_trip_ms: None,
             is_lively: None,
+            heard: None,
             answers: 0,
             event: None,
         }
@@ -76,14 +79,13 @@ impl Pulse {
 
     /// When [`Self::beat`] is next needed.
     pub(super) fn due(&self) -> Instant {
-        let late = self.open.front().map(|(_, sent)| *sent + self.patience());
+        let late = self.late();
         late.filter(|_| self.is_lively != Some(false)).map_or(self.next, |at| at.min(self.next))
     }
 
     /// Notes what was not answered in time; gives a question, if it is time for one.
     pub(super) fn beat(&mut self, now: Instant) -> Option<[u8; PROBE]> {
-        let patience = self.patience();
-        let is_late = self.open.front().is_some_and(|(_, sent)| *sent + patience <= now);
+        let is_late = self.late().is_some_and(|at| at <= now);
         if is_late && self.is_lively != Some(false) {
             self.is_lively = Some(false);
             self.event = Some(PathEvent::Silent);
@@ -111,6 +113,7 @@ impl Pulse {
             let (_, sent) = self.open[at];
             // What was asked before it may still be answered, but nothing waits for it.
             self.open.drain(..=at);
+            self.heard = Some(now);
             self.answered(now.saturating_duration_since(sent));
         }
         Taken::Noted
@@ -121,8 +124,16 @@ impl Pulse {
         self.event.take()
     }
 
+    /// When the first question that is open will be answered late; one after another that was
+    /// answered just now gets the time anew, for answers that were held up come together.
+    fn late(&self) -> Option<Instant> {
+        let (_, sent) = self.open.front()?;
+        Some(self.heard.map_or(*sent, |heard| heard.max(*sent)) + self.patience())
+    }
+
     fn answered(&mut self, round_trip: Duration) {
-        let measured = round_trip.as_secs_f64() * 1000.0;
+        // One that was held up says little of the path: it counts for no more than is waited for.
+        let measured = round_trip.min(self.patience()).as_secs_f64() * 1000.0;
         let rtt_ms =
             self.round_trip_ms.map_or(measured, |known| known + WEIGHT * (measured - known));
         self.round_trip_ms = Some(rtt_ms);
@@ -186,6 +197,30 @@ mod tests {
             now = pulse.due().max(now + MS);
         }
         assert_eq!((questions, told, pulse.open.len()), (10, 1, OPEN_MAX));
+    }
+
+    #[test]
+    fn answers_that_were_held_up_come_together_and_bring_it_back_once() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start);
+        let first = pulse.beat(start).expect("it is due");
+        pulse.take(start + 20 * MS, &answer(&first, start));
+        assert!(matches!(pulse.event(), Some(PathEvent::Lively { .. })));
+        let (mut now, mut questions, mut told) = (start + 20 * MS, Vec::new(), Vec::new());
+        while now < start + 8 * EVERY {
+            questions.extend(pulse.beat(now));
+            told.extend(pulse.event());
+            now = pulse.due().max(now + MS);
+        }
+        for question in &questions {
+            pulse.take(now, &answer(question, now));
+            told.extend(pulse.event());
+            pulse.beat(now);
+            told.extend(pulse.event());
+        }
+        let lively = |event: &&PathEvent| matches!(event, PathEvent::Lively { .. });
+        assert_eq!(told.iter().filter(lively).count(), 1, "{told:?}");
+        assert!(pulse.patience() < FIRST_PATIENCE, "and it is no slower for it");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::cli::{Options, RoleOptions};
 use crate::rpc::Rpc;
 use crate::sound::Sounding;
 use crate::start::{EndSignal, Setting};
+use crate::ways::Proxy;
 
 /// Runs the peer until its client leaves.
 pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), Failure> {
@@ -21,7 +22,7 @@ pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), F
         public: mine.public,
         invite: mine.invite,
         relay_allow: mine.relay_allow,
-        proxy: mine.proxy,
+        proxy: mine.proxy.or_else(Proxy::of_environment),
         password: setting.password.take(),
         // A program without a desktop knows nobody to ask.
         ask_tariff: None,

@@ -33,6 +33,9 @@ const KNOCKS_MAX: usize = 4;
 /// First pause after nobody answered; doubles up to [`PAUSE_MAX`], full jitter.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// The longest pause while a call is under way. Our choice: it is given up after 45 s, and few are
+/// in one.
+const PAUSE_IN_CALL: Duration = Duration::from_secs(2);
 /// Pause before a registration that failed is tried again. Our choice: a keeper that is being given
 /// up by its neighbours is gone by then.
 const ATTACH_RETRY: Duration = Duration::from_secs(5);
@@ -100,7 +103,8 @@ impl Peer {
         let next_knock = match rounds {
             0 => now,
             n => {
-                let pause = PAUSE_FIRST.saturating_mul(1 << (n - 1).min(8)).min(PAUSE_MAX);
+                let most = if self.current_call().is_some() { PAUSE_IN_CALL } else { PAUSE_MAX };
+                let pause = PAUSE_FIRST.saturating_mul(1 << (n - 1).min(8)).min(most);
                 let jitter = self.entropy.jitter.below(pause.as_millis() as u64 + 1);
                 now + Duration::from_millis(jitter)
             }

@@ -312,6 +312,16 @@ impl Peer {
         }
     }
 
+    /// Links other than the home's may be dead without having ended: what is said next goes over
+    /// new ones, and what waits for an answer has failed.
+    pub(super) fn doubt_roads(&mut self, now: Instant) {
+        let visits = std::mem::take(&mut self.post.visits).into_iter().map(|(_, link)| link);
+        let is_ours = |(_, link): &mut (Address, LinkId)| matches!(link, LinkId::Dialled(_));
+        let straight = self.post.straight.extract_if(.., is_ours).map(|(_, link)| link);
+        let roads: Vec<LinkId> = visits.chain(straight).collect();
+        roads.into_iter().for_each(|link| self.let_go(now, link));
+    }
+
     /// A device has linked to us directly. Only buddies may: others are shown the door.
     pub(super) fn straight_opened(&mut self, link: LinkId, who: &Who) {
         let Who::Device { address, identity, .. } = who else { return self.links.close(link) };

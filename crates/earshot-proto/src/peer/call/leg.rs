@@ -446,9 +446,14 @@ impl Leg {
         self.path_state() == PathState::Alive
     }
 
-    /// A super-peer says that the device is gone.
+    /// A super-peer says that the device is gone. Where nothing comes from it for a while already,
+    /// its network is gone, which may come back; a process that ends is told of at once.
     pub(super) fn handle_gone(&mut self, cx: &mut Cx<'_>) {
-        self.gone = true;
+        let network_is = match self.path_state() {
+            PathState::Interrupted(since) => since + patience::GONE_AT_ONCE <= cx.now,
+            PathState::Making | PathState::Alive | PathState::Failed(_) => false,
+        };
+        self.gone |= !network_is;
         self.ask(cx);
     }
 

@@ -35,6 +35,9 @@ const PAST_MAX: usize = 8;
 /// How long the path in use may be silent before the voice leaves it. Until then it goes over both.
 /// Our choice: three probes.
 const LEFT_AFTER: Duration = Duration::from_millis(750);
+/// How long all paths may be silent before another is made. Our choice: one probe more, for two
+/// that are lost at the same moment.
+const MISSED_FOR: Duration = Duration::from_millis(300);
 /// How long another path must have been lively before it is thought better. Our choice: four
 /// probes.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -331,8 +334,8 @@ impl Paths {
                 self.dead_since = Some(cx.now);
                 cx.out.push_back(CallsOutput::DoubtHome);
                 let wait = match self.side {
-                    Side::Caller => LEFT_AFTER,
-                    Side::Callee => LEFT_AFTER + CALLEE_WAITS,
+                    Side::Caller => MISSED_FOR,
+                    Side::Callee => MISSED_FOR + CALLEE_WAITS,
                 };
                 self.retry_at.get_or_insert(cx.now + wait);
             }

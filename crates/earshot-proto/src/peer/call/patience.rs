@@ -24,6 +24,9 @@ pub const PROBE: Duration = Duration::from_secs(5);
 /// For a voice that was interrupted to come back. Our choice: longer than a lift, a tunnel or a
 /// router that starts anew; by then people have hung up.
 pub const INTERRUPTED: Duration = Duration::from_secs(45);
+/// For a super-peer to tell that a process has ended: the system closes its connections. Our
+/// choice: less than the silence after which a link is thought dead.
+pub const GONE_AT_ONCE: Duration = Duration::from_secs(5);
 /// For an end to be heard. Our choice: as for a home that is replaced; the other side's own
 /// patience ends every call whose end it never hears.
 pub const FAREWELL: Duration = Duration::from_secs(15);

@@ -113,9 +113,11 @@ impl Peer {
         self.moved_on(now, link, &[], Duration::ZERO);
     }
 
-    /// The link to our home may be dead without having ended: it is made anew while the old one
-    /// stays. Where there is no home, the next door is knocked at at once.
+    /// Our links may be dead without having ended: that to our home is made anew while the old one
+    /// stays, others when they are needed. Where there is no home, the next door is knocked at at
+    /// once.
     pub(in super::super) fn doubt_home(&mut self, now: Instant) {
+        self.doubt_roads(now);
         match &mut self.home {
             Home::Linked(home) if home.moves.is_none() => {
                 let doors = vec![door_of(&home.node)];
@@ -258,7 +260,7 @@ impl Peer {
     }
 
     /// Closes a link that nothing more is expected of.
-    fn let_go(&mut self, now: Instant, link: LinkId) {
+    pub(in super::super) fn let_go(&mut self, now: Instant, link: LinkId) {
         self.links.close(link);
         for about in self.asks.link_down(link) {
             self.answered(now, about, None);

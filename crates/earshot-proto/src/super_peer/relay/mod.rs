@@ -12,9 +12,10 @@
 //! ADDITIONAL-ADDRESS-FAMILY an IPv4 allocation with ADDRESS-ERROR-CODE 440.
 //!
 //! Invariants: a packet without credentials leaves no memory behind but a place in one bounded
-//! table, a connection without an allocation a place in another; nothing is sent to a peer address that [`peer_rules`] denies, and nothing but ten checks
-//! a second before the peer consents ([`allocation`]); an answer to an address that has proven
-//! nothing is at most three times its question, and one of ten in that second.
+//! table, a connection without an allocation a place in another; nothing is sent to a peer address
+//! that [`peer_rules`] denies, and nothing but ten checks a second before the peer consents
+//! ([`allocation`]); an answer to an address that has proven nothing is at most three times its
+//! question, and one of ten in that second.
 
 mod allocate;
 mod allocation;
