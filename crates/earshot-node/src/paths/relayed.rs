@@ -7,7 +7,7 @@ use std::time::Instant;
 use earshot_proto::entropy::Entropy;
 use earshot_proto::ids::UserName;
 use earshot_proto::port::{
-    Input, Machine, Output, PathKind, PathPolicy, RelayServer, Service, WaitReason,
+    Input, Machine, Output, PathKind, PathPolicy, RelayServer, RelayTransport, Service, WaitReason,
 };
 use earshot_proto::super_peer::relay::{Relay, RelayConfig, RelayOutput};
 use earshot_proto::time::UnixTime;
@@ -28,6 +28,8 @@ impl Machine for RelayHouse {
     fn handle(&mut self, now: Instant, input: Input<'_>) {
         if let Input::Datagram { from, bytes } = input {
             self.0.handle_datagram(now, unix_now(), from, bytes);
+        } else if let Input::Link(link, event) = input {
+            self.0.handle_link(now, unix_now(), link, event);
         } else if let Input::RelayPort(port, event) = input {
             self.0.handle_relay_port(now, port, event);
         } else if let Input::Timeout = input {
@@ -66,7 +68,7 @@ impl Relays {
         let random = Entropy::new([7; 32]).secrets;
         let residence = Residence {
             machine: RelayHouse(Relay::new(Instant::now(), &config, random)),
-            services: vec![Service::SuperPeer],
+            services: vec![Service::SuperPeer, Service::Relay],
             mail: Mail::Delivered,
             keep: Box::new(Nothing),
             notices: Box::new(|()| ()),
@@ -77,7 +79,7 @@ impl Relays {
     }
 
     /// What `user` needs to use it.
-    async fn server(&self, user: &'static str) -> RelayServer {
+    async fn server(&self, user: &'static str, transport: RelayTransport) -> RelayServer {
         let granted = self.house.call(move |house, now| {
             let user = UserName::new(user).expect("it is a name");
             house.0.grant(now, unix_now(), &user).expect("the house is empty")
@@ -86,6 +88,7 @@ impl Relays {
         assert!(grant.expires > UnixTime::default());
         RelayServer {
             address: self.driver.listening(),
+            transport,
             username: grant.username.clone(),
             password: grant.password.to_string(),
         }
@@ -97,10 +100,9 @@ impl Relays {
     }
 }
 
-#[tokio::test]
-async fn a_hidden_call_goes_through_the_relay_and_tells_no_address() {
+async fn a_hidden_call_goes_through(hers: RelayTransport, his: RelayTransport) {
     let relay = Relays::open().await;
-    let servers = [vec![relay.server("alice").await], vec![relay.server("bob").await]];
+    let servers = [vec![relay.server("alice", hers).await], vec![relay.server("bob", his).await]];
     let mut alice = Stage::with(with_loopback_candidates(), &[]).await;
     let mut bob = Stage::with(with_loopback_candidates(), &[]).await;
     let [hers, his] = meet(&mut alice, &mut bob, servers, PathPolicy::RelayOnly).await;
@@ -118,4 +120,15 @@ async fn a_hidden_call_goes_through_the_relay_and_tells_no_address() {
         assert_eq!(packet, Some(vec![0x80, number]));
     }
     assert!(relay.relayed_packets().await >= before + 50);
+}
+
+#[tokio::test]
+async fn a_hidden_call_goes_through_the_relay_and_tells_no_address() {
+    a_hidden_call_goes_through(RelayTransport::Udp, RelayTransport::Udp).await;
+}
+
+#[tokio::test]
+async fn who_cannot_send_datagrams_reaches_the_relay_over_tcp() {
+    a_hidden_call_goes_through(RelayTransport::Tcp, RelayTransport::Udp).await;
+    a_hidden_call_goes_through(RelayTransport::Tcp, RelayTransport::Tcp).await;
 }

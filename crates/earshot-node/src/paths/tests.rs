@@ -77,6 +77,7 @@ async fn without_a_relay_there_is_no_hidden_path() {
     alice.order([open(true, PathPolicy::RelayOnly)]).await;
     assert!(matches!(path_event(&mut alice).await, PathEvent::Local { .. }));
     assert_eq!(path_event(&mut alice).await, PathEvent::EndOfCandidates);
+    assert_eq!(path_event(&mut alice).await, PathEvent::Tried(Vec::new()));
     assert_eq!(path_event(&mut alice).await, PathEvent::Down(PathDown::Unavailable));
 }
 
