@@ -1,8 +1,9 @@
 //! Links: TCP connections, dialled and accepted, with a bounded queue each.
 //!
 //! Source: DESIGN 2.4; `earshot_proto::port::{LinkOrder, LinkEvent}`. Invariants: a machine never
-//! waits for a slow link ([`QUEUE_MAX`], then [`LinkDown::Overrun`]; media is dropped before); after its `Close` it hears no
-//! more of the link, and what it wrote before still goes out (for [`LINGER`]).
+//! waits for a slow link ([`QUEUE_MAX`], then [`LinkDown::Overrun`]; media is dropped before);
+//! after its `Close` it hears no more of the link, and what it wrote before still goes out (for
+//! [`LINGER`]).
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -62,7 +62,8 @@ use crate::asks::Asks;
 use crate::entropy::Entropy;
 use crate::ids::{NetworkId, UserName};
 use crate::port::{
-    Input, LinkDown, LinkId, Machine, Output, PathPolicy, SaveId, Service, WaitReason, WorkId,
+    Input, LinkDown, LinkId, Machine, Output, PathPolicy, RelayServer, SaveId, Service, WaitReason,
+    WorkId,
 };
 use crate::questions::Questions;
 use crate::secure::identity::{LinkKey, network};
@@ -323,6 +324,12 @@ impl Peer {
     #[must_use]
     pub fn invite(&self) -> Option<&Invite> {
         self.joined.as_ref().map(|joined| &joined.invite)
+    }
+
+    /// The STUN and TURN server of our home, and what we may use it by.
+    #[must_use]
+    pub fn relays(&self) -> Vec<RelayServer> {
+        self.relay_servers()
     }
 
     /// The buddy list as the owner sees it.

@@ -1,7 +1,7 @@
 //! How payloads travel between the relay and its client: ChannelData and Data indications.
 //!
-//! Source: RFC 8656, sections 11.4, 12.4 and 12.5; RFC 8489, section 6.2.2. Each is built with one allocation and one copy of the
-//! payload.
+//! Source: RFC 8656, sections 11.4, 12.4 and 12.5; RFC 8489, section 6.2.2. Each is built with one
+//! allocation and one copy of the payload.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,8 +20,8 @@ const CHANNEL_HEADER: usize = 4;
 /// Largest UDP payload over IPv4: what is longer cannot be sent to a client.
 const DATAGRAM_MAX: usize = 65_507;
 
-/// Longest message that is taken from a stream. Our choice: twice the longest datagram that is read,
-/// and no more need be held for a client that sends the rest never.
+/// Longest message that is taken from a stream. Our choice: twice the longest datagram that is
+/// read, and no more need be held for a client that never sends the rest.
 pub(super) const STREAM_MESSAGE_MAX: usize = 4096;
 
 /// The length of the message that a stream goes on with, and the length with padding.
