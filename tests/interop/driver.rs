@@ -18,7 +18,9 @@ use earshot_proto::ids::UserName;
 use earshot_proto::port::{
     LinkDown, LinkEvent, LinkId, LinkOrder, RelayPortEvent, RelayPortId, RelayPortOrder, Service,
 };
-use earshot_proto::super_peer::relay::{Grant, Relay, RelayConfig, RelayCounters, RelayOutput};
+use earshot_proto::super_peer::relay::{
+    Grant, Relay, RelayConfig, RelayCounters, RelayOutput, Turned,
+};
 use earshot_proto::time::UnixTime;
 
 /// Any wall time does: nothing here lasts for a day.
@@ -31,6 +33,8 @@ enum Event {
     Bytes(LinkId, Vec<u8>),
     Disconnected(LinkId),
     Grant(UserName, Sender<Grant>),
+    Partner([SocketAddr; 2], Sender<Event>),
+    Turned(Turned),
     Stop,
 }
 
@@ -49,8 +53,44 @@ struct Port {
 
 impl RunningRelay {
     pub(crate) fn start(config: RelayConfig) -> Self {
+        let draw = || UdpSocket::bind("127.0.0.1:0").expect("a port on loopback");
+        Self::start_at(config, draw())
+    }
+
+    /// Two relays that are partners: the same numbers at two addresses.
+    pub(crate) fn pair(config: &RelayConfig) -> [Self; 2] {
+        let hosts = [[127, 0, 0, 1], [127, 0, 0, 2]];
+        // The numbers are drawn, so one of the four may be somebody else's.
+        let bound = std::iter::repeat_with(|| {
+            let drawn = UdpSocket::bind("127.0.0.1:0").ok()?;
+            let port = drawn.local_addr().ok()?.port();
+            drop(drawn);
+            let all = hosts.map(|host| {
+                let both = [port, port.checked_add(1)?]
+                    .map(|port| UdpSocket::bind(SocketAddr::from((host, port))).ok());
+                let [main, alternate] = both;
+                alternate.and(main)
+            });
+            let [one, other] = all;
+            Some([one?, other?])
+        });
+        let sockets = bound.flatten().next().expect("four numbers are free some time");
+        let pair = sockets.map(|socket| {
+            let main = socket.local_addr().ok();
+            Self::start_at(RelayConfig { main, ..config.clone() }, socket)
+        });
+        for (one, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+            let alternate = SocketAddr::new(other.address.ip(), other.address.port() + 1);
+            let ports = [other.address, alternate];
+            let partner = Event::Partner(ports, other.events.clone());
+            one.events.send(partner).expect("the relay runs");
+        }
+        pair
+    }
+
+    fn start_at(config: RelayConfig, socket: UdpSocket) -> Self {
         let (events, inbox) = channel();
-        let main = Port::open(&events, false, Event::Main);
+        let main = Port::listen(socket, &events, Event::Main);
         let address = main.address();
         let listener = TcpListener::bind(address).expect("the number is free for TCP too");
         accept(listener, events.clone());
@@ -85,6 +125,14 @@ impl Port {
             !even || socket.local_addr().is_ok_and(|address| address.port() % 2 == 0)
         };
         let socket = std::iter::repeat_with(draw).find(is_right).expect("half of them are even");
+        Self::listen(socket, events, to_event)
+    }
+
+    fn listen(
+        socket: UdpSocket,
+        events: &Sender<Event>,
+        to_event: impl Fn(SocketAddr, Vec<u8>) -> Event + Send + 'static,
+    ) -> Self {
         let closed = Arc::new(AtomicBool::new(false));
         let (reader, is_closed) = (socket.try_clone().expect("a second handle"), closed.clone());
         let events = events.clone();
@@ -150,6 +198,7 @@ fn run(
 ) -> RelayCounters {
     let mut ports: BTreeMap<RelayPortId, Port> = BTreeMap::new();
     let mut links: BTreeMap<LinkId, TcpStream> = BTreeMap::new();
+    let mut partner: Option<Sender<Event>> = None;
     loop {
         let deadline = relay.poll_timeout();
         let patience = deadline
@@ -167,21 +216,31 @@ fn run(
                 stream.set_nodelay(true).expect("it is connected");
                 links.insert(link, stream);
                 let accepted = LinkEvent::Accepted { from, service: Service::Relay };
-                relay.handle_link(now, WALL, link, accepted);
+                relay.handle_link(now, WALL, link, &accepted);
             }
             Ok(Event::Bytes(link, bytes)) => {
-                relay.handle_link(now, WALL, link, LinkEvent::Bytes(&bytes));
+                relay.handle_link(now, WALL, link, &LinkEvent::Bytes(&bytes));
             }
             Ok(Event::Disconnected(link)) => {
                 links.remove(&link);
-                relay.handle_link(now, WALL, link, LinkEvent::Down(LinkDown::Closed));
+                relay.handle_link(now, WALL, link, &LinkEvent::Down(LinkDown::Closed));
             }
             Ok(Event::Grant(name, answer)) => {
                 let grant = relay.grant(now, WALL, &name).expect("there is room");
                 answer.send(grant).expect("the test waits");
             }
+            Ok(Event::Partner(ports, there)) => {
+                relay.set_partner(Some(ports));
+                partner = Some(there);
+            }
+            Ok(Event::Turned(turned)) => relay.answer_turned(now, turned),
             Err(RecvTimeoutError::Timeout) => relay.handle_timeout(now),
             Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return *relay.counters(),
+        }
+        while let Some(turned) = relay.poll_turned() {
+            let there = partner.as_ref().expect("it turns only to a partner");
+            // It may have stopped before us.
+            let _ = there.send(Event::Turned(turned));
         }
         while let Some(output) = relay.poll_output() {
             match output {
@@ -192,6 +251,14 @@ fn run(
                     let opened = RelayPortEvent::Opened(port.address());
                     ports.insert(id, port);
                     relay.handle_relay_port(now, id, opened);
+                }
+                RelayOutput::RelayPort(id, RelayPortOrder::OpenAlternate) => {
+                    let main = main.address();
+                    let alternate = SocketAddr::new(main.ip(), main.port() + 1);
+                    let socket = UdpSocket::bind(alternate).expect("it was free just now");
+                    let to_event = move |from, bytes| Event::Port(id, from, bytes);
+                    ports.insert(id, Port::listen(socket, events, to_event));
+                    relay.handle_relay_port(now, id, RelayPortEvent::Opened(alternate));
                 }
                 RelayOutput::RelayPort(id, RelayPortOrder::Send(transmit)) => {
                     ports[&id].send(transmit.to, &transmit.bytes);

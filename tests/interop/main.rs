@@ -151,3 +151,21 @@ fn coturns_stun_client_learns_its_address() {
     assert!(printed.contains("UDP reflexive addr: 127.0.0.1:"), "{printed}");
     assert_eq!(relay.stop().answers, 1);
 }
+
+#[test]
+fn coturns_nat_discovery_tells_mapping_and_filtering_by_two_partners() {
+    let allow = vec!["127.0.0.0/8".parse().expect("a range")];
+    let pair = RunningRelay::pair(&RelayConfig { allow, ..RelayConfig::default() });
+    let port = pair[0].address.port().to_string();
+    let printed = coturn("turnutils_natdiscovery", &["-m", "-f", "-p", &port, "127.0.0.1"]);
+    for told in [
+        "NAT with Endpoint Independent Mapping!",
+        "NAT with Endpoint Independent Filtering!",
+        &format!("Other addr: : 127.0.0.2:{}", pair[0].address.port() + 1),
+        &format!("Response origin: : 127.0.0.2:{}", pair[0].address.port() + 1),
+    ] {
+        assert!(printed.contains(told), "{told} is not told: {printed}");
+    }
+    let [one, other] = pair.map(RunningRelay::stop);
+    assert!(one.answers >= 2 && other.answers >= 2, "{one:?} {other:?}");
+}

@@ -166,6 +166,7 @@ const fn flags(role: Role) -> &'static [(&'static str, &'static str)] {
             ("[--public", "IP:PORT]"),
             ("[--clients", "COUNT]"),
             ("[--questions", "COUNT-PER-SECOND]"),
+            ("[--relay-rate", "BYTES-PER-SECOND]"),
             ("[--relay-ports", "A-B]"),
             ("[--relay-allow", "CIDR]…"),
         ],
@@ -313,6 +314,9 @@ impl Given {
         }
         if let Some(per_s) = self.parsed("--questions", "a number of questions per second")? {
             limits = limits.for_questions(per_s);
+        }
+        if let Some(per_s) = self.parsed("--relay-rate", "a number of bytes per second")? {
+            limits = limits.for_relayed(per_s);
         }
         Ok(SuperPeerOptions {
             joins,

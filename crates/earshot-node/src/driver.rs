@@ -8,6 +8,7 @@
 //! tick.
 
 pub(crate) mod news;
+mod pace;
 pub(crate) mod resident;
 mod run;
 #[cfg(test)]

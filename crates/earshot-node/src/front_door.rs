@@ -2,8 +2,8 @@
 //!
 //! Source: `earshot_proto::port::Service` (the preface `45 53 <major> <service>`); RFC 8489,
 //! section 5 (a STUN request begins with a byte 0, which no preface does). One hall has several
-//! doors where the low ports are open too. Invariant: who has not said within [`PREFACE_PATIENCE`]
-//! what it wants, or wants nothing that we know, costs no machine any work.
+//! doors where the low ports are open too. Invariant: who has not said within
+//! [`PREFACE_PATIENCE`] what it wants, or wants nothing that we know, costs no machine any work.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

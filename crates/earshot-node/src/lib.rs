@@ -2,6 +2,7 @@
 
 mod alarm;
 pub mod api;
+mod batch;
 pub mod bindings;
 pub mod calls;
 pub mod candidacy;

@@ -23,7 +23,7 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    pub(crate) fn send(&mut self, transmit: &Transmit) {
+    pub(crate) fn send(&mut self, transmit: Transmit) {
         self.datagrams.send(transmit);
     }
 
@@ -39,6 +39,12 @@ impl Ports {
 
     pub(crate) fn relay_port(&mut self, who: ResidentId, id: RelayPortId, order: RelayPortOrder) {
         self.relay_ports.order(who, id, order);
+    }
+
+    /// Ends a turn of the loop: what was ordered leaves.
+    pub(crate) fn flush(&mut self) {
+        self.relay_ports.flush();
+        self.datagrams.flush();
     }
 
     /// The paths of one machine, for its voice.

@@ -6,8 +6,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use earshot_proto::wire::policy::Range;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+use crate::upstream::is_beyond_home;
 
 /// Kernel buffer of a UDP socket in bytes. 208 KiB, the usual default, lost 6 % when a relay was
 /// busy for 100 ms; this holds half a second of a hundred relayed calls.
@@ -145,6 +148,38 @@ pub(crate) fn outward(ipv6: bool) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
+/// Whether relay ports of both families can be had by who listens there, and reached by others.
+pub(crate) fn has_both_families(listening: IpAddr) -> bool {
+    let is_open = |ipv6| outward(ipv6).is_ok_and(is_beyond_home);
+    listening.is_unspecified() && is_open(false) && is_open(true)
+}
+
+/// The addresses of this machine, and the networks that are its owner's alone: an IPv6 /64 is one
+/// household's (RFC 6177), while others on an IPv4 network that is not private are a provider's
+/// other customers.
+pub(crate) fn own_networks() -> Vec<Range> {
+    let addresses = addresses().into_iter().map(|ip| ip.to_canonical());
+    let range =
+        |address: IpAddr| Range { address, prefix: if address.is_ipv4() { 32 } else { 64 } };
+    addresses.map(range).collect()
+}
+
+#[cfg(target_os = "linux")]
+fn addresses() -> Vec<IpAddr> {
+    let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let addresses = all.filter_map(|interface| interface.address).filter_map(|address| {
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    });
+    addresses.collect()
+}
+
+/// Those that are used towards the world.
+#[cfg(not(target_os = "linux"))]
+fn addresses() -> Vec<IpAddr> {
+    [false, true].into_iter().filter_map(|ipv6| outward(ipv6).ok()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +201,15 @@ mod tests {
             listener.local_addr().expect("it is bound"),
             socket.local_addr().expect("it is bound")
         );
+    }
+
+    #[test]
+    fn the_machines_own_addresses_are_known() {
+        let own = own_networks();
+        for address in outward(false).into_iter().chain(outward(true)) {
+            assert!(own.iter().any(|range| range.contains(address)), "{address} {own:?}");
+        }
+        assert!(!has_both_families(IpAddr::from([127, 0, 0, 1])));
     }
 
     #[test]

@@ -364,6 +364,8 @@ pub enum RelayPortOrder {
         /// Its number must be even (EVEN-PORT, RFC 8656).
         even: bool,
     },
+    /// Open the port after our main port's: the alternate one of RFC 5780.
+    OpenAlternate,
     /// Send from it.
     Send(Transmit),
     /// Close it.

@@ -82,8 +82,8 @@ fn message(id: &str, state: &str) -> Value {
 
 fn call(state: &str, direction: &str) -> Value {
     json!({ "type": "callChanged", "call": {
-        "id": "c1", "peer": "ben", "direction": direction, "state": state, "pathSwitches": 0, "mutedHere": false,
-        "heldBy": [], "since": 1,
+        "id": "c1", "peer": "ben", "direction": direction, "state": state, "mutedHere": false,
+        "heldBy": [], "pathSwitches": 0, "since": 1,
     } })
 }
 

@@ -1,6 +1,9 @@
 //! What travels on links.
 
+use std::net::SocketAddr;
+
 use earshot_proto::ids::{NodeId, RingKey, SubscriptionId};
+use earshot_proto::wire::bounded::Bytes;
 use earshot_proto::wire::directory::{Directory, DirectoryRefusal, Entry, Offered, Trail};
 use earshot_proto::wire::election::Election;
 use earshot_proto::wire::enrolment::{Enrolment, EnrolmentRefusal};
@@ -239,6 +242,15 @@ fn nat(d: &mut Draw) -> Vec<Nat> {
     messages.push(Nat::DialBack { port: d.number() as u16, token: Some(d.blob(16)) });
     let silent = Some(d.chance(2));
     messages.push(Nat::DialedBack { reached: false, tried: d.address(), silent });
+    // Not drawn, so that what is drawn after them stays what it was.
+    messages.push(Nat::Alternate { port: 37_374 });
+    messages.push(Nat::Turned {
+        to: SocketAddr::from(([203, 0, 113, 9], 5000)),
+        transaction: Bytes::new(vec![7; 12]).expect("it is twelve bytes long"),
+        length: 28,
+        alternate: true,
+        asked_alternate: false,
+    });
     messages
 }
 

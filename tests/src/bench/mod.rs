@@ -15,6 +15,7 @@ mod lookup;
 pub mod options;
 pub mod people;
 mod proc;
+mod relay;
 mod ring;
 mod sound;
 
@@ -71,6 +72,7 @@ pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
             Name::Load => day::run(report).and_then(|()| load::run(&out, report)),
             Name::Lookup => lookup::run(&out, report),
             Name::Crowd => crowd::run(&out, report),
+            Name::Relay => relay::run(&out, report),
         };
         match ended {
             Ok(()) => {}
@@ -94,6 +96,7 @@ const fn limits(name: Name) -> &'static [&'static [Limit]] {
         Name::Load => &[&day::LIMITS, &load::LIMITS],
         Name::Lookup => &[&lookup::LIMITS],
         Name::Crowd => &[&crowd::LIMITS],
+        Name::Relay => &[&relay::LIMITS],
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Usage, for people.
-pub const USAGE: &str = "bench [sound|idle|app|ring|load|lookup|crowd …] [--out DIR]";
+pub const USAGE: &str = "bench [sound|idle|app|ring|load|lookup|crowd|relay …] [--out DIR]";
 
 /// One bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +22,22 @@ pub enum Name {
     Lookup,
     /// Whether many real processes find each other, also when a third of the super-peers dies.
     Crowd,
+    /// What relaying costs, beside coturn.
+    Relay,
 }
 
 impl Name {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 7] =
-        [Self::Sound, Self::Idle, Self::App, Self::Ring, Self::Load, Self::Lookup, Self::Crowd];
+    pub const ALL: [Self; 8] = [
+        Self::Sound,
+        Self::Idle,
+        Self::App,
+        Self::Ring,
+        Self::Load,
+        Self::Lookup,
+        Self::Crowd,
+        Self::Relay,
+    ];
 
     /// As on the command line, and before the first dot of its figures.
     #[must_use]
@@ -40,6 +50,7 @@ impl Name {
             Self::Load => "load",
             Self::Lookup => "lookup",
             Self::Crowd => "crowd",
+            Self::Relay => "relay",
         }
     }
 }

@@ -14,7 +14,7 @@ use earshot_proto::ids::UserName;
 use earshot_proto::peer::command::{Command, Notice};
 use earshot_proto::peer::search::Sought;
 use earshot_proto::peer::{Config, Peer, Record};
-use earshot_proto::port::PathPolicy;
+use earshot_proto::port::{PathPolicy, RelayServer};
 use earshot_proto::secure::password::{Password, StretchCost};
 use earshot_proto::wire::bounded::Text;
 use earshot_proto::wire::directory::Reachability;
@@ -25,6 +25,8 @@ use tokio::sync::mpsc;
 const SOON: Duration = Duration::from_secs(60);
 /// Searches of one peer that are under way at once.
 const ABREAST: usize = 4;
+/// How long after a look at what a peer has the next may come.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const PASSWORD: &str = "a password for benches only";
 
 /// Runs it, to the end of the standard input.
@@ -54,6 +56,37 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             println!("found {found}");
         }
         Ok(())
+    })
+}
+
+/// What so many new users were given to relay by at the super-peer of an invite.
+///
+/// # Errors
+/// What went wrong, for people.
+pub(super) fn relays(invite: &str, count: usize) -> Result<Vec<RelayServer>, String> {
+    let invite = Invite::from_uri(invite).map_err(|e| e.to_string())?;
+    let runtime = runtime().map_err(|e| e.to_string())?;
+    runtime.block_on(async {
+        let mut crowd = Crowd::gather(&invite, count).await?;
+        let mut relays = Vec::new();
+        let end = Instant::now() + SOON;
+        for (user, handle) in &crowd.people {
+            let before = relays.len();
+            // The grant comes soon after the home is found, and nobody is told.
+            while relays.len() == before && Instant::now() < end {
+                let servers = handle.call(|peer, _| peer.relays()).await;
+                let servers = servers.map_err(|e| e.to_string())?;
+                let granted = servers.into_iter().find(|server| !server.username.is_empty());
+                match granted {
+                    Some(granted) => relays.push(granted),
+                    None => drop(tokio::time::timeout(LOOK_AGAIN, crowd.told.recv()).await),
+                }
+            }
+            if relays.len() == before {
+                return Err(format!("{} may not relay", user.as_str()));
+            }
+        }
+        Ok(relays)
     })
 }
 

@@ -412,6 +412,8 @@ impl World {
                     token,
                     owner: owner.map(|chain| *chain),
                     relay_allow: Vec::new(),
+                    own: Vec::new(),
+                    both_families: false,
                     limits: *limits,
                     terms: super_peer::terms::Terms::default(),
                     traffic: disk.traffic,

@@ -457,9 +457,12 @@ impl World {
 
     fn relay_port(&mut self, id: MachineId, port: RelayPortId, order: RelayPortOrder) {
         match order {
-            RelayPortOrder::Open { .. } => {
-                let ip = self.address_of(id).ip();
-                let address = SocketAddr::new(ip, 49_152 + (port.0 % 16_000) as u16);
+            RelayPortOrder::Open { .. } | RelayPortOrder::OpenAlternate => {
+                let main = self.address_of(id);
+                let is_alternate = order == RelayPortOrder::OpenAlternate;
+                let drawn = 49_152 + (port.0 % 16_000) as u16;
+                let number = if is_alternate { main.port() + 1 } else { drawn };
+                let address = SocketAddr::new(main.ip(), number);
                 let resident = self.machine_mut(id);
                 resident.relay_ports.insert(port, address);
                 let life = resident.life;

@@ -62,9 +62,8 @@ pub(crate) enum LinkNews {
     Down(LinkDown),
 }
 
-/// What a relay port's task tells.
+/// What became of opening a relay port.
 pub(crate) enum PortNews {
     Opened(SocketAddr),
     Failed,
-    Datagram { from: SocketAddr, bytes: Vec<u8> },
 }

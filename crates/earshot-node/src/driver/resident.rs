@@ -76,7 +76,7 @@ where
     fn drain(&mut self, ports: &mut Ports) {
         loop {
             match self.residence.machine.poll_output() {
-                Output::Send(transmit) => ports.send(&transmit),
+                Output::Send(transmit) => ports.send(transmit),
                 Output::Link(id, order) => ports.link(self.id, id, order),
                 Output::Path(id, order) => ports.path(self.id, id, order),
                 Output::RelayPort(id, order) => ports.relay_port(self.id, id, order),

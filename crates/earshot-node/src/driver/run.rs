@@ -15,11 +15,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::news::{LinkNews, News, PortNews, ResidentId};
+use super::pace::Pace;
 use super::resident::Resident;
 use super::{Mail, Settings, StartError};
 use crate::alarm::Alarm;
+use crate::batch::{Inbox, More};
 use crate::clock::{ClockWatch, unix_now};
-use crate::datagrams::{DATAGRAM_MAX, Datagrams};
+use crate::datagrams::Datagrams;
 use crate::front_door::Hall;
 use crate::guests::Seat;
 use crate::links::{LINGER, Links};
@@ -33,8 +35,10 @@ use crate::{front_door, interfaces, mapping, sockets};
 /// News that wait for the loop; the tasks that bring more wait, and through them the senders. With
 /// chunks of 16 KiB at most 4 MiB.
 const INBOX: usize = 256;
-/// Datagrams and news taken in one turn, before the others get theirs.
-const BATCH: usize = 64;
+/// Batches of datagrams taken in one turn, before the others get theirs: of the main port, and
+/// relay ports that are read.
+const BATCHES: usize = 2;
+const PORTS: usize = 64;
 
 /// Opens all and spawns the loop.
 pub(super) async fn start(
@@ -46,14 +50,14 @@ pub(super) async fn start(
     let (listener, socket) = sockets::pair(settings.listen)?;
     let listening = listener.local_addr().map_err(unavailable)?;
     let datagrams = Datagrams::new(socket).map_err(unavailable)?;
-    datagrams.warm_up().await.map_err(unavailable)?;
     let (to_loop, inbox) = mpsc::channel(INBOX);
     let (answers, answered) = mpsc::unbounded_channel();
     let (alive, finished) = mpsc::channel(1);
     let ground = RelayGround {
         ports: settings.relay_ports,
         listen: listening.ip(),
-        public: settings.public.map(|public| public.ip()),
+        main: listening.port(),
+        public: settings.public,
     };
     let start = crate::seed::draw().map_or(0, |seed| u16::from_be_bytes([seed[0], seed[1]]));
     let sound_port = if settings.maps_ports { SoundPort::open().await } else { None };
@@ -65,7 +69,7 @@ pub(super) async fn start(
             to_loop.clone(),
             alive.clone(),
         ),
-        relay_ports: RelayPorts::new(ground, start, to_loop.clone()),
+        relay_ports: RelayPorts::new(ground, start, answers.clone()),
         paths: Paths::new((settings.ice, settings.ways, sound_port), answers.clone(), alive),
         answers,
     };
@@ -124,14 +128,16 @@ struct WayIn {
 enum Wake {
     News(News),
     Datagrams,
+    Relayed,
     Deadline,
 }
 
 impl Floor {
     async fn run(mut self) {
-        let mut buffer = Box::new([0; DATAGRAM_MAX + 1]);
+        let (mut inbox, mut pace) = (Inbox::new(), Pace::new(Instant::now()));
         loop {
             self.arm();
+            let mut took = 0;
             match self.wake().await {
                 Wake::News(News::Stop(done)) => {
                     self.stop().await;
@@ -139,13 +145,23 @@ impl Floor {
                     return;
                 }
                 Wake::News(news) => self.take(news),
-                Wake::Datagrams => self.take_datagrams(&mut buffer),
+                // Both at once: a look costs nothing where there is nothing.
+                Wake::Datagrams | Wake::Relayed => {
+                    took = self.take_datagrams(&mut inbox) + self.take_relayed(&mut inbox);
+                }
                 Wake::Deadline => {
                     self.armed = None;
                     self.time_out();
                 }
             }
             self.look_at_the_clock();
+            self.ports.flush();
+            // All tasks of the process rest with the loop, for half a millisecond at most.
+            if took > 0
+                && let Some(rest) = pace.took(Instant::now(), took)
+            {
+                std::thread::sleep(rest);
+            }
         }
     }
 
@@ -162,6 +178,7 @@ impl Floor {
             Some(news) = self.answered.recv() => Wake::News(news),
             Some(news) = self.inbox.recv() => Wake::News(news),
             () = self.ports.datagrams.readable() => Wake::Datagrams,
+            () = self.ports.relay_ports.rings() => Wake::Relayed,
             () = self.alarm.rings() => Wake::Deadline,
         }
     }
@@ -244,13 +261,9 @@ impl Floor {
     }
 
     fn take_relay_port(&mut self, who: ResidentId, id: RelayPortId, news: PortNews) {
-        if !self.ports.relay_ports.is_open(who, id) {
-            return;
-        }
-        let event = match &news {
-            PortNews::Opened(address) => RelayPortEvent::Opened(*address),
+        let event = match news {
+            PortNews::Opened(address) => RelayPortEvent::Opened(address),
             PortNews::Failed => RelayPortEvent::Failed,
-            PortNews::Datagram { from, bytes } => RelayPortEvent::Datagram { from: *from, bytes },
         };
         self.give(who, Input::RelayPort(id, event));
     }
@@ -265,15 +278,43 @@ impl Floor {
         self.give(who, Input::Path(id, event));
     }
 
-    fn take_datagrams(&mut self, buffer: &mut [u8; DATAGRAM_MAX + 1]) {
-        for _ in 0..BATCH {
-            let Some((from, bytes)) = self.ports.datagrams.receive(buffer) else { return };
-            // Read and forgotten where nobody wants them, so that the loop does not wake for them
-            // again.
-            for host in self.residents.values_mut().filter(|host| host.mail() == Mail::Delivered) {
-                host.handle(Instant::now(), Input::Datagram { from, bytes }, &mut self.ports);
+    /// Gives the machines what has come to the main port; how many there were.
+    fn take_datagrams(&mut self, inbox: &mut Inbox) -> usize {
+        let mut took = 0;
+        for _ in 0..BATCHES {
+            let more = self.ports.datagrams.fill(inbox);
+            took += inbox.len();
+            let now = Instant::now();
+            for (from, bytes) in inbox.iter() {
+                // Read and forgotten where nobody wants them, so that the loop does not wake for
+                // them again.
+                for host in self.residents.values_mut().filter(|h| h.mail() == Mail::Delivered) {
+                    host.handle(now, Input::Datagram { from, bytes }, &mut self.ports);
+                }
+            }
+            if more == More::No {
+                break;
             }
         }
+        took
+    }
+
+    /// Gives the machines what has come to relay ports; how many there were.
+    fn take_relayed(&mut self, inbox: &mut Inbox) -> usize {
+        let (now, mut took) = (Instant::now(), 0);
+        for _ in 0..PORTS {
+            let Some((who, id)) = self.ports.relay_ports.fill(inbox) else { break };
+            took += inbox.len();
+            let Some(host) = self.residents.get_mut(&who) else { continue };
+            for (from, bytes) in inbox.iter() {
+                // It may have been closed for what came before.
+                if self.ports.relay_ports.is_open(who, id) {
+                    let event = RelayPortEvent::Datagram { from, bytes };
+                    host.handle(now, Input::RelayPort(id, event), &mut self.ports);
+                }
+            }
+        }
+        took
     }
 
     fn time_out(&mut self) {

@@ -35,6 +35,7 @@ use crate::clock;
 use crate::driver::{Driver, Handle, Keep, Mail, Receipt, Residence};
 use crate::rpc::Rpc;
 use crate::seed;
+use crate::sockets::{has_both_families, own_networks};
 use crate::start::{EndSignal, Setting};
 use crate::store::files::{self, DataDir};
 
@@ -148,6 +149,8 @@ pub(super) async fn house(
         token: wanted.token,
         owner,
         relay_allow: wanted.relay_allow,
+        own: own_networks(),
+        both_families: has_both_families(driver.listening().ip()),
         limits: wanted.limits,
         terms: wanted.terms,
         traffic: traffic(data)?,

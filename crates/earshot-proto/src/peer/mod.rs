@@ -62,7 +62,8 @@ use crate::asks::Asks;
 use crate::entropy::Entropy;
 use crate::ids::{NetworkId, UserName};
 use crate::port::{
-    Input, LinkDown, LinkId, Machine, Output, PathPolicy, SaveId, Service, WaitReason, WorkId,
+    Input, LinkDown, LinkId, Machine, Output, PathPolicy, RelayServer, SaveId, Service, WaitReason,
+    WorkId,
 };
 use crate::questions::Questions;
 use crate::secure::identity::{LinkKey, network};
@@ -75,8 +76,6 @@ use crate::wire::certificate::VerifyKey;
 use crate::wire::directory::{Directory, Reachability};
 use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::{Door, Invite};
-use crate::wire::knock;
-use crate::wire::question::FIRST_BYTES;
 
 use asking::About;
 use buddies::Buddies;
@@ -328,6 +327,12 @@ impl Peer {
         self.joined.as_ref().map(|joined| &joined.invite)
     }
 
+    /// The STUN and TURN server of our home, and what we may use it by.
+    #[must_use]
+    pub fn relays(&self) -> Vec<RelayServer> {
+        self.relay_servers()
+    }
+
     /// The buddy list as the owner sees it.
     pub fn buddies(&self) -> impl Iterator<Item = BuddyView> {
         self.buddies.views()
@@ -554,14 +559,6 @@ impl Machine for Peer {
             Input::Clock(wall) => self.clock = WallClock::new(now, wall),
             Input::Network => self.network_changed(now),
             Input::Mapped(address) => self.mapped(now, address),
-            Input::Datagram { from, bytes }
-                if bytes.first().is_some_and(|first| FIRST_BYTES.contains(first)) =>
-            {
-                self.handle_question_datagram(now, from, bytes);
-            }
-            Input::Datagram { bytes, .. } if bytes.first() == Some(&knock::FIRST_BYTE) => {
-                self.handle_knock(now, bytes);
-            }
             Input::Datagram { from, bytes } => self.handle_datagram(now, from, bytes),
             Input::Link(link, event) => {
                 let wall = self.wall(now);

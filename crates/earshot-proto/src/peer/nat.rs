@@ -10,6 +10,8 @@ use stun_rs::methods::BINDING;
 use stun_rs::{MessageClass, MessageDecoder, MessageEncoder, StunMessageBuilder, TransactionId};
 
 use crate::port::{Output, Transmit};
+use crate::wire::knock;
+use crate::wire::question::FIRST_BYTES;
 
 use super::Peer;
 
@@ -60,8 +62,18 @@ impl Peer {
         self.out.push_back(Output::Send(transmit));
     }
 
-    /// A datagram came: perhaps the answer.
+    /// A datagram came: its first byte says for whom.
     pub(super) fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        match bytes.first() {
+            Some(first) if FIRST_BYTES.contains(first) => {
+                self.handle_question_datagram(now, from, bytes);
+            }
+            Some(&knock::FIRST_BYTE) => self.handle_knock(now, bytes),
+            Some(_) | None => self.handle_stun(now, from, bytes),
+        }
+    }
+
+    fn handle_stun(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         let Some(running) = &self.nat_test.running else { return };
         if from == running.server && answers(bytes, running.transaction) {
             self.nat_test.running = None;

@@ -244,7 +244,11 @@ fn cost_of(message: &Message) -> Option<Kind> {
         },
         Message::Nat(message) => match message {
             Nat::DialBack { .. } | Nat::RelayCredentials => Some(Kind::Question),
-            Nat::DialedBack { .. } | Nat::RelayGrant { .. } | Nat::Refused { .. } => None,
+            Nat::Turned { .. } => Some(Kind::Upkeep),
+            Nat::DialedBack { .. }
+            | Nat::RelayGrant { .. }
+            | Nat::Refused { .. }
+            | Nat::Alternate { .. } => None,
         },
         Message::Postings(message) => match message {
             Postings::FindWord { .. } | Postings::PostForMe { .. } | Postings::FindForMe { .. } => {

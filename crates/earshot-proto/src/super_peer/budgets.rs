@@ -20,6 +20,7 @@ use crate::entropy::Stream;
 use crate::ids::NodeId;
 use crate::wire::forward::Address;
 
+use super::relay::RelayLimits;
 use super::relay::quota::Bucket;
 
 /// The limits of one super-peer.
@@ -49,6 +50,8 @@ pub struct Limits {
     pub clients_high: usize,
     /// … until there are so many.
     pub clients_low: usize,
+    /// What is relayed.
+    pub relay: RelayLimits,
 }
 
 /// How much may flow.
@@ -103,11 +106,20 @@ impl Default for Limits {
             clients: 1_200,
             clients_high: 1_000,
             clients_low: 900,
+            relay: RelayLimits::default(),
         }
     }
 }
 
 impl Limits {
+    /// For a relay that carries so many bytes of payload a second, of whomever.
+    #[must_use]
+    pub const fn for_relayed(mut self, bytes_per_s: u64) -> Self {
+        self.relay.user_bytes_per_second = bytes_per_s;
+        self.relay.total_bytes_per_second = bytes_per_s;
+        self
+    }
+
     /// For so many clients.
     #[must_use]
     pub const fn for_clients(self, clients: usize) -> Self {

@@ -35,6 +35,10 @@ pub struct Config {
     pub owner: Option<Chain>,
     /// Ranges that the owner lets the relay reach though they are private.
     pub relay_allow: Vec<Range>,
+    /// Addresses of this machine and networks of its owner: the relay never sends there.
+    pub own: Vec<Range>,
+    /// Whether relayed addresses can be had of IPv4 and IPv6; else of the family of `address`.
+    pub both_families: bool,
     /// What others may use.
     pub limits: Limits,
     /// What of it the owner grants.

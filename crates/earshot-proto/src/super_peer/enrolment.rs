@@ -304,13 +304,17 @@ impl SuperPeer {
         }
         let address = self.config.address.ip();
         let bits = if address.is_ipv4() { 32 } else { 128 };
+        let mut own = self.config.own.clone();
+        own.push(Range { address, prefix: bits });
+        let both = self.config.both_families;
         let config = RelayConfig {
-            own: vec![Range { address, prefix: bits }],
+            own,
             policy: policy.ranges.to_vec(),
             allow: self.config.relay_allow.clone(),
-            ipv4: address.is_ipv4(),
-            ipv6: address.is_ipv6(),
-            ..RelayConfig::default()
+            ipv4: both || address.is_ipv4(),
+            ipv6: both || address.is_ipv6(),
+            main: Some(self.config.address),
+            limits: self.owned.terms.relay_limits(self.config.limits.relay, self.owned.is_relay()),
         };
         self.relay = Some(Relay::new(now, &config, self.entropy.secrets.split()));
     }

@@ -25,6 +25,8 @@
 //! | `policy` | following the network's policy |
 //! | `verifying` | whether a newcomer is where it says, for the authority |
 //! | [`relay`] | STUN and TURN |
+//! | `relaying` | giving it what is its |
+//! | `partners` | answering STUN in each other's stead |
 //! | [`postings`] | the profiles that are kept here |
 //! | `profiles` | posting and finding them for clients |
 //! | [`budgets`] | what others may use |
@@ -48,6 +50,7 @@ mod handover;
 pub mod keeper;
 mod leaving;
 mod lookups;
+mod partners;
 mod place;
 mod policy;
 pub mod postings;
@@ -56,6 +59,7 @@ mod proofs;
 mod reachability;
 mod registering;
 pub mod relay;
+mod relaying;
 pub mod ring;
 mod status;
 pub mod terms;
@@ -74,9 +78,7 @@ use crate::asks::Asks;
 use crate::entropy::Entropy;
 use crate::ids::{NodeId, UserName};
 use crate::lookup::Near;
-use crate::port::{
-    Input, LinkDown, LinkEvent, LinkId, LinkOrder, Machine, Output, Service, WaitReason,
-};
+use crate::port::{Input, LinkDown, LinkEvent, LinkId, Machine, Output, Service, WaitReason};
 use crate::questions::Questions;
 use crate::secure::identity::LinkKey;
 use crate::secure::link::Welcome;
@@ -88,7 +90,6 @@ use crate::wire::forward::{Address, Forward};
 use crate::wire::frame::{Frame, Message};
 use crate::wire::invite::Invite;
 use crate::wire::posting::{PostingRefusal, Postings};
-use crate::wire::question::FIRST_BYTES;
 
 use admission::Moving;
 use answers::Answers;
@@ -100,6 +101,7 @@ use enrolment::Standing;
 use handover::Handings;
 use keeper::Keeper;
 use lookups::Lookups;
+use partners::Partners;
 use place::{Chores, RingAsk};
 use profiles::Profiles;
 use proofs::Proofs;
@@ -200,12 +202,17 @@ pub struct SuperPeer {
     verifications: Verifications,
     /// Runs from the moment we serve.
     relay: Option<Relay>,
+    partners: Partners,
     /// Devices that are at home elsewhere and have linked to us only to reach a client of ours.
     visitors: BTreeMap<Address, LinkId>,
     watching: Watching,
     owned: Owned,
     counters: Counters,
     next_sweep: Instant,
+    /// Whether only the relay has done anything since we last waited, and until when that was but
+    /// for the relay.
+    only_relayed: bool,
+    due_beside_relay: Option<Instant>,
     saves: u64,
     out: VecDeque<Output<Notice, Record>>,
 }
@@ -247,11 +254,14 @@ impl SuperPeer {
             electing: Electing::default(),
             verifications: Verifications::default(),
             relay: None,
+            partners: Partners::default(),
             visitors: BTreeMap::new(),
             watching: Watching::default(),
             owned: Owned::new(config.terms, config.traffic),
             counters: Counters::default(),
             next_sweep: now + SWEEP_EVERY,
+            only_relayed: false,
+            due_beside_relay: None,
             saves: 0,
             out: VecDeque::new(),
             entropy,
@@ -320,6 +330,7 @@ impl SuperPeer {
                 self.ask_failed(now, about);
             }
         }
+        self.partner_gone(link);
         self.client_gone(now, link);
         self.visitors.retain(|_, visitor| *visitor != link);
         if let Some(lost) = lost {
@@ -480,11 +491,11 @@ impl SuperPeer {
         }
     }
 
-    fn next_timeout(&self) -> Option<Instant> {
+    /// When something is due but for the relay.
+    fn next_beside_relay(&self) -> Option<Instant> {
         [
             self.links.poll_timeout(),
             self.asks.next_deadline(),
-            self.relay.as_ref().and_then(Relay::poll_timeout),
             self.standing.next_due(),
             self.verifications.next_due(),
             self.questions.poll_timeout(),
@@ -515,6 +526,9 @@ impl Machine for SuperPeer {
 
     fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.count_input(&input);
+        if relaying::is_relayed(&input) {
+            return self.handle_relayed(now, input);
+        }
         self.handle_input(now, input);
         self.turn_ring(now);
         while self.links.has_broken() {
@@ -549,41 +563,16 @@ impl Machine for SuperPeer {
 }
 
 impl SuperPeer {
-    /// Whether a link is that of a client of the relay, or is to be one.
-    fn is_relays(&self, link: LinkId, event: &LinkEvent<'_>) -> bool {
-        matches!(event, LinkEvent::Accepted { service: Service::Relay, .. })
-            || self.relay.as_ref().is_some_and(|relay| relay.has_link(link))
-    }
-
-    fn handle_relay_link(&mut self, now: Instant, link: LinkId, event: LinkEvent<'_>) {
-        let wall = self.wall(now);
-        match &mut self.relay {
-            Some(relay) => relay.handle_link(now, wall, link, event),
-            None => self.out.push_back(Output::Link(link, LinkOrder::Close)),
-        }
-    }
-
     fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Timeout => self.handle_timeout(now),
             Input::Clock(wall) => self.clock = WallClock::new(now, wall),
-            Input::Datagram { from, bytes }
-                if bytes.first().is_some_and(|first| FIRST_BYTES.contains(first)) =>
-            {
-                self.handle_question_datagram(now, from, bytes);
-            }
-            Input::Datagram { from, bytes } => {
-                let wall = self.wall(now);
-                if let Some(relay) = &mut self.relay {
-                    relay.handle_datagram(now, wall, from, bytes);
-                }
-            }
+            Input::Datagram { from, bytes } => self.handle_question_datagram(now, from, bytes),
             Input::Link(link, event) => {
-                if self.handle_dial_back(now, link, &event) {
+                if self.handle_dial_back(now, link, &event)
+                    || self.handle_relay_link(now, link, &event)
+                {
                     return;
-                }
-                if self.is_relays(link, &event) {
-                    return self.handle_relay_link(now, link, event);
                 }
                 if let LinkEvent::Accepted { from, .. } = event
                     && !self.admits_link(link, from)
@@ -599,16 +588,12 @@ impl SuperPeer {
                 if let Some(relay) = &mut self.relay {
                     relay.handle_relay_port(now, port, event);
                 }
+                self.tell_alternate(now);
             }
             Input::NotSaved(..) => self.not_saved(),
-            // A super-peer has no media path, no voice and no long computation; and it waits for no
-            // record.
-            Input::Path(..)
-            | Input::Network
-            | Input::Mapped(_)
-            | Input::Voice(..)
-            | Input::Worked(..)
-            | Input::Saved(_) => {}
+            // No media path, voice or long computation, and no record is waited for.
+            Input::Path(..) | Input::Voice(..) | Input::Worked(..) | Input::Saved(_) => {}
+            Input::Network | Input::Mapped(_) => {}
         }
     }
 }

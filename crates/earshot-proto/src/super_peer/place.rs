@@ -167,6 +167,7 @@ impl SuperPeer {
         }
         self.tell_load(now, link);
         self.tell_policy(now, link);
+        self.tell_alternate_to(now, link);
     }
 
     /// There is no link to a super-peer any more. A neighbour is dialled at once: only if that

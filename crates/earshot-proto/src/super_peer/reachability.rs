@@ -18,6 +18,7 @@ use crate::wire::knock::{Knock, TOKEN};
 use crate::wire::nat::{Nat, NatRefusal, is_dialled};
 
 use super::SuperPeer;
+use super::relay::{Side, Turned};
 
 /// Shortest time between two dial-backs for one device. DESIGN 2.12.
 const DIAL_BACK_EVERY: Duration = Duration::from_secs(10);
@@ -88,6 +89,15 @@ impl SuperPeer {
             Nat::RelayCredentials => {
                 let answer = self.relay_grant(now, who);
                 self.answer(now, link, ask, answer);
+            }
+            Nat::Alternate { port } => self.partner_told(now, link, who, port),
+            Nat::Turned { to, transaction, length, alternate, asked_alternate } => {
+                let side = |alternate| if alternate { Side::Alternate } else { Side::Main };
+                if let Ok(transaction) = (*transaction).try_into() {
+                    let (asked, from) = (side(asked_alternate), side(alternate));
+                    let turned = Turned { to, transaction, question_len: length, asked, from };
+                    self.turned_here(now, link, turned);
+                }
             }
             Nat::DialedBack { .. } | Nat::RelayGrant { .. } | Nat::Refused { .. } => {}
         }

@@ -98,8 +98,9 @@ impl Terms {
         limits
     }
 
-    fn relay_limits(&self, relay: bool) -> RelayLimits {
-        let mut limits = RelayLimits::default();
+    /// What of the limits of a relay the owner grants.
+    pub(super) fn relay_limits(&self, most: RelayLimits, relay: bool) -> RelayLimits {
+        let mut limits = most;
         if let Some(rate) = self.bytes_per_s {
             let rate = rate.max(BYTES_PER_S_MIN);
             let rate = if self.directory { rate - rate / ENVELOPES_SHARE } else { rate };
@@ -234,16 +235,24 @@ impl SuperPeer {
                 self.owned.count(sent.bytes.len());
             }
             RelayOutput::Link(_, order) => self.count_order(order),
-            RelayOutput::RelayPort(_, RelayPortOrder::Open { .. } | RelayPortOrder::Close) => {}
+            RelayOutput::RelayPort(
+                _,
+                RelayPortOrder::Open { .. } | RelayPortOrder::OpenAlternate | RelayPortOrder::Close,
+            ) => {}
         }
+    }
+
+    /// Whether nothing has changed in what may be used.
+    pub(super) fn terms_are_in_force(&self) -> bool {
+        self.owned.in_force == Some(self.owned.spent())
     }
 
     /// Puts the terms in force, where what may be used has changed.
     pub(super) fn terms_in_force(&mut self, now: Instant) {
-        let spent = self.owned.spent();
-        if self.owned.in_force == Some(spent) {
+        if self.terms_are_in_force() {
             return;
         }
+        let spent = self.owned.spent();
         let before = self.owned.in_force == Some(Spent::Little) && self.owned.terms.relay;
         self.owned.in_force = Some(spent);
         let (directory, is_relay) = (self.owned.is_directory(), self.owned.is_relay());
@@ -253,7 +262,8 @@ impl SuperPeer {
         }
         self.budgets.set_limits(now, limits);
         if let Some(relay) = &mut self.relay {
-            relay.set_limits(now, self.owned.terms.relay_limits(is_relay));
+            let most = self.config.limits.relay;
+            relay.set_limits(now, self.owned.terms.relay_limits(most, is_relay));
             if spent == Spent::All {
                 relay.end_all();
             }
@@ -371,14 +381,14 @@ mod tests {
         assert!(limits.clients_low < limits.clients_high && limits.clients_high < limits.clients);
         assert!(limits.stranger_links + limits.clients <= limits.links);
         assert_eq!(limits.overall.bytes_per_s, 16_000);
-        assert_eq!(capped.relay_limits(true).total_bytes_per_second, 48_000);
+        assert_eq!(capped.relay_limits(most.relay, true).total_bytes_per_second, 48_000);
         let alone = Terms { directory: false, ..capped };
-        assert_eq!(alone.relay_limits(true).total_bytes_per_second, 64_000);
+        assert_eq!(alone.relay_limits(most.relay, true).total_bytes_per_second, 64_000);
         let generous =
             Terms { connections: Some(u32::MAX), bytes_per_s: Some(u64::MAX), ..Terms::default() };
         let limits = generous.limits(most, true);
         assert_eq!((limits.links, limits.overall), (most.links, most.overall));
-        assert_eq!(generous.relay_limits(true), RelayLimits::default());
+        assert_eq!(generous.relay_limits(most.relay, true), RelayLimits::default());
     }
 
     #[test]

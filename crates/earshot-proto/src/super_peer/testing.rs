@@ -39,6 +39,8 @@ pub(super) fn serving(network: &mut Network, now: Instant) -> SuperPeer {
         token: None,
         owner: None,
         relay_allow: Vec::new(),
+        own: Vec::new(),
+        both_families: false,
         limits: super::budgets::Limits::default(),
         terms: super::terms::Terms::default(),
         traffic: None,

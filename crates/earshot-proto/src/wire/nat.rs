@@ -1,4 +1,5 @@
-//! Am I reachable: device ↔ super-peer; where may I be relayed: peer ↔ its home. DESIGN 2.12.
+//! Am I reachable: device ↔ super-peer; where may I be relayed: peer ↔ its home; how does a NAT
+//! behave: super-peer ↔ super-peer. DESIGN 2.12.
 
 use std::net::SocketAddr;
 
@@ -61,6 +62,33 @@ pub enum Nat {
         /// Why.
         #[n(0)]
         reason: NatRefusal,
+    },
+    /// Super-peer → super-peer, unasked: I have this alternate UDP port (RFC 5780), and answer
+    /// Binding questions in your stead.
+    #[n(5)]
+    Alternate {
+        /// Its number.
+        #[n(0)]
+        port: u16,
+    },
+    /// Super-peer → super-peer: answer this Binding question, which I was asked, in my stead.
+    #[n(6)]
+    Turned {
+        /// Who asked: the answer goes there.
+        #[n(0)]
+        to: SocketAddr,
+        /// The question's transaction. All 12 bytes.
+        #[n(1)]
+        transaction: Bytes<12>,
+        /// The question's length.
+        #[n(2)]
+        length: u16,
+        /// Answer from the alternate port instead of the main port.
+        #[n(3)]
+        alternate: bool,
+        /// I was asked at my alternate port instead of my main port.
+        #[n(4)]
+        asked_alternate: bool,
     },
 }
 

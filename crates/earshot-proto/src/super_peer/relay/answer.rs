@@ -2,7 +2,7 @@
 //!
 //! Source: RFC 8489, sections 6.3 and 14.8; RFC 8656, section 19; DESIGN 2.12 (answers ≤ 3.0 × the
 //! question to an unverified address). Invariant: an answer within a budget gives up its reason
-//! phrase and its FINGERPRINT before it is not sent at all.
+//! phrase, its FINGERPRINT and what else can be done without before it is not sent at all.
 
 use std::net::SocketAddr;
 
@@ -92,6 +92,8 @@ pub(super) enum Reason {
 pub(super) struct Answer<'a> {
     question: &'a StunMessage,
     outcome: Result<Vec<StunAttribute>, Problem>,
+    /// Attributes of a success, the last, that can be done without; the last of them first.
+    spare: usize,
     nonce: Option<String>,
     seal: Option<StunAttribute>,
 }
@@ -101,7 +103,13 @@ impl<'a> Answer<'a> {
         question: &'a StunMessage,
         outcome: Result<Vec<StunAttribute>, Problem>,
     ) -> Self {
-        Self { question, outcome, nonce: None, seal: None }
+        Self { question, outcome, spare: 0, nonce: None, seal: None }
+    }
+
+    /// Of whose attributes so many, the last, can be done without.
+    pub(super) const fn sparing(mut self, spare: usize) -> Self {
+        self.spare = spare;
+        self
     }
 
     /// With realm and nonce, for the client to come back with.
@@ -118,27 +126,36 @@ impl<'a> Answer<'a> {
 
     /// Its bytes, however long.
     pub(super) fn encode(&self) -> Vec<u8> {
-        self.encode_with(Reason::Told, Some(Fingerprint::default()))
+        self.encode_with(Reason::Told, 0, Some(Fingerprint::default()))
     }
 
     /// Its bytes, if they fit; without what can be done without where that makes them fit.
     pub(super) fn encode_within(&self, budget: usize) -> Option<Vec<u8>> {
         let fingerprint = || Some(Fingerprint::default());
-        let whole = self.encode_with(Reason::Told, fingerprint());
+        let whole = self.encode_with(Reason::Told, 0, fingerprint());
         if whole.len() <= budget {
             return Some(whole);
         }
-        let short = self.encode_with(Reason::Untold, fingerprint());
+        let short = self.encode_with(Reason::Untold, 0, fingerprint());
         if short.len() <= budget {
             return Some(short);
         }
-        let bare = self.encode_with(Reason::Untold, None);
-        (bare.len() <= budget).then_some(bare)
+        let mut bare =
+            (0..=self.spare).map(|spared| self.encode_with(Reason::Untold, spared, None));
+        bare.find(|bare| bare.len() <= budget)
     }
 
-    fn encode_with(&self, reason: Reason, fingerprint: Option<Fingerprint>) -> Vec<u8> {
+    fn encode_with(
+        &self,
+        reason: Reason,
+        spared: usize,
+        fingerprint: Option<Fingerprint>,
+    ) -> Vec<u8> {
         let (class, attributes) = match &self.outcome {
-            Ok(attributes) => (MessageClass::SuccessResponse, attributes.clone()),
+            Ok(attributes) => {
+                let told = attributes.len().saturating_sub(spared);
+                (MessageClass::SuccessResponse, attributes[..told].to_vec())
+            }
             Err(problem) => (MessageClass::ErrorResponse, problem_attributes(problem, reason)),
         };
         let mut builder = StunMessageBuilder::new(self.question.method(), class)

@@ -1,5 +1,6 @@
 //! What the owner of a relay decides: where it may send, for whom, and how much. DESIGN 2.12.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::wire::policy::Range;
@@ -20,6 +21,8 @@ pub struct RelayConfig {
     pub ipv4: bool,
     /// Whether IPv6 relayed addresses can be had.
     pub ipv6: bool,
+    /// Our main port as others see it; without it nothing is said of NAT behaviour (RFC 5780).
+    pub main: Option<SocketAddr>,
     /// How much is carried, and for how many.
     pub limits: RelayLimits,
 }
@@ -33,6 +36,7 @@ impl Default for RelayConfig {
             allow: Vec::new(),
             ipv4: true,
             ipv6: false,
+            main: None,
             limits: RelayLimits::default(),
         }
     }

@@ -21,7 +21,7 @@ const CHANNEL_HEADER: usize = 4;
 const DATAGRAM_MAX: usize = 65_507;
 
 /// Longest message that is taken from a stream. Our choice: twice the longest datagram that is
-/// read, and no more need be held for a client that sends the rest never.
+/// read, and no more need be held for a client that never sends the rest.
 pub(super) const STREAM_MESSAGE_MAX: usize = 4096;
 
 /// The length of the message that a stream goes on with, and the length with padding.

@@ -115,7 +115,8 @@ pub(super) fn is_fingerprint_right(message: &StunMessage, bytes: &[u8]) -> bool 
 }
 
 /// Attributes that this relay understands, of those that must be understood: RFC 8489, section 14.
-/// What the library knows beside these (RFC 5780's CHANGE-REQUEST …) it answers as unknown, and so
+/// What the library knows beside these (CHANGE-REQUEST, where it cannot be done; RFC 5780's
+/// RESPONSE-PORT …) it answers as unknown, and so
 /// DONT-FRAGMENT, which a relay that cannot set the DF bit must treat as unknown (RFC 8656, section
 /// 7.2).
 pub(super) fn not_understood(message: &StunMessage) -> Vec<u16> {

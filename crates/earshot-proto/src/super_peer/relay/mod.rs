@@ -24,6 +24,7 @@ mod carry;
 mod config;
 mod counters;
 mod credentials;
+mod discovery;
 mod framing;
 mod glance;
 mod integrity;
@@ -52,6 +53,8 @@ pub use self::config::{
 pub use self::counters::{Refusal, RelayCounters};
 use self::credentials::Sessions;
 pub use self::credentials::{Grant, GrantRefused};
+use self::discovery::{ALTERNATE, Discovery};
+pub use self::discovery::{Side, Turned};
 use self::glance::Glance;
 use self::nonce::Nonces;
 use self::peer_rules::PeerRules;
@@ -96,6 +99,9 @@ pub struct Relay {
     streams: Streams,
     by_relayed: BTreeMap<SocketAddr, Key>,
     deadlines: BTreeSet<(Instant, Key)>,
+    discovery: Discovery,
+    /// What the partner is to answer.
+    turned: VecDeque<Turned>,
     counters: RelayCounters,
     out: VecDeque<RelayOutput>,
 }
@@ -122,6 +128,9 @@ impl Relay {
     #[must_use]
     pub fn new(now: Instant, config: &RelayConfig, mut random: Stream) -> Self {
         let limits = config.limits;
+        // Without a main port that others see, the other one is no use.
+        let alternate =
+            config.main.map(|_| RelayOutput::RelayPort(ALTERNATE, RelayPortOrder::OpenAlternate));
         Self {
             ipv4: config.ipv4,
             ipv6: config.ipv6,
@@ -139,8 +148,10 @@ impl Relay {
             streams: Streams::default(),
             by_relayed: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            discovery: Discovery::new(config.main),
+            turned: VecDeque::new(),
             counters: RelayCounters::default(),
-            out: VecDeque::new(),
+            out: alternate.into_iter().collect(),
         }
     }
 
@@ -226,6 +237,9 @@ impl Relay {
         port: RelayPortId,
         event: RelayPortEvent<'_>,
     ) {
+        if port == ALTERNATE {
+            return self.at_alternate(now, event);
+        }
         let key = Key(port.0);
         match event {
             RelayPortEvent::Opened(address) => self.opened(now, key, address),
@@ -295,10 +309,7 @@ impl Relay {
     }
 
     fn request(&mut self, now: Instant, wall: UnixTime, from: Client, bytes: &[u8]) {
-        let decoded = Some(bytes).filter(|bytes| bytes.len() <= REQUEST_MAX);
-        let decoded = decoded.and_then(stun::decode);
-        let decoded = decoded.filter(|known| integrity::is_fingerprint_right(known, bytes));
-        match decoded {
+        match self.decoded(bytes) {
             Some(message) => self.answer_request(now, wall, from, &message, bytes),
             None => self.counters.refuse(Refusal::Malformed),
         }
@@ -309,7 +320,7 @@ impl Relay {
     fn answer_stranger(
         &mut self,
         now: Instant,
-        from: Client,
+        (from, side): (Client, Side),
         question_len: usize,
         answer: &Answer<'_>,
     ) {
@@ -320,7 +331,7 @@ impl Relay {
         if !self.answers.admit(now, stranger(address.ip())) {
             return self.counters.refuse(Refusal::AnswerRate);
         }
-        self.send_answer(from, bytes);
+        self.send_from(side, address, bytes);
     }
 
     fn send_answer(&mut self, to: Client, bytes: Vec<u8>) {

@@ -41,7 +41,7 @@ impl PeerRules {
     pub(super) fn access(&self, ip: IpAddr) -> Access {
         let ip = ip.to_canonical();
         let held = match ip {
-            IpAddr::V4(_) => [None, None],
+            IpAddr::V4(_) => [None; 3],
             IpAddr::V6(ip) => held_v4(ip),
         };
         held.into_iter()
@@ -69,20 +69,30 @@ fn holds(ranges: &[Range], ip: IpAddr) -> bool {
 }
 
 /// The IPv4 addresses that an IPv6 address leads to.
-fn held_v4(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
+fn held_v4(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 3] {
     let bits = ip.to_bits();
     let at = |shift: u32| Some(Ipv4Addr::from_bits((bits >> shift) as u32));
     match ip.segments() {
         // 6to4 (RFC 3056): 2002:AABB:CCDD::/48
-        [0x2002, ..] => [at(80), None],
+        [0x2002, ..] => [at(80), None, None],
         // Teredo (RFC 4380): the server, and the client with every bit turned
-        [0x2001, 0, ..] => [at(64), Some(Ipv4Addr::from_bits(!(bits as u32)))],
+        [0x2001, 0, ..] => [at(64), Some(Ipv4Addr::from_bits(!(bits as u32))), None],
         // NAT64, well-known prefix (RFC 6052); IPv4-compatible (RFC 4291); IPv4-translated (RFC
         // 2765); IPv4-mapped is canonical IPv4 before it comes here
-        [0x64, 0xff9b, 0, 0, 0, 0, _, _] | [0, 0, 0, 0, 0 | 0xffff, _, _, _] => [at(0), None],
+        [0x64, 0xff9b, 0, 0, 0, 0, _, _] | [0, 0, 0, 0, 0 | 0xffff, _, _, _] => [at(0), None, None],
+        // NAT64 of a network's own (RFC 8215), by each length of prefix that fits (RFC 6052, 2.2):
+        // 96; 48 and 64, which leave bits 64 to 71 out
+        [0x64, 0xff9b, 1, a, b, c, d, _] => {
+            let of = |high: u16, mid: u16, low: u16| {
+                let bits = u32::from(high) << 16 | u32::from(mid & 0xff) << 8 | u32::from(low >> 8);
+                Some(Ipv4Addr::from_bits(bits))
+            };
+            let at_64 = u32::from(b & 0xff) << 24 | u32::from(c) << 8 | u32::from(d >> 8);
+            [at(0), of(a, b, c), Some(Ipv4Addr::from_bits(at_64))]
+        }
         // ISATAP (RFC 5214): interface identifier [02]00:5efe:a.b.c.d
-        [_, _, _, _, 0 | 0x0200, 0x5efe, _, _] => [at(0), None],
-        _ => [None, None],
+        [_, _, _, _, 0 | 0x0200, 0x5efe, _, _] => [at(0), None, None],
+        _ => [None; 3],
     }
 }
 
@@ -189,6 +199,21 @@ mod tests {
             "ff02::1",
             "100::1",
             "64:ff9b:1::1",
+            "64:ff9b:1::8.8.8.8",
+            "64:ff9b:1:ffff::1",
+            "2002:ffff:ffff::1",
+            "2002:e000:1::1",
+            "2002:a9fe:101::1",
+            "2002:6440:1::1",
+            "64:ff9b::169.254.1.1",
+            "64:ff9b::100.64.0.1",
+            "64:ff9b::224.0.0.1",
+            "64:ff9b::0.0.0.0",
+            "::ffff:0.0.0.0",
+            "::ffff:10.0.0.1",
+            "::ffff:169.254.1.1",
+            "::ffff:224.0.0.1",
+            "::ffff:255.255.255.255",
             "5f00::1",
             "2001:2::1",
             "2001:1ff::1",
@@ -248,6 +273,19 @@ mod tests {
         assert_eq!(judged(&rules, "::ffff:192.168.7.9"), Access::Consent);
         assert_eq!(judged(&rules, "fd12::9"), Access::Consent);
         assert_eq!(judged(&rules, "10.0.0.1"), Access::Denied);
+    }
+
+    #[test]
+    fn a_nat64_of_the_networks_own_leads_nowhere_that_is_banned_by_itself() {
+        let rules = rules(&[], &["64:ff9b:1::/48"], &[]);
+        for banned in [
+            "64:ff9b:1::127.0.0.1",
+            "64:ff9b:1:7f00:0:100::",
+            "64:ff9b:1:0:7f:0:100:0",
+            "64:ff9b:1:c0a8:1:100::",
+        ] {
+            assert_eq!(judged(&rules, banned), Access::Denied, "{banned}");
+        }
     }
 
     #[test]

@@ -111,10 +111,10 @@ impl Relay {
         now: Instant,
         wall: UnixTime,
         link: LinkId,
-        event: LinkEvent<'_>,
+        event: &LinkEvent<'_>,
     ) {
         match event {
-            LinkEvent::Accepted { from, .. } => self.connected(now, link, from),
+            LinkEvent::Accepted { from, .. } => self.connected(now, link, *from),
             LinkEvent::Bytes(bytes) => self.stream_bytes(now, wall, link, bytes),
             LinkEvent::Down(_) => self.disconnected(link),
             // We dial nobody.

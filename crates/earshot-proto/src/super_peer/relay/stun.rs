@@ -5,9 +5,12 @@
 //! key has a telling `Debug`, so nothing that holds one is printed; attributes after the integrity
 //! are left out by the decoder, as RFC 8489 wants.
 
+pub(super) use stun_rs::attributes::discovery::{
+    ChangeRequest, ChangeRequestFlags, OtherAddress, ResponseOrigin,
+};
 pub(super) use stun_rs::attributes::stun::{
-    ErrorCode, Fingerprint, MessageIntegrity, MessageIntegritySha256, Nonce, PasswordAlgorithm,
-    Realm, UnknownAttributes, UserName as Username, XorMappedAddress,
+    ErrorCode, Fingerprint, MappedAddress, MessageIntegrity, MessageIntegritySha256, Nonce,
+    PasswordAlgorithm, Realm, UnknownAttributes, UserName as Username, XorMappedAddress,
 };
 pub(super) use stun_rs::attributes::turn::{
     AdditionalAddressFamily, AddressErrorCode, ChannelNumber, Data, EvenPort, LifeTime,

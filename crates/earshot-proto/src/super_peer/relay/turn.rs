@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::Relay;
 use super::allocation::{Reach, TableRefused};
-use super::answer::{Answer, Problem, mapped};
+use super::answer::{Answer, Problem};
 use super::config::{ALLOCATION_LIFETIME_DEFAULT, ALLOCATION_LIFETIME_MAX};
+use super::discovery::Side;
 use super::framing::CHANNELS;
 use super::integrity::{self, Member};
 use super::peer_rules::Access;
@@ -38,8 +39,7 @@ impl Relay {
         bytes: &[u8],
     ) {
         if message.method() == BINDING {
-            let outcome = binding(from.address(), message);
-            return self.answer_stranger(now, from, bytes.len(), &Answer::new(message, outcome));
+            return self.binding(now, from, Side::Main, message, bytes);
         }
         let question = (from.address(), message, bytes);
         let member = match integrity::authenticate(&self.sessions, &self.nonces, now, question) {
@@ -51,7 +51,7 @@ impl Relay {
                 if challenge {
                     answer = answer.challenging(self.nonces.make(now, from.address()));
                 }
-                return self.answer_stranger(now, from, bytes.len(), &answer);
+                return self.answer_stranger(now, (from, Side::Main), bytes.len(), &answer);
             }
         };
         let outcome = match integrity::not_understood(message) {
@@ -175,15 +175,6 @@ impl Relay {
         }
         Ok(reach)
     }
-}
-
-/// Binding, RFC 8489 section 6.3: anybody may ask what address it is seen at.
-fn binding(from: SocketAddr, message: &StunMessage) -> Outcome {
-    let unknown = integrity::not_understood(message);
-    if !unknown.is_empty() {
-        return Err(Problem::Unknown(unknown));
-    }
-    Ok(vec![mapped(from)])
 }
 
 /// The lifetime that a request asks for, cut to what can be had. RFC 8656, sections 7.2 and 8.2.

@@ -127,3 +127,94 @@ fn a_flood_of_strangers_costs_one_bounded_table() {
     assert_eq!(stage.relay.counters().allocations, 0);
     assert_eq!(stage.relay.poll_timeout(), None);
 }
+
+/// Addresses that lead to this machine, its owner's networks or nowhere, in every spelling.
+const FORBIDDEN: [&str; 20] = [
+    "127.0.0.1:9",
+    "0.0.0.0:9",
+    "10.0.0.1:9",
+    "192.168.1.1:9",
+    "169.254.169.254:80",
+    "224.0.0.1:9",
+    "255.255.255.255:9",
+    "100.64.0.1:9",
+    "[::1]:9",
+    "[::]:9",
+    "[fe80::1]:9",
+    "[fd00::1]:9",
+    "[ff02::1]:9",
+    "[::ffff:127.0.0.1]:9",
+    "[::127.0.0.1]:9",
+    "[2002:7f00:1::1]:9",
+    "[64:ff9b::127.0.0.1]:9",
+    "[64:ff9b:1::127.0.0.1]:9",
+    "[2001:0:7f00:1::]:9",
+    "[2a00:77::5]:9",
+];
+
+#[test]
+fn no_byte_goes_to_a_forbidden_address_however_it_is_asked_for() {
+    use stun_rs::attributes::turn::{ChannelNumber, RequestedAddressFamily};
+    let mut stage = Stage::with(|config| config.own.push("2a00:77::/64".parse().unwrap()));
+    let mut four = stage.client("alice", "203.0.113.5:4000");
+    stage.allocate(&mut four);
+    let mut six = stage.client("alice", "203.0.113.5:4001");
+    let ipv6 = RequestedAddressFamily::new(stun_rs::AddressFamily::IPv6).into();
+    let made = stage.ask(&mut six, methods::ALLOCATE, &[udp(), ipv6]);
+    assert_eq!(code(&made), None);
+    for peer in FORBIDDEN {
+        for client in [&mut four, &mut six] {
+            assert!(matches!(stage.permit(client, &[peer]), Some(403 | 443)), "{peer}");
+            let wanted = XorPeerAddress::from(addr(peer));
+            let attributes = [ChannelNumber::new(0x4001).into(), wanted.into()];
+            let bound = stage.ask(client, methods::CHANNEL_BIND, &attributes);
+            assert!(matches!(code(&bound), Some(403 | 443)), "{peer}");
+            let check = check(MessageClass::Request, Some("bob:alice"), 1);
+            let from = client.address;
+            for bytes in [
+                send_indication(peer, b"data"),
+                send_indication(peer, &check),
+                channel_data(0x4001, &check),
+            ] {
+                stage.datagram(from, &bytes);
+            }
+        }
+    }
+    assert!(stage.relayed.is_empty(), "{:?}", stage.relayed);
+}
+
+#[test]
+fn a_relay_carries_what_its_owner_allows_and_five_percent_more_at_no_time() {
+    const CAP: u64 = 100_000;
+    const BYTES: usize = 500;
+    const SECONDS: u64 = 60;
+    let mut stage = Stage::with(|config| {
+        config.allow = vec!["127.0.0.0/8".parse().unwrap()];
+        config.limits.total_bytes_per_second = CAP;
+    });
+    let mut senders = Vec::new();
+    for host in 1..=4 {
+        let mut client = stage.client(&format!("user{host}"), &format!("203.0.113.{host}:4000"));
+        let relayed = stage.allocate(&mut client);
+        stage.permit(&mut client, &["127.0.0.1:9"]);
+        senders.push((client, relayed));
+    }
+    // Twice as much as may be carried, both ways, in steps that fit nothing evenly.
+    let mut carried = Vec::new();
+    for _ in 0..SECONDS * 1000 / 7 {
+        for (client, relayed) in &senders {
+            let bytes = [0x80; BYTES];
+            stage.datagram(client.address, &send_indication("127.0.0.1:9", &bytes));
+            stage.peer_sends("127.0.0.1:9", *relayed, &bytes);
+        }
+        carried.push(BYTES * (stage.relayed.len() + stage.sent.len()));
+        stage.relayed.clear();
+        stage.sent.clear();
+        stage.pass(Duration::from_millis(7));
+    }
+    // What a second holds at once is spent in the first; from then on it is the rate alone.
+    let settled: usize = carried[carried.len() / 6..].iter().sum();
+    let time = 7.0 * (carried.len() - carried.len() / 6) as f64 / 1000.0;
+    let share = settled as f64 / time / CAP as f64;
+    assert!((0.95..=1.05).contains(&share), "{share}");
+}

@@ -3,6 +3,7 @@
 
 mod abuse;
 mod carrying;
+mod discovery;
 mod requests;
 mod streams;
 
@@ -133,6 +134,12 @@ impl Stage {
                     self.relayed.push(transmit);
                 }
                 RelayOutput::RelayPort(port, RelayPortOrder::Close) => self.closed.push(port),
+                RelayOutput::RelayPort(port, RelayPortOrder::OpenAlternate) => {
+                    let alternate = addr("198.51.100.1:37374");
+                    self.ports.push((alternate, port));
+                    let opened = RelayPortEvent::Opened(alternate);
+                    self.relay.handle_relay_port(self.now, port, opened);
+                }
                 RelayOutput::RelayPort(port, RelayPortOrder::Open { ipv6, even }) => {
                     if self.opens_by_itself {
                         self.next_port += u16::from(even) * (self.next_port % 2);

@@ -19,7 +19,7 @@ fn free() -> Stage {
 
 impl Stage {
     fn link(&mut self, link: LinkId, event: LinkEvent<'_>) {
-        self.relay.handle_link(self.now, self.wall(), link, event);
+        self.relay.handle_link(self.now, self.wall(), link, &event);
         self.drain();
     }
 
