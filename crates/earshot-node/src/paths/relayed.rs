@@ -29,7 +29,7 @@ impl Machine for RelayHouse {
         if let Input::Datagram { from, bytes } = input {
             self.0.handle_datagram(now, unix_now(), from, bytes);
         } else if let Input::Link(link, event) = input {
-            self.0.handle_link(now, unix_now(), link, event);
+            self.0.handle_link(now, unix_now(), link, &event);
         } else if let Input::RelayPort(port, event) = input {
             self.0.handle_relay_port(now, port, event);
         } else if let Input::Timeout = input {

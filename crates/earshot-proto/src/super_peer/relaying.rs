@@ -23,6 +23,8 @@ pub(super) fn is_relayed(input: &Input<'_>) -> bool {
         | Input::RelayPort(..)
         | Input::Timeout
         | Input::Clock(_)
+        | Input::Network
+        | Input::Mapped(_)
         | Input::Path(..)
         | Input::Voice(..)
         | Input::Worked(..)
