@@ -151,9 +151,8 @@ impl Ways {
                 done = tried.join_next() => match done {
                     Some(Ok((_, Ok(stream)))) => return Ok(stream),
                     Some(Ok((place, Err(error)))) => {
-                        if why.as_ref().is_none_or(|(first, _)| place < *first) {
-                            why = Some((place, error));
-                        }
+                        let before = why.take().filter(|(first, _)| *first < place);
+                        why = before.or(Some((place, error)));
                     }
                     Some(Err(stopped)) => return Err(io::Error::other(stopped)),
                     None if ways.len() == 0 => {

@@ -275,6 +275,8 @@ struct Path {
 /// The pulse of a path that is up, and the probes that come.
 struct Beating {
     pulse: Pulse,
+    /// Whether anything else has come since the last beat.
+    used: Arc<AtomicBool>,
     probes: mpsc::Receiver<(Instant, Vec<u8>)>,
 }
 
@@ -286,7 +288,7 @@ enum Beat {
 
 /// Ends when the pulse has something to do; never without one.
 async fn beat(beating: &mut Option<Beating>) -> Beat {
-    let Some(Beating { pulse, probes }) = beating else { return std::future::pending().await };
+    let Some(Beating { pulse, probes, .. }) = beating else { return std::future::pending().await };
     tokio::select! {
         Some((at, packet)) = probes.recv() => Beat::Probe(at, packet),
         () = sleep_until(pulse.due().into()) => Beat::Due,
@@ -409,9 +411,10 @@ impl Path {
         });
         let inlet = Arc::<Inlet>::default();
         let (tell, probes) = mpsc::channel(PROBES_MAX);
-        tokio::spawn(receive(conn, Arc::clone(&inlet), tell));
+        let used = Arc::<AtomicBool>::default();
+        tokio::spawn(receive(conn, Arc::clone(&inlet), tell, Arc::clone(&used)));
         self.give_up = None;
-        self.pulse = Some(Beating { pulse: Pulse::new(Instant::now()), probes });
+        self.pulse = Some(Beating { pulse: Pulse::new(Instant::now()), used, probes });
         self.report.is_up(Arc::clone(&path) as _, inlet);
         self.up = Some(path);
         tracing::info!(kind = ?facts.kind, "Path up");
@@ -421,11 +424,15 @@ impl Path {
     }
 
     fn beat(&mut self, beat: &Beat) -> Result<(), PathDown> {
-        let (Some(Beating { pulse, .. }), Some(path)) = (&mut self.pulse, &self.up) else {
+        let (Some(Beating { pulse, used, .. }), Some(path)) = (&mut self.pulse, &self.up) else {
             return Ok(());
         };
         let sent = match beat {
-            Beat::Due => pulse.beat(Instant::now()),
+            Beat::Due => {
+                let now = Instant::now();
+                pulse.note_use(now, used.swap(false, Ordering::Relaxed));
+                pulse.beat(now)
+            }
             Beat::Probe(at, packet) => match pulse.take(*at, packet) {
                 Taken::Answer(answer) => Some(answer),
                 Taken::Noted => None,
@@ -523,7 +530,12 @@ fn hiding(kind: PathKind) -> u8 {
 }
 
 /// Gives all that comes to the inlet, and probes to the pulse, until the agent is closed.
-async fn receive(conn: Arc<dyn Conn + Send + Sync>, inlet: Arc<Inlet>, probes: Probes) {
+async fn receive(
+    conn: Arc<dyn Conn + Send + Sync>,
+    inlet: Arc<Inlet>,
+    probes: Probes,
+    used: Arc<AtomicBool>,
+) {
     let mut buffer = vec![0; PACKET_MAX];
     while let Ok(length) = conn.recv(&mut buffer).await {
         let (now, packet) = (Instant::now(), &buffer[..length]);
@@ -531,6 +543,7 @@ async fn receive(conn: Arc<dyn Conn + Send + Sync>, inlet: Arc<Inlet>, probes: P
             // More than wait are not answered.
             let _ = probes.try_send((now, packet.to_vec()));
         } else {
+            used.store(true, Ordering::Relaxed);
             inlet.take(now, packet);
         }
     }

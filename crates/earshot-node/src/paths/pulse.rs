@@ -17,6 +17,10 @@ use crate::seed;
 
 /// Between two probes. DESIGN 2.10.
 const EVERY: Duration = Duration::from_millis(250);
+/// The same where nothing else has come for a while: a warm path is to cost its relay little.
+const IDLE_EVERY: Duration = Duration::from_secs(1);
+/// How long after other packets a path is still in use. Our choice: reports come every second.
+const IN_USE: Duration = Duration::from_secs(2);
 /// How long the first answer may take, while nothing is known of the path. Our choice: a round trip
 /// around the world by satellite.
 const FIRST_PATIENCE: Duration = Duration::from_millis(800);
@@ -55,6 +59,8 @@ pub(super) struct Pulse {
     is_lively: Option<bool>,
     /// When an answer came last.
     heard: Option<Instant>,
+    /// When anything but a probe came last.
+    used: Option<Instant>,
     answers: u32,
     event: Option<PathEvent>,
 }
@@ -72,6 +78,7 @@ impl Pulse {
             round_trip_ms: None,
             is_lively: None,
             heard: None,
+            used: None,
             answers: 0,
             event: None,
         }
@@ -93,13 +100,21 @@ impl Pulse {
         if now < self.next {
             return None;
         }
-        self.next = now + EVERY;
+        let in_use = self.used.is_none_or(|used| now < used + IN_USE);
+        self.next = now + if in_use { EVERY } else { IDLE_EVERY };
         if self.open.len() == OPEN_MAX {
             self.open.pop_front();
         }
         let token = u64::from_be_bytes(seed::draw().ok()?[..8].try_into().ok()?);
         self.open.push_back((token, now));
         Some(probe(QUESTION, token))
+    }
+
+    /// Notes whether anything but probes has come since this was called last.
+    pub(super) fn note_use(&mut self, now: Instant, is_used: bool) {
+        if is_used || self.used.is_none() {
+            self.used = Some(now);
+        }
     }
 
     /// Takes a packet that [`is_probe`].
@@ -222,6 +237,22 @@ mod tests {
         assert_eq!((silent, told.first()), (1, Some(&PathEvent::Silent)), "{told:?}");
         assert!(told.len() > 1, "it is lively again");
         assert!(pulse.patience() < FIRST_PATIENCE, "and it is no slower for it");
+    }
+
+    #[test]
+    fn a_path_that_nothing_else_comes_over_is_asked_less_often() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start);
+        let (mut now, mut questions) = (start, 0);
+        while now < start + 10 * IDLE_EVERY {
+            pulse.note_use(now, false);
+            if let Some(question) = pulse.beat(now) {
+                questions += 1;
+                pulse.take(now, &answer(&question, now));
+            }
+            now = pulse.due().max(now + MS);
+        }
+        assert_eq!(questions, 16, "two seconds at four, eight at one");
     }
 
     #[test]

@@ -90,10 +90,9 @@ async fn over_udp(here: UdpSocket, there: UdpSocket, relay: SocketAddr) -> io::R
         // What a socket does not take is lost, as on the way.
         tokio::select! {
             length = here.recv(&mut out) => drop(there.try_send(&out[..length?])),
-            length = there.recv(&mut back) => match length {
-                Ok(length) => drop(here.try_send(&back[..length])),
-                // An ICMP answer to something that was sent.
-                Err(_) => {}
+            // An error is an ICMP answer to something that was sent.
+            length = there.recv(&mut back) => if let Ok(length) = length {
+                drop(here.try_send(&back[..length]));
             },
         }
     }

@@ -178,10 +178,8 @@ impl LegPath {
 
     /// ICE does not know that its way to our relay is a stream.
     fn seen(&self, facts: PathFacts) -> PathFacts {
-        let kind = match facts.kind {
-            PathKind::RelayUdp if self.over_tcp => PathKind::RelayTcp,
-            kind => kind,
-        };
+        let is_tcp = self.over_tcp && facts.kind == PathKind::RelayUdp;
+        let kind = if is_tcp { PathKind::RelayTcp } else { facts.kind };
         PathFacts { kind, ..facts }
     }
 
