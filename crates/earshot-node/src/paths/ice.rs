@@ -60,9 +60,9 @@ const RELAYED_CHECK_INTERVAL: Duration = Duration::from_millis(30);
 /// How long a pair is checked before it is given up: for the whole time of connecting, since the
 /// other side may start later (the library's 7 checks would be over after 0.7 s).
 const CHECKED_FOR: Duration = Duration::from_secs(10);
-/// Consent checks while the path is up (RFC 7675, section 5.1: 5 s at most; faster finds a dead
-/// path sooner).
-const KEEPALIVE: Duration = Duration::from_secs(1);
+/// Consent checks while the path is up (RFC 7675, section 5.1: 5 s at most). A dead path is found
+/// by its pulse.
+const KEEPALIVE: Duration = Duration::from_secs(2);
 /// Silence after which the library calls a path disconnected, and then failed: together as long as
 /// consent lasts (RFC 7675, section 5.1), so that a path comes back by itself from a shorter
 /// silence. That the voice leaves it is decided long before.

@@ -100,7 +100,7 @@ impl Pulse {
         if now < self.next {
             return None;
         }
-        let in_use = self.used.is_none_or(|used| now < used + IN_USE);
+        let in_use = self.used.is_some_and(|used| now < used + IN_USE);
         self.next = now + if in_use { EVERY } else { IDLE_EVERY };
         if self.open.len() == OPEN_MAX {
             self.open.pop_front();
@@ -112,7 +112,7 @@ impl Pulse {
 
     /// Notes whether anything but probes has come since this was called last.
     pub(super) fn note_use(&mut self, now: Instant, is_used: bool) {
-        if is_used || self.used.is_none() {
+        if is_used {
             self.used = Some(now);
         }
     }
@@ -188,6 +188,7 @@ mod tests {
     fn an_answered_probe_tells_the_round_trip_and_a_late_one_silence() {
         let start = Instant::now();
         let mut pulse = Pulse::new(start);
+        pulse.note_use(start, true);
         let question = pulse.beat(start).expect("the first is due at once");
         assert_eq!(pulse.take(start + 20 * MS, &answer(&question, start)), Taken::Noted);
         assert_eq!(pulse.event(), Some(PathEvent::Lively { rtt_ms: 20.0 }));
@@ -207,6 +208,7 @@ mod tests {
         let mut pulse = Pulse::new(start);
         let (mut now, mut questions, mut told) = (start, 0, 0);
         while now < start + 10 * EVERY {
+            pulse.note_use(now, true);
             questions += usize::from(pulse.beat(now).is_some());
             told += usize::from(pulse.event() == Some(PathEvent::Silent));
             now = pulse.due().max(now + MS);
@@ -218,11 +220,13 @@ mod tests {
     fn answers_that_were_held_up_come_together_and_bring_it_back_for_good() {
         let start = Instant::now();
         let mut pulse = Pulse::new(start);
+        pulse.note_use(start, true);
         let first = pulse.beat(start).expect("it is due");
         pulse.take(start + 20 * MS, &answer(&first, start));
         assert!(matches!(pulse.event(), Some(PathEvent::Lively { .. })));
         let (mut now, mut questions, mut told) = (start + 20 * MS, Vec::new(), Vec::new());
         while now < start + 8 * EVERY {
+            pulse.note_use(now, true);
             questions.extend(pulse.beat(now));
             told.extend(pulse.event());
             now = pulse.due().max(now + MS);
@@ -245,7 +249,7 @@ mod tests {
         let mut pulse = Pulse::new(start);
         let (mut now, mut questions) = (start, 0);
         while now < start + 10 * IDLE_EVERY {
-            pulse.note_use(now, false);
+            pulse.note_use(now, now == start);
             if let Some(question) = pulse.beat(now) {
                 questions += 1;
                 pulse.take(now, &answer(&question, now));
