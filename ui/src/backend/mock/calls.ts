@@ -1,5 +1,5 @@
 // The phone of the mock: calls go through their states by themselves, and every end can be brought about.
-import type { AudioFault, Call, CallStats, End, EndReason, PastCall } from "../generated";
+import type { AudioFault, Call, CallPath, CallStats, End, EndReason, PastCall } from "../generated";
 import type { Clock } from "./clock";
 import type { Scenario } from "./scenarios";
 
@@ -139,6 +139,15 @@ export class MockPhone {
       by: end.by,
     });
     this.tell({ type: "callChanged", call: { ...call, state: "ended", since: now, end } });
+  }
+
+  /** The one path that a call of the mock ever has. */
+  paths(callId: string): CallPath[] {
+    const call = this.calls.get(callId);
+    if (!call?.path) return [];
+    const { kind, local, remote } = call.path;
+    const tried = [{ localKind: kind, local, remoteKind: kind, remote, outcome: "succeeded" as const }];
+    return [{ number: 0, purpose: "main", standing: "up", used: true, path: call.path, since: call.since, tried }];
   }
 
   stats(callId: string): CallStats {

@@ -286,6 +286,7 @@ export class MockBackend implements Backend {
     "call.mute": ({ callId }) => this.#phone(callId, () => this.phone.change(callId, { mutedHere: true })),
     "call.unmute": ({ callId }) => this.#phone(callId, () => this.phone.change(callId, { mutedHere: false })),
     "call.stats": ({ callId }) => this.phone.stats(callId),
+    "call.paths": ({ callId }) => ({ paths: this.phone.paths(callId) }),
     "call.history": ({ before, limit }) => {
       const from = before === undefined ? 0 : this.phone.past.findIndex((c) => c.id === before) + 1;
       const calls = this.phone.past.slice(from, from + limit);
