@@ -62,12 +62,12 @@ const RELAYED_CHECK_INTERVAL: Duration = Duration::from_millis(30);
 const CHECKED_FOR: Duration = Duration::from_secs(10);
 /// Consent checks while the path is up (RFC 7675, section 5.1: 5 s at most). A dead path is found
 /// by its pulse.
-const KEEPALIVE: Duration = Duration::from_secs(2);
+const KEEPALIVE: Duration = Duration::from_secs(4);
 /// Silence after which the library calls a path disconnected, and then failed: together as long as
 /// consent lasts (RFC 7675, section 5.1), so that a path comes back by itself from a shorter
 /// silence. That the voice leaves it is decided long before.
-const DISCONNECTED_AFTER: Duration = Duration::from_millis(2_500);
-const FAILED_AFTER: Duration = Duration::from_millis(27_500);
+const DISCONNECTED_AFTER: Duration = Duration::from_secs(10);
+const FAILED_AFTER: Duration = Duration::from_secs(20);
 /// Probes of the other side that wait to be answered; one that asks more often is not answered each
 /// time.
 const PROBES_MAX: usize = 8;

@@ -18,7 +18,7 @@ use crate::seed;
 /// Between two probes. DESIGN 2.10.
 const EVERY: Duration = Duration::from_millis(250);
 /// The same where nothing else has come for a while: a warm path is to cost its relay little.
-const IDLE_EVERY: Duration = Duration::from_secs(1);
+const IDLE_EVERY: Duration = Duration::from_secs(2);
 /// How long after other packets a path is still in use. Our choice: reports come every second.
 const IN_USE: Duration = Duration::from_secs(2);
 /// How long the first answer may take, while nothing is known of the path. Our choice: a round trip
@@ -256,7 +256,7 @@ mod tests {
             }
             now = pulse.due().max(now + MS);
         }
-        assert_eq!(questions, 16, "two seconds at four, eight at one");
+        assert_eq!(questions, 17, "two seconds at four, then one each two seconds");
     }
 
     #[test]
