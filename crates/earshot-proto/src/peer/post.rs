@@ -275,6 +275,16 @@ impl Peer {
         }
     }
 
+    /// A link to a super-peer for one question: an open one, or one of its own, which whoever asks
+    /// closes after.
+    pub(super) fn link_for_once(&mut self, now: Instant, door: &Door) -> (LinkId, bool) {
+        if let Some(open) = self.visit_of(&door.key) {
+            return (open, false);
+        }
+        let expect = Expect::Key(door.key);
+        (self.links.dial(now, door.address, Service::SuperPeer, expect), true)
+    }
+
     /// The open link to the super-peer with that key, if we visit it.
     pub(super) fn visit_of(&self, key: &AgreeKey) -> Option<LinkId> {
         let mut visits = self.post.visits.iter().map(|(_, link)| *link);

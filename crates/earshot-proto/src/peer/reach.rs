@@ -10,9 +10,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::ids::NodeId;
-use crate::port::{LinkId, Service};
+use crate::port::LinkId;
 use crate::secure::identity::{Keys, LinkKey, SignKey};
-use crate::secure::link::Expect;
 use crate::secure::links::Who;
 use crate::time::UnixTime;
 use crate::wire::bounded::Bytes;
@@ -188,13 +187,7 @@ impl Peer {
         let doors = self.super_peers.verifiers(&home_door, &but, most, jitter);
         let are_few = doors.len() < most;
         for door in doors {
-            let (link, is_ours) = match self.visit_of(&door.key) {
-                Some(open) => (open, false),
-                None => {
-                    let expect = Expect::Key(door.key);
-                    (self.links.dial(now, door.address, Service::SuperPeer, expect), true)
-                }
-            };
+            let (link, is_ours) = self.link_for_once(now, &door);
             verifiers.push(self.verifier(door, link, is_ours));
         }
         let questions: Vec<_> = verifiers.iter().map(|v| (v.link, v.token)).collect();

@@ -9,8 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::port::{LinkId, RelayServer, RelayTransport, Service};
-use crate::secure::link::Expect;
+use crate::port::{LinkId, RelayServer, RelayTransport};
 use crate::time::UnixTime;
 use crate::wire::certificate::AgreeKey;
 use crate::wire::directory::Reachability;
@@ -183,13 +182,7 @@ impl Peer {
             return;
         };
         self.relays.asked.push(door.key);
-        let (link, is_ours) = match self.visit_of(&door.key) {
-            Some(open) => (open, false),
-            None => {
-                let expect = Expect::Key(door.key);
-                (self.links.dial(now, door.address, Service::SuperPeer, expect), true)
-            }
-        };
+        let (link, is_ours) = self.link_for_once(now, &door);
         self.ask(now, link, About::RelayElsewhere(link, is_ours), Nat::RelayCredentials);
     }
 
