@@ -14,23 +14,10 @@ use super::relay::Relay;
 
 /// Whether it is the relay's alone.
 pub(super) fn is_relayed(input: &Input<'_>) -> bool {
-    match input {
-        Input::Datagram { bytes, .. } => {
-            bytes.first().is_some_and(|first| !FIRST_BYTES.contains(first))
-        }
-        Input::RelayPort(_, RelayPortEvent::Datagram { .. }) => true,
-        Input::Link(..)
-        | Input::RelayPort(..)
-        | Input::Timeout
-        | Input::Clock(_)
-        | Input::Network
-        | Input::Mapped(_)
-        | Input::Path(..)
-        | Input::Voice(..)
-        | Input::Worked(..)
-        | Input::Saved(_)
-        | Input::NotSaved(..) => false,
+    if let Input::Datagram { bytes, .. } = input {
+        return bytes.first().is_some_and(|first| !FIRST_BYTES.contains(first));
     }
+    matches!(input, Input::RelayPort(_, RelayPortEvent::Datagram { .. }))
 }
 
 impl SuperPeer {
