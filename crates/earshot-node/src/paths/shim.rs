@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use earshot_proto::port::{RelayServer, RelayTransport};
+use earshot_proto::super_peer::relay::{Extent, NotTurn, Relay, extent};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpStream, UdpSocket};
@@ -26,9 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const WAITING_MAX: usize = 8 * 1024;
 /// The longest message, in bytes.
 const MESSAGE_MAX: usize = 2048;
-/// Of a STUN message (RFC 8489, section 5) and of channel data (RFC 8656, section 12.4).
-const STUN_HEADER: usize = 20;
-const CHANNEL_HEADER: usize = 4;
 
 /// Stands for one relay until it is dropped.
 pub(super) struct Shim {
@@ -149,27 +147,21 @@ async fn receive(reader: OwnedReadHalf, here: &UdpSocket) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
         }
-        while let Some((length, padded)) = first_message(&held)? {
-            drop(here.try_send(&held[..length]));
+        while let Some(Extent { message, padded }) = first_message(&held)? {
+            drop(here.try_send(&held[..message]));
             held.drain(..padded);
         }
     }
 }
 
-/// The length of the first message, and with its padding, once all of it is there.
-fn first_message(bytes: &[u8]) -> io::Result<Option<(usize, usize)>> {
-    let [first, _, high, low, ..] = bytes else { return Ok(None) };
-    let content = usize::from(u16::from_be_bytes([*high, *low]));
-    let length = match first {
-        0..=3 => STUN_HEADER + content,
-        0x40..=0x7f => CHANNEL_HEADER + content,
-        _ => return Err(io::ErrorKind::InvalidData.into()),
-    };
-    let padded = length.next_multiple_of(4);
-    if padded > MESSAGE_MAX {
-        return Err(io::ErrorKind::InvalidData.into());
+/// How far the first message reaches, once all of it is there.
+fn first_message(bytes: &[u8]) -> io::Result<Option<Extent>> {
+    match extent(bytes).map_err(io::Error::other)? {
+        Some(Extent { padded, .. }) if padded > MESSAGE_MAX || !Relay::serves(bytes[0]) => {
+            Err(io::Error::other(NotTurn))
+        }
+        whole => Ok(whole.filter(|extent| extent.padded <= bytes.len())),
     }
-    Ok((bytes.len() >= padded).then_some((length, padded)))
 }
 
 #[cfg(test)]
@@ -243,6 +235,7 @@ mod tests {
         assert!(first_message(&[0x80, 0, 0, 0]).is_err());
         assert!(first_message(&[0x40, 0, 0xff, 0xff]).is_err());
         assert_eq!(first_message(&[0x40, 0, 0, 1, 7]).ok(), Some(None));
-        assert_eq!(first_message(&[0x40, 0, 0, 1, 7, 0, 0, 0]).ok(), Some(Some((5, 8))));
+        let whole = Extent { message: 5, padded: 8 };
+        assert_eq!(first_message(&[0x40, 0, 0, 1, 7, 0, 0, 0]).ok(), Some(Some(whole)));
     }
 }

@@ -26,18 +26,24 @@ pub(super) const STREAM_MESSAGE_MAX: usize = 4096;
 
 /// The length of the message that a stream goes on with, and the length with padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extent {
-    pub(super) message: usize,
-    pub(super) padded: usize,
+pub struct Extent {
+    /// In bytes, its header included.
+    pub message: usize,
+    /// To where the next one begins.
+    pub padded: usize,
 }
 
 /// No message of TURN begins so, or it is too long.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotTurn;
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("these bytes are not TURN")]
+pub struct NotTurn;
 
 /// How far the message reaches that these bytes of a stream begin with; [`None`] while too few have
 /// come to know. RFC 8489, section 6.2.2; RFC 8656, section 12.5.
-pub(super) fn extent(bytes: &[u8]) -> Result<Option<Extent>, NotTurn> {
+///
+/// # Errors
+/// [`NotTurn`], and the stream is of no use any more.
+pub fn extent(bytes: &[u8]) -> Result<Option<Extent>, NotTurn> {
     let Some(([first, _, c, d], _)) = bytes.split_first_chunk::<CHANNEL_HEADER>() else {
         return Ok(None);
     };

@@ -55,6 +55,7 @@ use self::credentials::Sessions;
 pub use self::credentials::{Grant, GrantRefused};
 use self::discovery::{ALTERNATE, Discovery};
 pub use self::discovery::{Side, Turned};
+pub use self::framing::{Extent, NotTurn, extent};
 use self::glance::Glance;
 use self::nonce::Nonces;
 use self::peer_rules::PeerRules;
