@@ -105,7 +105,7 @@ impl Talk {
             report_opener,
             opened: Vec::new(),
         };
-        session.start(mouth(sealer, Arc::clone(&shared)));
+        let mouth = mouth(sealer, Arc::clone(&shared));
         let mut talk = Self {
             since,
             ear: Some(Arc::new(Mutex::new(ear))),
@@ -120,7 +120,9 @@ impl Talk {
             figures_due: every(EACH, EACH),
             report_due: every(FIRST_REPORT, EACH),
         };
+        // The first word is to find a path.
         talk.reroute(route);
+        session.start(mouth);
         talk
     }
 
