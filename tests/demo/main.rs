@@ -4,55 +4,31 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Mutex, PoisonError};
-
 use earshot_tests::demo::sabotage::Sabotage;
 use earshot_tests::demo::sound::{Judgement, Recording};
-use earshot_tests::harness::{PROGRAM_VARIABLE, Scratch, earshotd};
+use earshot_tests::harness::{Run, Scratch};
+use std::path::{Path, PathBuf};
 
-/// What a run printed and how it ended.
-struct Run {
-    lines: Vec<String>,
-    code: Option<i32>,
-    out: Scratch,
+fn run(arguments: &[&str]) -> Run {
+    Run::of(Path::new(env!("CARGO_BIN_EXE_demo")), arguments)
 }
 
-impl Run {
-    fn of(arguments: &[&str]) -> Self {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let out = Scratch::new("demo").unwrap();
-        let program = earshotd().expect("EARSHOTD names the program to try: run `./x test demo`");
-        let ran = Command::new(env!("CARGO_BIN_EXE_demo"))
-            .args(arguments)
-            .arg("--out")
-            .arg(out.path())
-            .env(PROGRAM_VARIABLE, program)
-            .output()
-            .unwrap();
-        let text = String::from_utf8(ran.stdout).unwrap();
-        eprintln!("{text}{}", String::from_utf8_lossy(&ran.stderr));
-        Self { lines: text.lines().map(str::to_owned).collect(), code: ran.status.code(), out }
-    }
+/// What the demo alone tells.
+trait Told {
+    fn fact(&self, name: &str) -> &str;
 
-    /// The lines of a kind, without it.
-    fn lines(&self, kind: &str) -> Vec<&str> {
-        self.lines.iter().filter_map(|line| line.strip_prefix(kind)).map(str::trim_start).collect()
-    }
+    /// All figures of the interface, each with the path.
+    fn has_every_figure(&self, path: &str);
 
-    fn failed(&self) -> Vec<&str> {
-        let checks = self.lines("CHECK ").into_iter();
-        checks.filter_map(|check| check.split_once(" failed ").map(|(name, _)| name)).collect()
-    }
+    fn caught(&self, sabotage: Sabotage);
+}
 
+impl Told for Run {
     fn fact(&self, name: &str) -> &str {
         let found = self.lines("FACT ").into_iter().find_map(|fact| fact.strip_prefix(name));
         found.unwrap_or_else(|| panic!("no FACT {name}")).trim_start()
     }
 
-    /// All figures of the interface, each with the path.
     fn has_every_figure(&self, path: &str) {
         for name in [
             "stretch_ms",
@@ -73,12 +49,6 @@ impl Run {
     }
 
     #[track_caller]
-    fn held(&self) {
-        assert_eq!(self.failed(), Vec::<&str>::new());
-        assert_eq!(self.code, Some(0));
-    }
-
-    #[track_caller]
     fn caught(&self, sabotage: Sabotage) {
         assert_eq!(self.failed().first(), Some(&sabotage.caught_by()));
         assert_eq!(self.code, Some(1));
@@ -92,7 +62,7 @@ fn recordings(out: &Path) -> (Recording, Recording) {
 
 #[test]
 fn two_people_find_each_other_write_and_talk() {
-    let run = Run::of(&[]);
+    let run = run(&[]);
     run.held();
     run.has_every_figure("direct");
     // Whose candidate comes after the other's first check is seen as prflx.
@@ -129,7 +99,7 @@ fn fifty_milliseconds_more_are_measured(out: &Path) {
 
 #[test]
 fn the_call_goes_through_the_relay_when_asked_to() {
-    let run = Run::of(&["--relay-only", "--seconds", "6"]);
+    let run = run(&["--relay-only", "--seconds", "6"]);
     run.held();
     run.has_every_figure("relay");
     assert!(run.fact("demo.path").starts_with("relayUdp"));
@@ -137,21 +107,21 @@ fn the_call_goes_through_the_relay_when_asked_to() {
 
 #[test]
 fn signals_go_straight_to_a_public_callee() {
-    let run = Run::of(&["--case", "direct", "--seconds", "6"]);
+    let run = run(&["--case", "direct", "--seconds", "6"]);
     run.held();
     assert_eq!(run.fact("demo.signaling"), "direct");
 }
 
 #[test]
 fn signals_go_through_the_home_of_a_natted_callee() {
-    let run = Run::of(&["--case", "callee-super-peer", "--seconds", "6"]);
+    let run = run(&["--case", "callee-super-peer", "--seconds", "6"]);
     run.held();
     assert_eq!(run.fact("demo.signaling"), "calleeSuperPeer");
 }
 
 #[test]
 fn signals_of_a_restricted_caller_go_through_both_homes() {
-    let run = Run::of(&["--case", "both-super-peers", "--seconds", "6"]);
+    let run = run(&["--case", "both-super-peers", "--seconds", "6"]);
     run.held();
     assert_eq!(run.fact("demo.signaling"), "bothSuperPeers");
 }
@@ -162,7 +132,7 @@ fn a_recording_of_ones_own_is_spoken() {
     let path: PathBuf = scratch.join("own.wav");
     let samples = earshot_tests::speech::speech(21, 7, 48_000);
     Recording { samples, sample0_ns: None }.write(&path).unwrap();
-    Run::of(&["--speech", path.to_str().unwrap(), "--seconds", "6"]).held();
+    run(&["--speech", path.to_str().unwrap(), "--seconds", "6"]).held();
 }
 
 #[test]
@@ -195,13 +165,13 @@ fn a_path_that_was_not_checked_is_none() {
 }
 
 fn sabotaged(sabotage: Sabotage) -> Run {
-    let run = Run::of(&["--sabotage", sabotage.name(), "--seconds", "6"]);
+    let run = run(&["--sabotage", sabotage.name(), "--seconds", "6"]);
     run.caught(sabotage);
     run
 }
 
 #[test]
 fn a_wrong_command_line_is_usage_and_a_missing_recording_impossible() {
-    assert_eq!(Run::of(&["--colour", "red"]).code, Some(64));
-    assert_eq!(Run::of(&["--speech", "none.wav"]).code, Some(2));
+    assert_eq!(run(&["--colour", "red"]).code, Some(64));
+    assert_eq!(run(&["--speech", "none.wav"]).code, Some(2));
 }

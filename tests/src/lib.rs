@@ -6,6 +6,7 @@ pub mod demo;
 pub mod harness;
 pub mod lab;
 pub mod netlab;
+pub mod program;
 pub mod report;
 pub mod ring;
 pub mod sim;

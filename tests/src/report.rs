@@ -4,7 +4,7 @@
 //! what was not measured has no `FIGURE` but a failed `CHECK`.
 
 use std::io::{Stdout, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How something came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,21 @@ impl<W: Write> Report<W> {
     /// `STEP name ok|failed ms`.
     pub fn step(&mut self, name: &str, outcome: Outcome, took: Duration) {
         self.line(name, &format!("STEP {name} {} {}", outcome.word(), took.as_millis()));
+    }
+
+    /// Does it, and says how that step went and how long it took.
+    ///
+    /// # Errors
+    /// As what is done.
+    pub fn timed<T, E>(
+        &mut self,
+        name: &str,
+        how: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let start = Instant::now();
+        let result = how(self);
+        self.step(name, Outcome::of(result.is_ok()), start.elapsed());
+        result
     }
 
     /// `FIGURE name number unit k=v …`.

@@ -21,11 +21,10 @@ mod sound;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use crate::demo::Ending;
 use crate::harness::{Daemon, Launch, Role, Trouble, earshotd};
-use crate::report::{Outcome, Report};
+use crate::program::{Ending, directory};
+use crate::report::Report;
 use limit::Limit;
 use options::{Name, Options};
 
@@ -55,9 +54,9 @@ impl From<Trouble> for Stop {
 
 /// Runs the benches that are named and reports them.
 pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
-    let out = match directory(options.out.as_deref()) {
+    let out = match directory(options.out.as_deref(), "bench") {
         Ok(out) => out,
-        Err(error) => return Ending::CannotBegin(format!("--out: {error}")),
+        Err(why) => return Ending::CannotBegin(why),
     };
     report.fact("bench.out", &out.display().to_string());
     for name in &options.names {
@@ -83,7 +82,7 @@ pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
             }
         }
     }
-    report.failed().first().cloned().map_or(Ending::Held, Ending::Failed)
+    Ending::of(report)
 }
 
 /// What a bench checks, all of it once everything is measured.
@@ -131,23 +130,13 @@ fn start_super_peers(
     (0..count).map(start).collect()
 }
 
+/// Does it, as [`Report::timed`], which would not know what the errors of each step become.
 fn step<W: Write, T>(
     report: &mut Report<W>,
     name: &str,
     how: impl FnOnce() -> Result<T, Stop>,
 ) -> Result<T, Stop> {
-    let begun = Instant::now();
-    let result = how();
-    report.step(name, Outcome::of(result.is_ok()), begun.elapsed());
-    result
-}
-
-/// Absolute, since processes are told of it.
-fn directory(asked: Option<&Path>) -> std::io::Result<PathBuf> {
-    let fresh = || std::env::temp_dir().join(format!("earshot-bench-{}", std::process::id()));
-    let out = asked.map_or_else(fresh, Path::to_owned);
-    std::fs::create_dir_all(&out)?;
-    out.canonicalize()
+    report.timed(name, |_| how())
 }
 
 /// Beside the profiles, so that it outlives a change of either.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use earshot_proto::super_peer::ring::chord::Chord;
 use earshot_tests::lab::command;
 use earshot_tests::lab::rivals::table;
+use earshot_tests::program::EXIT_USAGE;
 use earshot_tests::report::{Outcome, Report};
 use earshot_tests::ring::explore::{Bounds, explore};
 use earshot_tests::ring::rules::Spot;
@@ -21,8 +22,6 @@ usage: sim [--seed FIRST] [--seeds COUNT] [--minutes VIRTUAL] [--peers COUNT] [-
        sim --rivals [DIR]
        sim --ring-schedules COUNT [--seed FIRST]
        sim --ring-places COUNT [--ring-depth STEPS]";
-/// The command line says nothing that we know. INTERFACES 1.
-const EXIT_USAGE: u8 = 64;
 
 struct Options {
     swarm: Swarm,

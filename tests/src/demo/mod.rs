@@ -19,6 +19,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::harness::{earshotd, own_network};
+use crate::program::{Ending, directory};
 use crate::report::Report;
 use evidence::Evidence;
 use options::Options;
@@ -26,29 +27,6 @@ use script::Script;
 
 /// The two, in the order of every pair here: who calls, who is called.
 pub const PEOPLE: [&str; 2] = ["alice", "bob"];
-
-/// How a run came out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// All checks held.
-    Held,
-    /// The first check that did not.
-    Failed(String),
-    /// The machine lacks something; what to type.
-    CannotBegin(String),
-}
-
-impl Ending {
-    /// The exit code of INTERFACES 1.
-    #[must_use]
-    pub const fn code(&self) -> u8 {
-        match self {
-            Self::Held => 0,
-            Self::Failed(_) => 1,
-            Self::CannotBegin(_) => 2,
-        }
-    }
-}
 
 /// Runs the demo and reports it.
 pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
@@ -61,7 +39,8 @@ pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
                 eprintln!("The story broke off: {trouble}");
             }
             verdict::judge(options, &out, &script, &evidence, report);
-            ending(options, report.failed())
+            tell_of_sabotage(options, report.failed());
+            Ending::of(report)
         }
         Err(why) => Ending::CannotBegin(why),
     }
@@ -76,19 +55,15 @@ fn prepare(options: &Options) -> Result<(PathBuf, PathBuf, Script), String> {
         own_network::enter().map_err(|why| format!("{why}\nThis may help:\n    ./x setup"))?;
     }
     let program = earshotd().ok_or("There is no earshotd here. Type this:\n    ./x demo")?;
-    let out = directory(options.out.as_deref()).map_err(|error| format!("--out: {error}"))?;
+    let out = emptied(options.out.as_deref())?;
     script.alice.write(&out.join("alice-in.wav"))?;
     script.bob.write(&out.join("bob-in.wav"))?;
     Ok((program, out, script))
 }
 
-/// Where everything is left: absolute, since processes are told of it, and empty of what an
-/// earlier run left there.
-fn directory(asked: Option<&Path>) -> std::io::Result<PathBuf> {
-    let fresh = || std::env::temp_dir().join(format!("earshot-demo-{}", std::process::id()));
-    let out = asked.map_or_else(fresh, Path::to_owned);
-    std::fs::create_dir_all(&out)?;
-    let out = out.canonicalize()?;
+/// Where everything is left, empty of what an earlier run left there.
+fn emptied(asked: Option<&Path>) -> Result<PathBuf, String> {
+    let out = directory(asked, "demo")?;
     for person in PEOPLE {
         for file in ["in.json", "out.json", "out.wav"] {
             drop(std::fs::remove_file(out.join(format!("{person}-{file}"))));
@@ -97,7 +72,7 @@ fn directory(asked: Option<&Path>) -> std::io::Result<PathBuf> {
     Ok(out)
 }
 
-fn ending(options: &Options, failed: &[String]) -> Ending {
+fn tell_of_sabotage(options: &Options, failed: &[String]) {
     if let Some(sabotage) = options.sabotage {
         let (name, wanted) = (sabotage.name(), sabotage.caught_by());
         match failed.first() {
@@ -106,5 +81,4 @@ fn ending(options: &Options, failed: &[String]) -> Ending {
             None => eprintln!("{name} was not noticed; {wanted} was meant to catch it."),
         }
     }
-    failed.first().cloned().map_or(Ending::Held, Ending::Failed)
 }

@@ -54,7 +54,7 @@ pub fn tell<W: Write>(
     let stage = begin(options, program, out, report, evidence)?;
     evidence.processes = stage.everybody().count();
     let told = Story { options, out, stage: &stage, report, evidence }.tell();
-    let stopped = step(report, "demo.stop", || stop(&stage, evidence));
+    let stopped = report.timed("demo.stop", |_| stop(&stage, evidence));
     told.and(stopped)
 }
 
@@ -69,10 +69,10 @@ fn begin<W: Write>(
     evidence: &mut Evidence,
 ) -> Result<Stage, Trouble> {
     for _ in 0..HOMES_TRIES {
-        let mut stage = step(report, "demo.start", || Stage::set(options, program, out))?;
-        step(report, "demo.register", || register(&stage))?;
-        step(report, "demo.change_computers", || stage.change_computers())?;
-        step(report, "demo.login", || log_in(&stage, evidence))?;
+        let mut stage = report.timed("demo.start", |_| Stage::set(options, program, out))?;
+        report.timed("demo.register", |_| register(&stage))?;
+        report.timed("demo.change_computers", |_| stage.change_computers())?;
+        report.timed("demo.login", |_| log_in(&stage, evidence))?;
         let homes = [stage.home(0)?, stage.home(1)?];
         evidence.homes = Some(homes);
         if options.case.is_none() || homes[0] != homes[1] {
@@ -122,17 +122,6 @@ fn stop(stage: &Stage, evidence: &mut Evidence) -> Result<(), Trouble> {
         evidence.stopped.push((daemon.name().to_owned(), status.code(), took));
     }
     Ok(())
-}
-
-fn step<W: Write, T>(
-    report: &mut Report<W>,
-    name: &str,
-    how: impl FnOnce() -> Result<T, Trouble>,
-) -> Result<T, Trouble> {
-    let start = Instant::now();
-    let result = how();
-    report.step(name, Outcome::of(result.is_ok()), start.elapsed());
-    result
 }
 
 struct Story<'a, W> {

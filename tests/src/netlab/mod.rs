@@ -27,10 +27,10 @@ pub mod tun;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use crate::harness::own_network::{self, NoNetwork};
 use crate::harness::{Trouble, earshotd};
+use crate::program::{Ending, directory};
 use crate::report::{Outcome, Report};
 use internet::{Home, Internet};
 use options::Options;
@@ -70,29 +70,6 @@ impl LabError {
     }
 }
 
-/// How a run came out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// All checks held.
-    Held,
-    /// The first check that did not.
-    Failed(String),
-    /// The machine lacks something; what to type.
-    CannotBegin(String),
-}
-
-impl Ending {
-    /// The exit code of INTERFACES 1.
-    #[must_use]
-    pub const fn code(&self) -> u8 {
-        match self {
-            Self::Held => 0,
-            Self::Failed(_) => 1,
-            Self::CannotBegin(_) => 2,
-        }
-    }
-}
-
 /// Builds the laboratory, does in it what was asked, and reports it. Must be called before there is
 /// a second thread: the program starts itself again inside namespaces of its own.
 pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
@@ -105,16 +82,16 @@ pub fn run<W: Write>(options: &Options, report: &mut Report<W>) -> Ending {
     let Some(program) = earshotd() else {
         return Ending::CannotBegin("There is no earshotd here. Type this:\n    ./x netlab".into());
     };
-    let out = match directory(options.out.as_deref()) {
+    let out = match emptied(options.out.as_deref()) {
         Ok(out) => out,
-        Err(error) => return Ending::CannotBegin(format!("--out: {error}")),
+        Err(why) => return Ending::CannotBegin(why),
     };
     report.fact("netlab.out", &out.display().to_string());
     if let Err(trouble) = experiment(options, &program, &out, report) {
         eprintln!("The laboratory broke down: {trouble}");
         report.check("netlab.laboratory", Outcome::Failed, "works", &trouble.to_string());
     }
-    report.failed().first().map_or(Ending::Held, |first| Ending::Failed(first.clone()))
+    Ending::of(report)
 }
 
 fn experiment<W: Write>(
@@ -124,20 +101,20 @@ fn experiment<W: Write>(
     report: &mut Report<W>,
 ) -> Result<(), LabError> {
     let mut internet = Internet::new(options.line)?;
-    let homes = step(report, "netlab.build", |report| build(options, &mut internet, report))?;
+    let homes = report.timed("netlab.build", |report| build(options, &mut internet, report))?;
     if options.probe_only {
         return Ok(());
     }
     let sniffer = Sniffer::listen(internet.core())?;
     let mut network =
-        step(report, "netlab.network", |_| Network::found(&mut internet, program, out))?;
-    let people = step(report, "netlab.people", |_| Ok(network.welcome(homes)))?;
+        report.timed("netlab.network", |_| Network::found(&mut internet, program, out))?;
+    let people = report.timed("netlab.people", |_| Ok::<_, LabError>(network.welcome(homes)))?;
     for person in &people {
         note(person, report);
     }
     if !options.pairs.is_empty() {
-        let results = step(report, "netlab.calls", |_| {
-            Ok(matrix::call_all(options, &people, &sniffer, out))
+        let results = report.timed("netlab.calls", |_| {
+            Ok::<_, LabError>(matrix::call_all(options, &people, &sniffer, out))
         })?;
         matrix::judge(&results, out, report);
     }
@@ -174,27 +151,12 @@ fn note<W: Write>(person: &Person, report: &mut Report<W>) {
     report.fact(&format!("netlab.person.{}", person.name), &told);
 }
 
-fn step<W: Write, T>(
-    report: &mut Report<W>,
-    name: &str,
-    how: impl FnOnce(&mut Report<W>) -> Result<T, LabError>,
-) -> Result<T, LabError> {
-    let start = Instant::now();
-    let result = how(report);
-    report.step(name, Outcome::of(result.is_ok()), start.elapsed());
-    result
-}
-
-/// Where everything is left: absolute, since processes are told of it, and without what an earlier
-/// run left there.
-fn directory(asked: Option<&Path>) -> std::io::Result<PathBuf> {
-    let fresh = || std::env::temp_dir().join(format!("earshot-netlab-{}", std::process::id()));
-    let out = asked.map_or_else(fresh, Path::to_owned);
-    std::fs::create_dir_all(&out)?;
-    let out = out.canonicalize()?;
+/// Where everything is left, without what an earlier run left there.
+fn emptied(asked: Option<&Path>) -> Result<PathBuf, String> {
+    let out = directory(asked, "netlab")?;
     let data = out.join("data");
     if data.exists() {
-        std::fs::remove_dir_all(data)?;
+        std::fs::remove_dir_all(data).map_err(|error| format!("--out: {error}"))?;
     }
     Ok(out)
 }

@@ -100,8 +100,9 @@ pub(super) fn run<W: Write>(out: &Path, report: &mut Report<W>) -> Result<(), St
     let mut samples = String::new();
     let amplified = amplification(&servers[0])?;
     report.figure(AMPLIFICATION.name(), amplified, "ratio", &[("server", "earshot")]);
-    let memory = servers.iter().map(allocation_bytes).collect::<Result<Vec<_>, _>>();
-    let memory = step(report, "relay.memory", || memory)?;
+    let memory = step(report, "relay.memory", || {
+        servers.iter().map(allocation_bytes).collect::<Result<Vec<_>, _>>()
+    })?;
     let direct = direct(base)?;
     let mut cpu = [[0.0; 2]; 3];
     let mut p99 = f64::NAN;
@@ -132,8 +133,9 @@ pub(super) fn run<W: Write>(out: &Path, report: &mut Report<W>) -> Result<(), St
         }
         loads.drain(..).try_for_each(Load::end)?;
     }
-    let kept = servers.iter().map(bytes_per_stranger).collect::<Result<Vec<_>, _>>();
-    let kept = step(report, "relay.unproven", || kept)?;
+    let kept = step(report, "relay.unproven", || {
+        servers.iter().map(bytes_per_stranger).collect::<Result<Vec<_>, _>>()
+    })?;
     std::fs::write(out.join("relay.jsonl"), samples).map_err(Stop::failed)?;
     for ((server, memory), (kept, flooded)) in servers.iter().zip(&memory).zip(&kept) {
         let with = [("server", server.name)];
