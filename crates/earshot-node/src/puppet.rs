@@ -281,6 +281,7 @@ async fn signal(from: &mut Stage, to: &Strings) -> PathFacts {
             PathEvent::EndOfCandidates
             | PathEvent::Lively { .. }
             | PathEvent::Silent
+            | PathEvent::NoRelay
             | PathEvent::Tried(_) => {}
             PathEvent::Up(facts) => return facts,
             PathEvent::Down(down) => panic!("no path: {down:?}"),

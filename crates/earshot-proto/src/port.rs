@@ -272,6 +272,8 @@ pub enum PathEvent {
     },
     /// A candidate of ours, as an SDP candidate attribute value.
     Candidate(String),
+    /// The relay that was asked for a relayed address gave none.
+    NoRelay,
     /// No more candidates will come.
     EndOfCandidates,
     /// Packets flow.

@@ -9,7 +9,7 @@ use earshot_proto::port::{
     RelayTransport,
 };
 
-use super::host::{Nat, Resident};
+use super::host::{Nat, Resident, Role};
 use super::world::{Event, MachineId, World};
 
 /// ICE gives a pair up after this.
@@ -136,14 +136,38 @@ impl World {
         self.later_path(ms(1), id, path, PathEvent::Local { ufrag, password });
         let candidate = |n: u64, kind| format!("{n} 1 udp {n} 192.0.2.{} 50000 typ {kind}", id.0);
         let policy = self.machine(id).paths[&path].policy;
+        let is_refused = self.is_refused_by_relay(id, path);
         if policy != PathPolicy::RelayOnly {
             self.later_path(ms(2), id, path, PathEvent::Candidate(candidate(1, "host")));
             self.later_path(ms(30), id, path, PathEvent::Candidate(candidate(2, "srflx")));
         }
-        if policy != PathPolicy::DirectOnly {
+        if is_refused {
+            self.later_path(ms(40), id, path, PathEvent::NoRelay);
+        } else if policy != PathPolicy::DirectOnly {
             self.later_path(ms(40), id, path, PathEvent::Candidate(candidate(3, "relay")));
         }
+        if is_refused && policy == PathPolicy::RelayOnly {
+            return self.later_path(ms(41), id, path, PathEvent::Down(PathDown::Unavailable));
+        }
         self.later_path(ms(41), id, path, PathEvent::EndOfCandidates);
+    }
+
+    /// Whether there is a relay that this end may use, and does not get anything of it: then it has
+    /// none.
+    fn is_refused_by_relay(&mut self, id: MachineId, path: PathId) -> bool {
+        let stopped: Vec<SocketAddr> = self
+            .machines
+            .iter()
+            .filter(|machine| {
+                let node = machine.role.as_ref().and_then(Role::super_peer);
+                node.is_some_and(|node| !node.status().work.relay)
+            })
+            .map(|machine| self.hosts[machine.host.0].address)
+            .collect();
+        let end = self.machine_mut(id).paths.get_mut(&path).expect("it was just opened");
+        let had = has_relay(end);
+        end.servers.retain(|server| !stopped.contains(&server.address));
+        had && !has_relay(end)
     }
 
     /// Once both ends know each other the oracle decides.
@@ -214,6 +238,7 @@ impl World {
             PathEvent::Lively { .. }
             | PathEvent::Silent
             | PathEvent::Tried(_)
+            | PathEvent::NoRelay
             | PathEvent::Local { .. }
             | PathEvent::Candidate(_)
             | PathEvent::EndOfCandidates => {}

@@ -98,7 +98,7 @@ type Connected = Result<Arc<dyn Conn + Send + Sync>, webrtc_ice::Error>;
 
 /// What the agent's callbacks tell.
 enum News {
-    Candidate(Option<String>),
+    Candidate(Option<(CandidateType, String)>),
     State(ConnectionState),
 }
 
@@ -129,7 +129,10 @@ pub(super) async fn make(
     if let Some(lease) = &lease {
         report.tell(PathEvent::Candidate(forwarded(lease.external)));
     }
+    let relays = opening.policy != PathPolicy::DirectOnly;
+    let lacks_relay = relays && opening.servers.iter().any(|server| !server.username.is_empty());
     let mut path = Path {
+        lacks_relay,
         controlling: opening.controlling,
         servers: opening.servers,
         remotes: Vec::new(),
@@ -208,8 +211,10 @@ async fn agent(
     let agent = Agent::new(config).await?;
     let candidates = tell.clone();
     agent.on_candidate(Box::new(move |candidate| {
-        let attribute = candidate.map(|candidate| without_related(&candidate.marshal()));
-        let _ = candidates.send(News::Candidate(attribute));
+        let told = |c: Arc<dyn Candidate + Send + Sync>| {
+            (c.candidate_type(), without_related(&c.marshal()))
+        };
+        let _ = candidates.send(News::Candidate(candidate.map(told)));
         Box::pin(std::future::ready(()))
     }));
     agent.on_connection_state_change(Box::new(move |state| {
@@ -262,6 +267,8 @@ struct Path {
     remotes: Vec<RemoteCandidate>,
     /// Candidates of ours that were told.
     told: usize,
+    /// A relay was asked for an address and has given none yet.
+    lacks_relay: bool,
     gathering: bool,
     checks: Option<Checks>,
     /// When it is given up, unless it is up.
@@ -380,12 +387,16 @@ impl Path {
 
     fn hear(&mut self, news: News) -> Result<(), PathDown> {
         match news {
-            News::Candidate(Some(attribute)) => {
+            News::Candidate(Some((kind, attribute))) => {
                 self.told += 1;
+                self.lacks_relay &= kind != CandidateType::Relay;
                 self.report.tell(PathEvent::Candidate(attribute));
             }
             News::Candidate(None) => {
                 self.gathering = false;
+                if self.lacks_relay {
+                    self.report.tell(PathEvent::NoRelay);
+                }
                 self.report.tell(PathEvent::EndOfCandidates);
                 if self.told == 0 {
                     return Err(PathDown::Unavailable);

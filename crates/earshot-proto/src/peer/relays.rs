@@ -7,6 +7,7 @@
 //! asked until the home itself is asked again, and none twice; at most two relays are known, and
 //! they are two super-peers.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::port::{LinkId, RelayServer, RelayTransport};
@@ -96,7 +97,7 @@ impl Peer {
     }
 
     /// The home is gone, and its relay perhaps with it: the other one comes first.
-    pub(super) fn relay_in_doubt(&mut self, of_home: std::net::SocketAddr) {
+    pub(super) fn relay_in_doubt(&mut self, of_home: SocketAddr) {
         let granted = &mut self.relays.granted;
         granted.sort_by_key(|known| known.server.address == of_home);
     }
@@ -129,6 +130,7 @@ impl Peer {
                 self.ask_another_relay(now);
             }
             Some(Message::Nat(Nat::Refused { reason: NatRefusal::NoRelay })) => {
+                self.forget_relay_of_home(now);
                 self.ask_another_relay(now);
             }
             // Another answer, or none: it is asked again with the next refresh.
@@ -164,10 +166,31 @@ impl Peer {
         if self.relays.due.take_if(|at| *at <= now).is_none() {
             return;
         }
-        if let Some((_, home)) = self.home_link() {
-            self.relays.granted.retain(|known| known.server.address != home.address);
-        }
+        self.forget_relay_of_home(now);
         self.ask_another_relay(now);
+    }
+
+    fn forget_relay_of_home(&mut self, now: Instant) {
+        if let Some((_, home)) = self.home_link() {
+            self.forget_relay(now, home.address);
+        }
+    }
+
+    fn forget_relay(&mut self, now: Instant, relay: SocketAddr) {
+        self.relays.granted.retain(|known| known.server.address != relay);
+        self.surroundings_changed(now);
+    }
+
+    /// A relay gave a call no relayed address: its owner may have stopped it, or it has begun anew
+    /// and knows none of its credentials. While we have no home nothing is known of relays.
+    pub(super) fn relay_failed(&mut self, now: Instant, relay: SocketAddr) {
+        let Some((link, home)) = self.home_link() else { return };
+        if home.address == relay {
+            self.ask(now, link, About::RelayCredentials, Nat::RelayCredentials);
+        } else {
+            self.forget_relay(now, relay);
+            self.ask_another_relay(now);
+        }
     }
 
     fn ask_another_relay(&mut self, now: Instant) {

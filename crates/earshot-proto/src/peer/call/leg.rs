@@ -386,7 +386,7 @@ impl Leg {
     /// Takes an event of a path of this leg.
     pub(super) fn handle_path(&mut self, cx: &mut Cx<'_>, id: PathId, event: PathEvent) {
         let Some(paths) = &mut self.paths else { return };
-        if let Some(body) = paths.handle_event(cx.now, id, event) {
+        if let Some(body) = paths.handle_event(cx, id, event) {
             self.say(cx, body);
         }
         self.flush_candidates(cx);

@@ -4,6 +4,7 @@
 //! Source: trickle ICE (RFC 8838). Invariant: at most [`CANDIDATES_TOTAL_MAX`] candidates go out
 //! and come in.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::signaling::Side;
@@ -57,7 +58,9 @@ pub(super) struct LegPath {
     pub(super) lively: Option<Instant>,
     /// Since when they are not, if they were before or might have been.
     pub(super) silent: Option<Instant>,
-    /// The relay of ours is reached over a stream.
+    /// The relay that is asked for a relayed address, if any is.
+    pub(super) relay: Option<SocketAddr>,
+    /// It is reached over a stream.
     over_tcp: bool,
     credentials_said: bool,
     credentials_taken: bool,
@@ -74,6 +77,9 @@ impl LegPath {
         *cx.next_path = cx.next_path.wrapping_add(1);
         let controlling = side == Side::Caller;
         let over_tcp = servers.iter().any(|server| server.transport == RelayTransport::Tcp);
+        let relays = policy != PathPolicy::DirectOnly;
+        let relay = servers.iter().find(|server| relays && !server.username.is_empty());
+        let relay = relay.map(|server| server.address);
         let order = PathOrder::Open { controlling, servers, policy };
         cx.out.push_back(CallsOutput::Path(id, order));
         Self {
@@ -87,6 +93,7 @@ impl LegPath {
             down: None,
             lively: None,
             silent: None,
+            relay,
             over_tcp,
             credentials_said: false,
             credentials_taken: false,
@@ -150,7 +157,7 @@ impl LegPath {
                 let (path, purpose) = (self.number, self.purpose);
                 return Some(SignalBody::Ice { credentials, path, purpose });
             }
-            PathEvent::Local { .. } | PathEvent::EndOfCandidates => {}
+            PathEvent::Local { .. } | PathEvent::NoRelay | PathEvent::EndOfCandidates => {}
             PathEvent::Candidate(candidate) => self.find(now, candidate),
             PathEvent::Up(facts) => self.up = Some(self.seen(facts)),
             PathEvent::Lively { rtt_ms } => {

@@ -13,6 +13,7 @@
 //! the voice goes over a second one too.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::leg_path::{LegPath, Making};
@@ -52,6 +53,9 @@ const CALLEE_WAITS: Duration = Duration::from_millis(400);
 /// first is over sooner where the network is back.
 const RETRY_FIRST: Duration = Duration::from_secs(2);
 const RETRY_LONGEST: Duration = Duration::from_secs(8);
+/// How long another relay is waited for where the only one failed. Our choice: three super-peers
+/// are asked one after the other within it.
+const FIND_RELAY: Duration = Duration::from_secs(3);
 /// Wait before another spare path is tried. Our choice: without one a call is still a call.
 const SPARE_EVERY: Duration = Duration::from_secs(15);
 /// Main paths that may fail before the first has come up: one attempt may have met a relay or a
@@ -99,6 +103,11 @@ pub(super) struct Paths {
     /// A direct path is to be tried beside a relayed one.
     try_direct: bool,
     spare_at: Option<Instant>,
+    /// Relays that gave no relayed address.
+    failed_relays: Vec<SocketAddr>,
+    /// One of them was to carry the first path: another is tried beside it, if one is found until
+    /// then.
+    lacks_relay: Option<Instant>,
     switches: u32,
 }
 
@@ -127,6 +136,8 @@ impl Paths {
             retry_at: None,
             try_direct: false,
             spare_at: None,
+            failed_relays: Vec::new(),
+            lacks_relay: None,
             switches: 0,
         };
         let making = paths.main(cx, 0);
@@ -170,7 +181,7 @@ impl Paths {
     }
 
     pub(super) fn state(&self) -> PathState {
-        let is_made = self.open.iter().any(LegPath::is_in_the_making);
+        let is_made = self.lacks_relay.is_some() || self.open.iter().any(LegPath::is_in_the_making);
         match (self.dead_since, self.last_down) {
             (Some(since), _) => PathState::Interrupted(since),
             (None, _) if self.was_up => PathState::Alive,
@@ -212,13 +223,21 @@ impl Paths {
     /// Takes an event of one of the paths; gives what is to be said at once.
     pub(super) fn handle_event(
         &mut self,
-        now: Instant,
+        cx: &mut Cx<'_>,
         id: PathId,
         event: PathEvent,
     ) -> Option<SignalBody> {
+        let now = cx.now;
         let at = self.open.iter().position(|path| path.id == id)?;
         let path = &mut self.open[at];
         let is_news = matches!(event, PathEvent::Up(_) | PathEvent::Down(_));
+        if event == PathEvent::NoRelay
+            && let Some(relay) = path.relay.filter(|relay| !self.failed_relays.contains(relay))
+        {
+            self.failed_relays.push(relay);
+            self.lacks_relay = (!self.was_up).then_some(now + FIND_RELAY);
+            cx.out.push_back(CallsOutput::RelayFailed(relay));
+        }
         let said = path.handle_event(now, event);
         let is_main = path.purpose == PathPurpose::Main;
         // What could not go direct before may now, and what was direct may do so again.
@@ -300,6 +319,7 @@ impl Paths {
     pub(super) fn attend(&mut self, cx: &mut Cx<'_>, heard: bool) {
         self.choose(cx.now);
         self.note_death(cx);
+        self.lacks_relay = self.lacks_relay.filter(|until| cx.now < *until);
         self.may_open = heard && self.open.len() < OPEN_MAX;
         if self.may_open {
             self.open_missing(cx);
@@ -314,7 +334,8 @@ impl Paths {
         let better = self.better().map(|(_, at)| at);
         let retry = self.retry_at.filter(|_| self.may_open && self.may_make_main());
         let spare = self.spare_at.filter(|_| self.may_open && self.needs_spare());
-        flush.chain(left).chain(better).chain(retry).chain(spare).min()
+        let lacking = self.lacks_relay;
+        flush.chain(left).chain(better).chain(retry).chain(spare).chain(lacking).min()
     }
 
     pub(super) fn close(self, cx: &mut Cx<'_>) {
@@ -389,9 +410,14 @@ impl Paths {
 
     fn open_missing(&mut self, cx: &mut Cx<'_>) {
         if self.may_make_main() && self.retry_at.is_some_and(|at| at <= cx.now) {
-            self.retry_at = None;
+            (self.retry_at, self.lacks_relay) = (None, None);
             let number = self.number();
             let making = self.main(cx, number);
+            self.add(cx, making);
+        } else if self.lacks_relay.is_some()
+            && let Some(making) = self.spare(cx)
+        {
+            self.lacks_relay = None;
             self.add(cx, making);
         } else if self.wants_direct() {
             self.try_direct = false;
@@ -452,7 +478,10 @@ impl Paths {
             Privacy::Open => PathPolicy::Any,
             Privacy::Hidden => PathPolicy::RelayOnly,
         };
-        let servers = cx.around.servers.iter().take(1).cloned().collect();
+        let servers = &cx.around.servers;
+        let works = |server: &&RelayServer| !self.failed_relays.contains(&server.address);
+        let server = servers.iter().find(works).or_else(|| servers.first());
+        let servers = server.into_iter().cloned().collect();
         Making { number, purpose: PathPurpose::Main, policy, servers }
     }
 
@@ -465,8 +494,11 @@ impl Paths {
     /// Through another relay than the path in use, if there is one.
     fn spare(&mut self, cx: &Cx<'_>) -> Option<Making> {
         let relay = self.in_use().and_then(|facts| facts.relay);
-        let mut others = cx.around.servers.iter().rev();
-        let server = others.find(|server| Some(server.address) != relay)?.clone();
+        let is_of_use = |server: &&RelayServer| {
+            let is_granted = !server.username.is_empty() && Some(server.address) != relay;
+            is_granted && !self.failed_relays.contains(&server.address)
+        };
+        let server = cx.around.servers.iter().rev().find(is_of_use)?.clone();
         let (number, purpose) = (self.number(), PathPurpose::Spare);
         Some(Making { number, purpose, policy: PathPolicy::RelayOnly, servers: vec![server] })
     }

@@ -178,6 +178,8 @@ pub enum CallsOutput {
     },
     /// Nothing comes from the other device any more: perhaps our own home is not reached either.
     DoubtHome,
+    /// This relay of ours gave no relayed address.
+    RelayFailed(SocketAddr),
     /// Do something with a media path. Paths are numbered by the calls from 0.
     Path(PathId, PathOrder),
     /// Do something with the voice.

@@ -205,3 +205,23 @@ fn a_relay_that_dies_is_replaced_and_so_is_the_one_after_it() {
     assert_eq!(relay_of(&world), Some(relay(9).address));
     assert!(world.both(CallState::Talking));
 }
+
+#[test]
+fn a_relay_that_gives_no_address_is_passed_by_for_another() {
+    for policy in [PathPolicy::Any, PathPolicy::RelayOnly] {
+        let mut world = pair();
+        world.direct = Some(Ice::Never(9 * SECOND));
+        world.refusing = vec![relay(9).address];
+        world.try_start("alice", "bob", policy).expect("not in a call");
+        world.run_until(5 * SECOND, |w| w.both(CallState::Ringing));
+        world.order("bob", Calls::accept).expect("it rings");
+        world.run_until(5 * SECOND, |w| w.both(CallState::Talking));
+        for name in NAMES {
+            let view = world.current(name).expect("in a call");
+            let relay_used = view.path.and_then(|path| path.relay);
+            assert_eq!(relay_used, Some(relay(8).address), "{name} {policy:?}");
+        }
+        assert!(world.relays_failed.iter().all(|failed| *failed == relay(9).address));
+        assert_eq!(world.relays_failed.len(), 2, "each side says it once: {policy:?}");
+    }
+}

@@ -112,6 +112,10 @@ pub(super) struct World {
     pub(super) ice: Ice,
     /// Where it is told, main paths go through a relay, and this becomes of direct ones.
     pub(super) direct: Option<Ice>,
+    /// Relays that give nobody an address.
+    pub(super) refusing: Vec<SocketAddr>,
+    /// Those of them that a device has told of.
+    pub(super) relays_failed: Vec<SocketAddr>,
     pub(super) direct_works: bool,
     pub(super) directory_works: bool,
     pub(super) refusal: Option<Undelivered>,
@@ -179,6 +183,8 @@ impl World {
             doubled_pct: 0,
             ice: Ice::After(50 * MS),
             direct: None,
+            refusing: Vec::new(),
+            relays_failed: Vec::new(),
             direct_works: true,
             directory_works: true,
             refusal: None,
@@ -433,6 +439,7 @@ impl World {
                     PathEvent::Lively { .. }
                     | PathEvent::Silent
                     | PathEvent::Tried(_)
+                    | PathEvent::NoRelay
                     | PathEvent::Local { .. }
                     | PathEvent::Candidate(_)
                     | PathEvent::EndOfCandidates => path.up,
@@ -485,6 +492,7 @@ impl World {
                 }
                 CallsOutput::Send(post) => self.send(at, post),
                 CallsOutput::DoubtHome => {}
+                CallsOutput::RelayFailed(relay) => self.relays_failed.push(relay),
                 CallsOutput::Forget { .. } => self.devices[at].forgotten += 1,
                 CallsOutput::Path(id, order) => self.path(at, id, order),
                 CallsOutput::Voice(call, order) => self.voice(at, call, order),

@@ -69,7 +69,10 @@ impl World {
         let id: PathKey = (self.devices[at].runs, id.0);
         match order {
             PathOrder::Open { controlling, policy, servers } => {
-                let relay = servers.first().map(|server| server.address);
+                let relay = servers.first().filter(|server| !server.username.is_empty());
+                let relay = relay.map(|server| server.address);
+                let refused = relay.filter(|relay| self.refusing.contains(relay)).is_some();
+                let relay = relay.filter(|_| !refused);
                 let path = Path { policy, controlling, relay, open: true, up: false, with: None };
                 assert!(self.devices[at].paths.insert(id, path).is_none(), "opened twice");
                 if self.ice == Ice::Unavailable {
@@ -81,7 +84,9 @@ impl World {
                     password: "password".into(),
                 };
                 self.push(MS, Event::Path(at, id, local));
-                if policy != PathPolicy::DirectOnly {
+                if policy != PathPolicy::DirectOnly && refused {
+                    self.push(30 * MS, Event::Path(at, id, PathEvent::NoRelay));
+                } else if policy != PathPolicy::DirectOnly {
                     let relayed = "1 1 udp 1 10.0.0.9 50000 typ relay".to_owned();
                     self.push(30 * MS, Event::Path(at, id, PathEvent::Candidate(relayed)));
                 }
@@ -91,7 +96,13 @@ impl World {
                         self.push(2 * MS, Event::Path(at, id, PathEvent::Candidate(host)));
                     }
                 }
-                self.push(31 * MS, Event::Path(at, id, PathEvent::EndOfCandidates));
+                let end = match policy {
+                    PathPolicy::RelayOnly if refused => PathEvent::Down(PathDown::Unavailable),
+                    PathPolicy::RelayOnly | PathPolicy::Any | PathPolicy::DirectOnly => {
+                        PathEvent::EndOfCandidates
+                    }
+                };
+                self.push(31 * MS, Event::Path(at, id, end));
             }
             PathOrder::Remote { ufrag, .. } => {
                 let parts = ufrag.split('/').map(|part| part.parse().expect("made above"));
@@ -125,6 +136,7 @@ impl World {
             | PathEvent::Lively { .. }
             | PathEvent::Silent
             | PathEvent::Tried(_)
+            | PathEvent::NoRelay
             | PathEvent::Local { .. }
             | PathEvent::Candidate(_)
             | PathEvent::EndOfCandidates
@@ -144,9 +156,11 @@ impl World {
         let policies = [own.policy, theirs.policy];
         let relayed = policies.contains(&PathPolicy::RelayOnly);
         let direct = policies.contains(&PathPolicy::DirectOnly);
+        let [first, second] = if own.controlling { [own, theirs] } else { [theirs, own] };
+        let relay = first.relay.or(second.relay);
+        let direct = direct || relay.is_none();
         let ice = if direct && !relayed { self.direct.unwrap_or(self.ice) } else { self.ice };
         let relayed = relayed || (self.direct.is_some() && !direct);
-        let relay = if own.controlling { own.relay } else { theirs.relay };
         let relay = relay.filter(|_| relayed);
         for (device, path, peer) in [(at, path, other), (other, remote, at)] {
             let one_way = self.one_way();
