@@ -1,6 +1,6 @@
 //! The small parts of messages, drawn from a seed.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use earshot_proto::entropy::{Entropy, Stream};
 use earshot_proto::ids::UserName;
@@ -92,6 +92,11 @@ impl Draw {
         } else {
             Ipv6Addr::from(self.bytes::<16>()).into()
         }
+    }
+
+    pub(crate) fn v6(&mut self) -> SocketAddrV6 {
+        let port = u16::from_be_bytes(self.bytes());
+        SocketAddrV6::new(Ipv6Addr::from(self.bytes::<16>()), port, 0, 0)
     }
 
     pub(crate) fn address(&mut self) -> SocketAddr {

@@ -92,6 +92,7 @@ impl InviteVector {
             super_peers: List::new(doors).expect("four at most"),
             token,
             policy_version: self.policy_version,
+            also: None,
         }
     }
 }
@@ -119,7 +120,7 @@ fn every_invite_of_the_vectors_is_written_to_the_byte() {
 fn every_authority_of_the_vectors_is_read_and_written() {
     for vector in vectors().authorities {
         let root = VerifyKey(key(&vector.root_key));
-        let place = AuthorityPlace { root, door: vector.door.door() };
+        let place = AuthorityPlace { root, door: vector.door.door(), v6: None };
         assert_eq!(AuthorityPlace::from_uri(&vector.uri), Ok(place), "{}", vector.what);
         assert_eq!(HEXLOWER.encode(&place.to_bytes()), vector.cbor, "{}", vector.what);
         assert_eq!(place.to_uri(), vector.uri, "{}", vector.what);

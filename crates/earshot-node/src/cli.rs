@@ -5,7 +5,7 @@
 //! belongs to another role.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -68,6 +68,8 @@ pub struct AuthorityOptions {
     pub name: Text<NETWORK_NAME_MAX>,
     /// The address to tell others.
     pub public: Option<SocketAddr>,
+    /// And one of IPv6, where that is of IPv4.
+    pub public_v6: Option<SocketAddrV6>,
     /// Where accounts are kept; absent, in a file of the data directory. Never given to `network`.
     pub database: Option<String>,
     /// The network's threshold between full membership and ring; absent, the usual one, or what it
@@ -92,6 +94,8 @@ pub struct SuperPeerOptions {
     pub enrol: Option<String>,
     /// The address to tell others.
     pub public: Option<SocketAddr>,
+    /// And one of IPv6, where that is of IPv4.
+    pub public_v6: Option<SocketAddrV6>,
     /// Ports for relayed addresses; absent, the system chooses.
     pub relay_ports: Option<RangeInclusive<u16>>,
     /// Ranges that the relay may reach though they are banned.
@@ -143,6 +147,7 @@ const fn flags(role: Role) -> &'static [(&'static str, &'static str)] {
             ("--name", "NAME"),
             ("[--listen", "IP:PORT]"),
             ("[--public", "IP:PORT]"),
+            ("[--public-v6", "[IP]:PORT]"),
             ("[--ring-threshold", "COUNT]"),
             ("[--exempt-super-peers", "COUNT]"),
         ],
@@ -151,6 +156,7 @@ const fn flags(role: Role) -> &'static [(&'static str, &'static str)] {
             ("--name", "NAME"),
             ("[--listen", "IP:PORT]"),
             ("[--public", "IP:PORT]"),
+            ("[--public-v6", "[IP]:PORT]"),
             ("[--database", "URL]"),
             ("[--ring-threshold", "COUNT]"),
             ("[--exempt-super-peers", "COUNT]"),
@@ -164,6 +170,7 @@ const fn flags(role: Role) -> &'static [(&'static str, &'static str)] {
             ("[--enrol", "TOKEN]"),
             ("[--listen", "IP:PORT]"),
             ("[--public", "IP:PORT]"),
+            ("[--public-v6", "[IP]:PORT]"),
             ("[--clients", "COUNT]"),
             ("[--questions", "COUNT-PER-SECOND]"),
             ("[--relay-rate", "BYTES-PER-SECOND]"),
@@ -292,6 +299,7 @@ impl Given {
         Ok(AuthorityOptions {
             name: Text::new(name).map_err(too_long)?,
             public: self.parsed("--public", "IP:PORT")?,
+            public_v6: self.parsed("--public-v6", "[IP]:PORT")?,
             database: self.text("--database")?,
             ring_threshold: self.parsed("--ring-threshold", "a number of super-peers")?,
             exempt_super_peers: self.parsed("--exempt-super-peers", "a number of super-peers")?,
@@ -323,6 +331,7 @@ impl Given {
             limits,
             enrol: self.text("--enrol")?,
             public: self.parsed("--public", "IP:PORT")?,
+            public_v6: self.parsed("--public-v6", "[IP]:PORT")?,
             relay_ports: self.ports()?,
             relay_allow: self.ranges()?,
         })

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -62,6 +62,9 @@ pub(crate) struct Links {
     to_loop: mpsc::Sender<News>,
     alive: Alive,
 }
+
+/// Where to dial: the address that is known, and one of IPv6 besides.
+type Doors = (SocketAddr, Option<SocketAddrV6>);
 
 struct Link {
     /// `None` after an overrun, until the machine has heard of it.
@@ -127,9 +130,11 @@ impl Links {
         order: LinkOrder,
     ) -> Option<LinkDown> {
         match order {
-            LinkOrder::Dial { to, service } => {
+            LinkOrder::Dial { to, also, service } => {
                 let (patience, ways) = (self.dial_patience, self.ways.clone());
-                self.plug((who, id), None, move |cable| cable.dial(to, service, patience, ways));
+                self.plug((who, id), None, move |cable| {
+                    cable.dial((to, also), service, patience, ways)
+                });
                 None
             }
             LinkOrder::Bytes(bytes) => self.write((who, id), bytes),
@@ -206,7 +211,7 @@ impl Links {
 }
 
 impl Cable {
-    async fn dial(self, to: SocketAddr, service: Service, patience: Duration, ways: Ways) {
+    async fn dial(self, to: Doors, service: Service, patience: Duration, ways: Ways) {
         match timeout(patience, connect(to, service, &ways)).await {
             Ok(Ok(stream)) => {
                 let Ok(local) = local_of(&stream) else {
@@ -251,9 +256,9 @@ impl Cable {
     }
 }
 
-async fn connect(to: SocketAddr, service: Service, ways: &Ways) -> io::Result<TcpStream> {
+async fn connect((to, also): Doors, service: Service, ways: &Ways) -> io::Result<TcpStream> {
     let mut stream = match service {
-        Service::SuperPeer | Service::Authority => ways.connect(to).await?,
+        Service::SuperPeer | Service::Authority => ways.connect(to, also).await?,
         // Whoever dials a peer back, or a buddy, wants to know of this very port.
         Service::Peer | Service::Relay => TcpStream::connect(to).await?,
     };

@@ -291,7 +291,7 @@ async fn signal(from: &mut Stage, to: &Strings) -> PathFacts {
 
 /// The order to dial a super-peer.
 pub(crate) fn dial(id: LinkId, to: SocketAddr) -> Output<Heard, u32> {
-    Output::Link(id, LinkOrder::Dial { to, service: Service::SuperPeer })
+    Output::Link(id, LinkOrder::Dial { to, also: None, service: Service::SuperPeer })
 }
 
 /// The order to write.

@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -129,12 +129,16 @@ struct Way {
 }
 
 impl Ways {
-    /// Connects to a super-peer by the first way that works.
+    /// Connects to a super-peer, at either address, by the first way that works.
     ///
     /// # Errors
     /// The first way's, when none works.
-    pub(crate) async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
-        let mut ways = self.of(to).into_iter().enumerate();
+    pub(crate) async fn connect(
+        &self,
+        to: SocketAddr,
+        also: Option<SocketAddrV6>,
+    ) -> io::Result<TcpStream> {
+        let mut ways = self.of(to, also).into_iter().enumerate();
         let mut tried = JoinSet::new();
         let mut why: Option<(usize, io::Error)> = None;
         loop {
@@ -167,20 +171,21 @@ impl Ways {
     }
 
     /// The best first. What is on this computer has no firewall before it.
-    fn of(&self, to: SocketAddr) -> Vec<Way> {
+    fn of(&self, to: SocketAddr, also: Option<SocketAddrV6>) -> Vec<Way> {
         let near = to.ip().is_loopback();
-        let web = WEB.into_iter().filter(|port| *port != to.port() && !near);
-        let ports: Vec<u16> = [to.port()].into_iter().chain(web).collect();
-        let at = |proxy: Option<&Proxy>| {
-            let proxy = proxy.cloned();
-            let (ip, ports) = (to.ip(), ports.clone());
-            ports
-                .into_iter()
-                .map(move |port| Way { to: SocketAddr::new(ip, port), proxy: proxy.clone() })
-        };
+        let also = also.map(SocketAddr::V6);
+        let known = [Some(to), also].into_iter().flatten();
+        let is_web = |known: SocketAddr, port: u16| known.port() != port && !near;
+        let at_web = WEB.into_iter().flat_map(|port| {
+            let both = known.clone().filter(move |known| is_web(*known, port));
+            both.map(move |known| SocketAddr::new(known.ip(), port))
+        });
+        let places: Vec<SocketAddr> = known.clone().chain(at_web).collect();
         let proxy = self.proxy.as_ref().filter(|_| !near);
-        let through = proxy.into_iter().flat_map(|proxy| at(Some(proxy)));
-        through.chain(at(None)).collect()
+        let through = proxy
+            .into_iter()
+            .flat_map(|proxy| places.iter().map(|to| Way { to: *to, proxy: Some(proxy.clone()) }));
+        through.chain(places.iter().map(|to| Way { to: *to, proxy: None })).collect()
     }
 }
 
@@ -314,7 +319,7 @@ mod tests {
     #[test]
     fn the_known_port_comes_first_and_then_those_of_the_web() {
         let ports = |ways: &Ways, to: SocketAddr| -> Vec<(bool, u16)> {
-            ways.of(to).into_iter().map(|way| (way.proxy.is_some(), way.to.port())).collect()
+            ways.of(to, None).into_iter().map(|way| (way.proxy.is_some(), way.to.port())).collect()
         };
         let to = SocketAddr::from(SUPER_PEER);
         let straight = [(false, 4_105), (false, 443), (false, 80)];
@@ -323,6 +328,10 @@ mod tests {
         let through = [(true, 4_105), (true, 443), (true, 80)];
         assert_eq!(ports(&proxied, to), [through, straight].concat());
         assert_eq!(ports(&proxied, ([127, 0, 0, 1], 7).into()), [(false, 7)]);
+        let also = "[2a00::1]:4105".parse().expect("an address");
+        let both: Vec<_> = Ways::default().of(to, Some(also)).iter().map(|way| way.to).collect();
+        assert_eq!(both[..2], [to, also.into()], "the known ports of both before the web's");
+        assert_eq!(both.len(), 6);
     }
 
     /// A proxy for one connection, which answers each of what it reads.
@@ -345,7 +354,7 @@ mod tests {
 
     async fn through(uri: String) -> io::Result<TcpStream> {
         let ways = Ways { proxy: Some(uri.parse().expect("it is one")) };
-        let first = ways.of(SUPER_PEER.into()).swap_remove(0);
+        let first = ways.of(SUPER_PEER.into(), None).swap_remove(0);
         timeout(PATIENCE, first.take()).await.expect("it ends in time")
     }
 
@@ -396,7 +405,21 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let shut = listener.local_addr().expect("it is bound");
         drop(listener);
-        let error = timeout(PATIENCE, Ways::default().connect(shut)).await.expect("in time");
+        let error = timeout(PATIENCE, Ways::default().connect(shut, None)).await.expect("in time");
         assert!(error.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused));
+    }
+
+    #[tokio::test]
+    async fn where_the_first_address_is_shut_the_second_is_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let shut = listener.local_addr().expect("it is bound");
+        drop(listener);
+        let listener = TcpListener::bind("[::1]:0").await.expect("a port");
+        let SocketAddr::V6(also) = listener.local_addr().expect("it is bound") else {
+            unreachable!("it is of IPv6")
+        };
+        let connected = timeout(PATIENCE, Ways::default().connect(shut, Some(also))).await;
+        let stream = connected.expect("in time").expect("one of them is open");
+        assert_eq!(stream.peer_addr().expect("it is connected"), also.into());
     }
 }

@@ -4,7 +4,7 @@
 //! can it reach anything else. `N` is what the role tells its owner (events), `R` what it wants
 //! kept on disk (records).
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::time::Instant;
 
 use crate::ids::CallId;
@@ -189,6 +189,8 @@ pub enum LinkOrder {
     Dial {
         /// Where to.
         to: SocketAddr,
+        /// Where they listen too: tried beside it where it is not reached at once.
+        also: Option<SocketAddrV6>,
         /// What for.
         service: Service,
     },

@@ -15,7 +15,9 @@ use earshot_proto::wire::posting::{Page, PostingRefusal, Postings};
 use earshot_proto::wire::ring::{Question, Reply};
 
 use super::Drawing;
-use super::standing::{agree_key, chain, device, door, holder_keys, node, signed, verify_key};
+use super::standing::{
+    agree_key, also, chain, device, door, holder_keys, node, signed, verify_key,
+};
 use crate::draw::Draw;
 
 pub(super) fn draw(all: &mut Drawing) {
@@ -99,8 +101,9 @@ fn enrolment(d: &mut Draw) -> Vec<Enrolment> {
             token: d.maybe(|d| d.blob(32)),
             keys: holder_keys(d),
             address: d.address(),
+            v6: d.maybe(Draw::v6),
         },
-        Enrolment::Renew { address: d.address() },
+        Enrolment::Renew { address: d.address(), v6: d.maybe(Draw::v6) },
         Enrolment::Enrolled {
             chain: chain(d),
             policy: signed(d, 1024),
@@ -159,7 +162,7 @@ fn directory(d: &mut Draw) -> Vec<Directory> {
         Directory::NotHere { trail: trail(d) },
         Directory::MoveOn { homes: d.list(node), after_ms: d.number() as u32 },
         Directory::ListSuperPeers,
-        Directory::SuperPeers { nodes: d.list(node), authority: d.maybe(door) },
+        Directory::SuperPeers { nodes: d.list(node), authority: d.maybe(door), also: d.list(also) },
     ];
     let refusals = [
         DirectoryRefusal::RegistrationRefused,

@@ -10,7 +10,7 @@ use earshot_proto::wire::directory::{Location, NodeEntry, Reachability, Registra
 use earshot_proto::wire::enrolment::AddressProof;
 use earshot_proto::wire::envelope::Letter;
 use earshot_proto::wire::forward::WatchGrant;
-use earshot_proto::wire::invite::{AuthorityPlace, Door, Invite};
+use earshot_proto::wire::invite::{AlsoAt, AuthorityPlace, Door, Invite};
 use earshot_proto::wire::knock::Knock;
 use earshot_proto::wire::policy::{Admission, Policy, Range};
 use earshot_proto::wire::posting::Posting;
@@ -32,7 +32,7 @@ pub(super) fn draw(all: &mut Drawing) {
     let proofs = [AddressProof { nonce: d.bytes(), address: d.address() }];
     let policies = [policy(d), policy(d)];
     let invites = [invite(d), invite(d)];
-    let places = [AuthorityPlace { root: verify_key(d), door: door(d) }];
+    let places = [AuthorityPlace { root: verify_key(d), door: door(d), v6: d.maybe(Draw::v6) }];
     let registrations = [registration(d)];
     let locations = REACHABILITY.map(|how| location(d, how));
     let grants = [grant(d)];
@@ -145,6 +145,10 @@ pub(super) fn node(d: &mut Draw) -> NodeEntry {
     }
 }
 
+pub(super) fn also(d: &mut Draw) -> AlsoAt {
+    AlsoAt { key: agree_key(d), address: d.v6() }
+}
+
 pub(super) fn door(d: &mut Draw) -> Door {
     Door { address: d.address(), key: agree_key(d) }
 }
@@ -163,6 +167,7 @@ fn statement(d: &mut Draw, kind: usize) -> Statement {
             address: d.address(),
             keys: holder_keys(d),
             owner: d.maybe(Draw::user),
+            v6: d.maybe(Draw::v6),
         },
     };
     Statement {
@@ -171,6 +176,7 @@ fn statement(d: &mut Draw, kind: usize) -> Statement {
         not_before: d.time(),
         not_after: d.time(),
         policy_version: d.number(),
+        also: d.maybe(|d| d.list(also)),
     }
 }
 

@@ -51,12 +51,14 @@ impl Network {
     pub fn found(internet: &mut Internet, program: &Path, out: &Path) -> Result<Self, LabError> {
         let (program, out) = (program.to_owned(), out.to_owned());
         let host = internet.public_host(AUTHORITY, PORT)?;
-        let listen = format!("{}:{PORT}", host.v4);
+        let listen = format!("[::]:{PORT}");
+        let (public, public_v6) = public(&host);
         let all = SUPER_PEERS.to_string();
         let authority = Launch::earshotd("authority", &program, Role::Authority)
             .arg("--data-dir")
             .arg(data(&out, "authority"))
             .args(["--name", "netlab", "--listen", &listen])
+            .args(["--public", &public, "--public-v6", &public_v6])
             .args(["--enrol-uses", &all, "--exempt-super-peers", &all]);
         let authority = host.host.inside(|| Daemon::spawn(&authority, &out))??;
         let (uri, token) = (authority.told("authority")?, authority.told("enrolToken")?);
@@ -268,12 +270,18 @@ fn data(out: &Path, name: &str) -> PathBuf {
     out.join("data").join(name)
 }
 
+/// What a host with both addresses tells of itself.
+fn public(host: &PublicHost) -> (String, String) {
+    (format!("{}:{PORT}", host.v4), format!("[{}]:{PORT}", host.v6))
+}
+
 fn super_peer(name: &str, program: &Path, out: &Path, host: &PublicHost, uri: &str) -> Launch {
+    let (public, public_v6) = public(host);
     Launch::earshotd(name, program, Role::SuperPeer)
         .arg("--data-dir")
         .arg(data(out, name))
         .args(["--authority", uri, "--listen", &format!("[::]:{PORT}")])
-        .args(["--public", &format!("{}:{PORT}", host.v4), "--log", "info"])
+        .args(["--public", &public, "--public-v6", &public_v6, "--log", "info"])
 }
 
 /// Again where the network is not there yet: another way to it may still be tried.

@@ -20,7 +20,7 @@ impl World {
         blind: bool,
     ) {
         match order {
-            LinkOrder::Dial { to, service } => {
+            LinkOrder::Dial { to, service, .. } => {
                 self.note(id, &format!("dials {to} for {service:?}"));
                 self.dial(id, link, to, service);
             }

@@ -80,7 +80,8 @@ impl World {
         let super_peers = List::first_of(doors.collect::<Vec<_>>());
         let name = Text::new("the world").expect("short");
         if let Some(network) = &mut self.network {
-            network.invite = Invite { name, root, super_peers, token: None, policy_version: 1 };
+            network.invite =
+                Invite { name, root, super_peers, token: None, policy_version: 1, also: None };
         }
         // Super-peers find each other before anybody comes.
         self.run_for(Duration::from_secs(2));
@@ -114,7 +115,8 @@ impl World {
         let authority = Door { address, key: keys.public().agree };
         let none = List::default();
         let name = Text::default();
-        let invite = Invite { name, root, super_peers: none, token: None, policy_version: 1 };
+        let invite =
+            Invite { name, root, super_peers: none, token: None, policy_version: 1, also: None };
         self.network = Some(Network { root, authority, invite });
         self.found_league(root, &keys);
         self.start_host(self.machine(id).host);
@@ -406,8 +408,10 @@ impl World {
                     root,
                     keys,
                     address: claims.unwrap_or(address),
+                    v6: None,
                     authority: Some(authority),
                     doors: Vec::new(),
+                    also: Vec::new(),
                     enrolled: disk.enrolled.clone(),
                     token,
                     owner: owner.map(|chain| *chain),

@@ -23,6 +23,7 @@ fn invite() -> String {
         super_peers: List::default(),
         token: None,
         policy_version: 1,
+        also: None,
     };
     invite.to_uri()
 }

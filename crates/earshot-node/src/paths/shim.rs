@@ -97,7 +97,7 @@ async fn over_udp(here: UdpSocket, there: UdpSocket, relay: SocketAddr) -> io::R
 }
 
 async fn over_tcp(here: UdpSocket, relay: SocketAddr, ways: &Ways) -> io::Result<()> {
-    let connected = timeout(PATIENCE, ways.connect(relay)).await;
+    let connected = timeout(PATIENCE, ways.connect(relay, None)).await;
     let stream = connected.map_err(|_| io::ErrorKind::TimedOut)??;
     stream.set_nodelay(true)?;
     carry(met(here).await?, stream).await

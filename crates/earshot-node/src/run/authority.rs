@@ -1,7 +1,7 @@
 //! `earshotd authority`, and `earshotd network`: an authority with the first super-peer in the same
 //! process.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64URL_NOPAD;
@@ -67,7 +67,8 @@ pub(super) async fn alone(options: Options, setting: &mut Setting) -> Result<(),
     let address = told_address(&driver, mine.public);
     let uses = mine.enrol_uses.unwrap_or(1);
     let (founding, limits) = (Some(founding(mine, address)), limits(mine));
-    let serving = house(&driver, &data, founding, address, limits, uses).await?;
+    let place = (address, mine.public_v6);
+    let serving = house(&driver, &data, founding, place, limits, uses).await?;
     let mut ready = Ready::new(Role::Authority, driver.listening());
     ready.public = mine.public;
     tell(&mut ready, mine, &serving);
@@ -88,7 +89,8 @@ pub(super) async fn network(options: Options, setting: &mut Setting) -> Result<(
     let driver = open(&options, mine.public).await?;
     let address = told_address(&driver, mine.public);
     let (founding, limits) = (Some(founding(mine, address)), limits(mine));
-    let authority = house(&driver, &data, founding, address, limits, 1).await?;
+    let (v6, place) = (mine.public_v6, (address, mine.public_v6));
+    let authority = house(&driver, &data, founding, place, limits, 1).await?;
     let wanted = super_peer::Wanted {
         root: authority.place.root,
         authority: Some(authority.place.door),
@@ -96,6 +98,8 @@ pub(super) async fn network(options: Options, setting: &mut Setting) -> Result<(
         token: Some(authority.token.clone()),
         owner: None,
         address,
+        v6,
+        also: Vec::new(),
         relay_allow: Vec::new(),
         limits: SuperPeerLimits::default(),
         terms: Terms::default(),
@@ -155,7 +159,7 @@ pub(super) async fn house(
     driver: &Driver,
     data: &DataDir,
     founding: Option<Founding>,
-    address: SocketAddr,
+    (address, v6): (SocketAddr, Option<SocketAddrV6>),
     limits: Limits,
     enrol_uses: u32,
 ) -> Result<Serving, Failure> {
@@ -163,7 +167,7 @@ pub(super) async fn house(
     let change = founding.as_ref().map(Change::of);
     let (keys, state, store) = load(data, founding, &mut entropy)?;
     let place =
-        AuthorityPlace { root: keys.root(), door: Door { address, key: keys.public().agree } };
+        AuthorityPlace { root: keys.root(), door: Door { address, key: keys.public().agree }, v6 };
     let (now, wall) = (Instant::now(), clock::unix_now());
     let machine = Authority::new(keys, state, limits, now, wall, entropy);
     let keeper = store.into_keeper().map_err(|e| refused(&e))?;

@@ -390,6 +390,8 @@ impl Task {
             token: None,
             owner: Some(owner),
             address: self.address(),
+            v6: None,
+            also: invite.also.as_deref().unwrap_or_default().to_vec(),
             relay_allow: self.ground.relay_allow.clone(),
             limits: Limits::default(),
             terms: self.terms.terms(),

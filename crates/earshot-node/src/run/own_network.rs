@@ -96,7 +96,8 @@ impl OwnNetwork {
             exempt_super_peers: None,
         });
         let limits = earshot_proto::authority::Limits::default();
-        let authority = authority::house(driver, &data, founding, address, limits, 1).await?;
+        let authority =
+            authority::house(driver, &data, founding, (address, None), limits, 1).await?;
         let wanted = super_peer::Wanted {
             root: authority.place.root,
             authority: Some(authority.place.door),
@@ -104,6 +105,8 @@ impl OwnNetwork {
             token: Some(authority.token.clone()),
             owner: None,
             address,
+            v6: None,
+            also: Vec::new(),
             relay_allow,
             limits: Limits::default(),
             terms: Terms::default(),

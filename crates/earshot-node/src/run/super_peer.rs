@@ -1,6 +1,6 @@
 //! `earshotd super-peer`, and the super-peer inside `earshotd network`.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use earshot_proto::wire::bounded::Bytes;
 use earshot_proto::wire::certificate::{Chain, VerifyKey};
 use earshot_proto::wire::directory::NodeEntry;
 use earshot_proto::wire::enrolment::EnrolmentRefusal;
-use earshot_proto::wire::invite::{AuthorityPlace, Door, Invite};
+use earshot_proto::wire::invite::{AlsoAt, AuthorityPlace, Door, Invite};
 use earshot_proto::wire::policy::Range;
 use tokio::sync::{Notify, oneshot};
 use zeroize::Zeroizing;
@@ -66,6 +66,10 @@ pub(super) struct Wanted {
     pub(super) owner: Option<(Keys, Chain)>,
     /// Where others reach it.
     pub(super) address: SocketAddr,
+    /// Where they do by IPv6, if that is of IPv4.
+    pub(super) v6: Option<SocketAddrV6>,
+    /// Where authority and super-peers listen too.
+    pub(super) also: Vec<AlsoAt>,
     /// Ranges that its relay may reach.
     pub(super) relay_allow: Vec<Range>,
     /// What others may use.
@@ -91,12 +95,16 @@ pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), F
     };
     let mut end = EndSignal::listen()?;
     let usage = |problem: &str| ErrorCode::Usage { problem: problem.to_owned() };
-    let (root, authority, doors) = match &mine.joins {
+    let (root, authority, doors, also) = match &mine.joins {
         Joins::Authority(uri) => {
-            let AuthorityPlace { root, door } = AuthorityPlace::from_uri(uri)?;
-            (root, Some(door), Vec::new())
+            let AuthorityPlace { root, door, v6 } = AuthorityPlace::from_uri(uri)?;
+            let also = v6.map(|address| AlsoAt { key: door.key, address });
+            (root, Some(door), Vec::new(), Vec::from_iter(also))
         }
-        Joins::Invite(invite) => (invite.root, None, invite.super_peers.to_vec()),
+        Joins::Invite(invite) => {
+            let also = invite.also.as_deref().unwrap_or_default().to_vec();
+            (invite.root, None, invite.super_peers.to_vec(), also)
+        }
     };
     let token = mine.enrol.as_deref().map(|text| {
         let bytes = BASE64URL_NOPAD.decode(text.trim().as_bytes()).ok();
@@ -107,9 +115,19 @@ pub(super) async fn run(options: Options, setting: &mut Setting) -> Result<(), F
     let driver = open(&options, mine.public).await?;
     let address = told_address(&driver, mine.public);
     let relay_allow = mine.relay_allow.clone();
-    let (limits, terms, owner) = (mine.limits, Terms::default(), None);
-    let wanted =
-        Wanted { root, authority, doors, token, owner, address, relay_allow, limits, terms };
+    let wanted = Wanted {
+        root,
+        authority,
+        doors,
+        token,
+        owner: None,
+        address,
+        v6: mine.public_v6,
+        also,
+        relay_allow,
+        limits: mine.limits,
+        terms: Terms::default(),
+    };
     let serving = house(&driver, &data, wanted).await?;
     let mut ready = Ready::new(Role::SuperPeer, driver.listening());
     ready.public = mine.public;
@@ -143,8 +161,10 @@ pub(super) async fn house(
         root: wanted.root,
         keys,
         address: wanted.address,
+        v6: wanted.v6,
         authority: wanted.authority,
         doors: wanted.doors,
+        also: wanted.also,
         enrolled,
         token: wanted.token,
         owner,

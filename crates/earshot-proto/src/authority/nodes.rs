@@ -7,7 +7,7 @@
 //! verify, a few newcomers are enrolled on their word again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use super::keys::{NODE_LIFE, prefix_of};
@@ -36,6 +36,7 @@ pub(super) struct Claim {
     token: Option<[u8; 32]>,
     pub(super) keys: HolderKeys,
     pub(super) address: SocketAddr,
+    v6: Option<SocketAddrV6>,
     owner: Option<UserName>,
 }
 
@@ -62,10 +63,10 @@ impl Registrar {
             return no(EnrolmentRefusal::TooManyAttempts);
         }
         match question {
-            Enrolment::Enrol { token, keys, address } => {
-                self.enrol(at, asker, token.as_ref(), keys, address)
+            Enrolment::Enrol { token, keys, address, v6 } => {
+                self.enrol(at, asker, token.as_ref(), keys, (address, v6))
             }
-            Enrolment::Renew { address } => self.renew_node(at, asker, address),
+            Enrolment::Renew { address, v6 } => self.renew_node(at, asker, (address, v6)),
             Enrolment::Enrolled { .. }
             | Enrolment::Refused { .. }
             | Enrolment::Verify { .. }
@@ -85,7 +86,7 @@ impl Registrar {
         asker: &Asker,
         token: Option<&Bytes<32>>,
         keys: HolderKeys,
-        address: SocketAddr,
+        (address, v6): (SocketAddr, Option<SocketAddrV6>),
     ) -> Reply {
         if self.joins_per_address.take(&asker.source(), at.now).is_err() {
             return no(EnrolmentRefusal::TooManyAttempts);
@@ -107,10 +108,15 @@ impl Registrar {
             }
             (Some(_) | None, None) => return no(EnrolmentRefusal::TokenRefused),
         };
-        self.claimed(at, asker, Claim { token, keys, address, owner })
+        self.claimed(at, asker, Claim { token, keys, address, v6, owner })
     }
 
-    fn renew_node(&mut self, at: Moment, asker: &Asker, address: SocketAddr) -> Reply {
+    fn renew_node(
+        &mut self,
+        at: Moment,
+        asker: &Asker,
+        (address, v6): (SocketAddr, Option<SocketAddrV6>),
+    ) -> Reply {
         let Some(Subject::Node { node, keys, owner, .. }) =
             asker.certificate().map(|statement| &statement.subject)
         else {
@@ -120,7 +126,7 @@ impl Registrar {
         if self.state.nodes.get(node).is_none_or(|known| known.keys != *keys) {
             return no(EnrolmentRefusal::CertificateRefused);
         }
-        let claim = Claim { token: None, keys: *keys, address, owner: owner.clone() };
+        let claim = Claim { token: None, keys: *keys, address, v6, owner: owner.clone() };
         self.claimed(at, asker, claim)
     }
 
@@ -232,7 +238,8 @@ impl Registrar {
 
     fn enrolled(&mut self, at: Moment, claim: Claim, word: Word) -> Reply {
         let node = self.place_of(&claim);
-        let Claim { token, keys, address, owner } = claim;
+        let Claim { token, keys, address, v6, owner } = claim;
+        let v6 = v6.filter(|v6| address.is_ipv4() && self.may_stand_at((*v6).into()));
         let known = self.state.nodes.get(&node);
         if known.is_none() && self.state.nodes.len() >= NODES_MAX {
             return no(EnrolmentRefusal::Unavailable);
@@ -245,7 +252,7 @@ impl Registrar {
         if !self.is_free(&Row::Node(entry.clone())) {
             return no(EnrolmentRefusal::Unavailable);
         }
-        let subject = Subject::Node { node, address, keys, owner };
+        let subject = Subject::Node { node, address, keys, owner, v6 };
         let (chain, until, serial) = self.certify(subject, NODE_LIFE, at.wall);
         let mut rows = vec![Row::Node(Node { until, ..entry }), serial];
         rows.extend(token.and_then(|hash| self.spend(&hash)));
@@ -264,18 +271,23 @@ impl Registrar {
         Reply::After(Change { rows, token, outcome })
     }
 
-    /// Whether a node may stand at `address`: the port is none of the system's but the web's, the
-    /// policy allows the range, and it is not one of a crowd.
-    fn may_serve(&self, at: Moment, address: SocketAddr, node: NodeId) -> bool {
+    /// Whether the port is none of the system's but the web's, and the address the Internet's or one
+    /// that the policy allows.
+    fn may_stand_at(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
-        if !is_dialled(address.port()) || ip.is_unspecified() || ip.is_multicast() {
+        let is_one = is_dialled(address.port()) && !ip.is_unspecified() && !ip.is_multicast();
+        is_one && (in_ranges(&self.state.policy, ip) || is_global(ip))
+    }
+
+    /// Whether a node may have its place at `address`: it may stand there, and it is not one of a
+    /// crowd.
+    fn may_serve(&self, at: Moment, address: SocketAddr, node: NodeId) -> bool {
+        if !self.may_stand_at(address) {
             return false;
         }
+        let ip = address.ip().to_canonical();
         if in_ranges(&self.state.policy, ip) {
             return true;
-        }
-        if !is_global(ip) {
-            return false;
         }
         let prefix = prefix_of(ip);
         let crowd: BTreeSet<NodeId> = self

@@ -93,8 +93,8 @@ impl Peer {
             }
             (
                 About::SuperPeers,
-                Some(Message::Directory(Directory::SuperPeers { nodes, authority })),
-            ) => self.super_peers_told(now, &nodes, authority),
+                Some(Message::Directory(Directory::SuperPeers { nodes, authority, also })),
+            ) => self.super_peers_told(now, &nodes, authority, &also),
             (About::Near(id, node), Some(Message::RingReply(reply))) => {
                 self.near_told(now, id, &node, Near::of_reply(reply));
             }

@@ -15,7 +15,7 @@ use crate::secure::link::Expect;
 use crate::secure::links::Closed;
 use crate::time::UnixTime;
 use crate::wire::directory::Directory;
-use crate::wire::invite::Door;
+use crate::wire::invite::{AlsoAt, Door};
 
 use super::command::Failure;
 use super::signing::SigningIn;
@@ -166,7 +166,8 @@ impl Peer {
         let (_, teller) = ways.asked.swap_remove(place);
         ways.was_busy |= matches!(answer, Directory::Refused { .. });
         self.links.close(link);
-        if let Directory::SuperPeers { nodes, authority } = answer {
+        if let Directory::SuperPeers { nodes, authority, also } = answer {
+            self.links.also_told(also);
             let wall = self.wall(now);
             self.super_peers.told(&teller, nodes, wall, &ANY_PRIVATE);
             if let Some(door) = authority {
@@ -205,6 +206,13 @@ impl Peer {
         if self.authority.is_none_or(|(is_reachable, _)| !is_reachable) {
             self.authority_door = door.or(self.authority_door);
         }
+    }
+
+    /// A super-peer says where others listen too. It is kept for those whom we know.
+    pub(super) fn also_told(&mut self, also: &[AlsoAt]) {
+        self.links.also_told(also);
+        let (known, authority) = (&self.super_peers, self.authority_door.map(|door| door.key));
+        self.links.keep_also(|key| authority == Some(*key) || known.knows(key));
     }
 
     /// Nobody was there; or somebody was, and a wrong clock kept us from believing them.

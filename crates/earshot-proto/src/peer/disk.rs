@@ -11,7 +11,7 @@ use crate::port::{Output, SaveFailure, SaveId};
 use crate::secure::local_vault::{ListedAs, Listing, LockedVault};
 use crate::secure::seal::SealKey;
 use crate::wire::forward::Address;
-use crate::wire::invite::{Door, Invite};
+use crate::wire::invite::{AlsoAt, Door, Invite};
 
 use super::Peer;
 use super::call::view::LogEntry;
@@ -40,6 +40,9 @@ pub struct NetworkRecord {
     /// The super-peers known.
     #[n(2)]
     pub super_peers: SuperPeers,
+    /// Where these and the authority listen too.
+    #[cbor(n(3), default)]
+    pub also: Vec<AlsoAt>,
 }
 
 /// What a peer keeps on disk.
@@ -90,7 +93,8 @@ impl Peer {
     pub(super) fn network_record(&self) -> Option<NetworkRecord> {
         let invite = self.joined.as_ref()?.invite.clone();
         let (authority, super_peers) = (self.authority_door, self.super_peers.clone());
-        Some(NetworkRecord { invite, authority, super_peers })
+        let also = self.links.also().collect();
+        Some(NetworkRecord { invite, authority, super_peers, also })
     }
 
     pub(super) fn save(&mut self, record: Record, then: OnSaved) {

@@ -19,7 +19,7 @@ use crate::secure::registration::{REFRESH, REGISTRATION_LIFE};
 use crate::time::UnixTime;
 use crate::wire::directory::{Directory, Location, NodeEntry, Reachability, Registration};
 use crate::wire::epoch::EpochSecret;
-use crate::wire::invite::Door;
+use crate::wire::invite::{AlsoAt, Door};
 use crate::wire::nat::Nat;
 
 use super::{About, OnSaved, Peer, Record, super_peers};
@@ -233,7 +233,7 @@ impl Peer {
         }
         match &mut self.home {
             Home::Linked(home) if home.link == link => {
-                let home_address = home.node.address;
+                let home_key = home.node.key;
                 // A super-peer that lets us go before it took us in is as good as a shut door.
                 let rounds = match home.keepers {
                     Some(_) => 0,
@@ -260,7 +260,7 @@ impl Peer {
                     }
                     None => {}
                 }
-                self.relay_in_doubt(home_address);
+                self.relay_in_doubt(&home_key);
                 self.home = Home::Seeking(seeking);
                 self.homeless(now, why);
                 self.surroundings_changed(now);
@@ -352,6 +352,7 @@ impl Peer {
         now: Instant,
         nodes: &[NodeEntry],
         authority: Option<Door>,
+        also: &[AlsoAt],
     ) {
         let home = match &self.home {
             Home::Linked(home) => Some(door_of(&home.node)),
@@ -365,6 +366,7 @@ impl Peer {
             None => self.super_peers.heard(nodes),
         }
         self.authority_told(authority);
+        self.also_told(also);
         if let Some(record) = self.network_record() {
             self.save(Record::Network(record), OnSaved::Nothing);
         }

@@ -220,7 +220,8 @@ impl Peer {
             last_work: 0,
             out: VecDeque::new(),
         };
-        if let Some(NetworkRecord { invite, authority, super_peers }) = before {
+        if let Some(NetworkRecord { invite, authority, super_peers, also }) = before {
+            peer.links.also_told(&also);
             peer.super_peers = super_peers;
             peer.authority_door = authority;
             peer.enter(invite);
@@ -362,6 +363,7 @@ impl Peer {
 
     fn enter(&mut self, invite: Invite) {
         self.super_peers.invited(&invite.super_peers);
+        invite.also.iter().for_each(|also| self.links.also_told(also));
         self.links.join(invite.root);
         self.joined = Some(Joined { network: invite.network(), invite });
     }

@@ -43,10 +43,10 @@ impl NatTest {
 impl Peer {
     /// Starts the test at our home.
     pub(super) fn start_nat_test(&mut self, now: Instant) {
-        let Some((_, home)) = self.home_link() else { return };
+        let Some((link, home)) = self.home_link() else { return };
+        let server = self.links.datagrams_to(link, &home);
         let transaction = self.entropy.secrets.bytes();
-        self.nat_test.running =
-            Some(Running { server: home.address, transaction, sent: 0, due: now });
+        self.nat_test.running = Some(Running { server, transaction, sent: 0, due: now });
         self.nat_due(now);
     }
 

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::port::{LinkId, RelayServer, RelayTransport};
+use crate::secure::links::Who;
 use crate::time::UnixTime;
 use crate::wire::certificate::AgreeKey;
 use crate::wire::directory::Reachability;
@@ -42,6 +43,8 @@ pub(super) struct Relays {
 
 #[derive(Debug)]
 struct Granted {
+    /// Whose it is.
+    by: AgreeKey,
     server: RelayServer,
     expires: UnixTime,
 }
@@ -60,10 +63,10 @@ impl Relays {
         self.granted.len() < 2 || self.granted.iter().any(|g| g.expires <= wall.plus(MARGIN))
     }
 
-    fn take(&mut self, server: RelayServer, expires: UnixTime, is_first: bool) {
-        self.granted.retain(|known| known.server.address != server.address);
+    fn take(&mut self, granted: Granted, is_first: bool) {
+        self.granted.retain(|known| known.by != granted.by);
         let place = if is_first { 0 } else { self.granted.len().min(1) };
-        self.granted.insert(place, Granted { server, expires });
+        self.granted.insert(place, granted);
         self.granted.truncate(2);
     }
 }
@@ -82,7 +85,7 @@ impl Peer {
         let servers: Vec<_> = self.relays.granted.iter().map(|g| reached(&g.server)).collect();
         match home.filter(|_| servers.is_empty()) {
             Some(home) => vec![RelayServer {
-                address: home.node.address,
+                address: self.links.datagrams_to(home.link, &home.node),
                 transport,
                 username: String::new(),
                 password: String::new(),
@@ -97,9 +100,9 @@ impl Peer {
     }
 
     /// The home is gone, and its relay perhaps with it: the other one comes first.
-    pub(super) fn relay_in_doubt(&mut self, of_home: SocketAddr) {
+    pub(super) fn relay_in_doubt(&mut self, of_home: &AgreeKey) {
         let granted = &mut self.relays.granted;
-        granted.sort_by_key(|known| known.server.address == of_home);
+        granted.sort_by_key(|known| known.by == *of_home);
     }
 
     /// Renews what ends soon; with each refresh of the registration.
@@ -126,7 +129,8 @@ impl Peer {
         self.relays.asked.clear();
         match answer {
             Some(Message::Nat(grant @ Nat::RelayGrant { .. })) => {
-                self.relay_granted(now, grant, true);
+                let home = self.home_link().map(|(_, home)| home.key);
+                home.into_iter().for_each(|by| self.relay_granted(now, by, grant.clone(), true));
                 self.ask_another_relay(now);
             }
             Some(Message::Nat(Nat::Refused { reason: NatRefusal::NoRelay })) => {
@@ -138,7 +142,7 @@ impl Peer {
         }
     }
 
-    fn relay_granted(&mut self, now: Instant, grant: Nat, is_first: bool) {
+    fn relay_granted(&mut self, now: Instant, by: AgreeKey, grant: Nat, is_first: bool) {
         let Nat::RelayGrant { address, username, password, expires } = grant else { return };
         let server = RelayServer {
             address,
@@ -146,7 +150,7 @@ impl Peer {
             username: username.as_str().to_owned(),
             password: password.as_str().to_owned(),
         };
-        self.relays.take(server, expires, is_first);
+        self.relays.take(Granted { by, server, expires }, is_first);
         self.surroundings_changed(now);
     }
 
@@ -155,7 +159,7 @@ impl Peer {
         let Some((_, home)) = self.home_link() else { return };
         let wait = self.entropy.jitter.below(SPREAD.as_millis() as u64 + 1);
         let relays = &mut self.relays;
-        if relays.granted.iter().any(|known| known.server.address == home.address) {
+        if relays.granted.iter().any(|known| known.by == home.key) {
             relays.asked.clear();
             relays.due = Some(now + Duration::from_millis(wait));
         }
@@ -172,12 +176,12 @@ impl Peer {
 
     fn forget_relay_of_home(&mut self, now: Instant) {
         if let Some((_, home)) = self.home_link() {
-            self.forget_relay(now, home.address);
+            self.forget_relay(now, &home.key);
         }
     }
 
-    fn forget_relay(&mut self, now: Instant, relay: SocketAddr) {
-        self.relays.granted.retain(|known| known.server.address != relay);
+    fn forget_relay(&mut self, now: Instant, of: &AgreeKey) {
+        self.relays.granted.retain(|known| known.by != *of);
         self.surroundings_changed(now);
     }
 
@@ -185,11 +189,16 @@ impl Peer {
     /// and knows none of its credentials. While we have no home nothing is known of relays.
     pub(super) fn relay_failed(&mut self, now: Instant, relay: SocketAddr) {
         let Some((link, home)) = self.home_link() else { return };
-        if home.address == relay {
-            self.ask(now, link, About::RelayCredentials, Nat::RelayCredentials);
-        } else {
-            self.forget_relay(now, relay);
-            self.ask_another_relay(now);
+        let granted = self.relays.granted.iter().find(|known| known.server.address == relay);
+        match granted.map(|known| known.by) {
+            Some(by) if by == home.key => {
+                self.ask(now, link, About::RelayCredentials, Nat::RelayCredentials);
+            }
+            Some(by) => {
+                self.forget_relay(now, &by);
+                self.ask_another_relay(now);
+            }
+            None => {}
         }
     }
 
@@ -216,11 +225,14 @@ impl Peer {
         (link, is_ours): (LinkId, bool),
         answer: Option<Message>,
     ) {
+        if let Some(Message::Nat(grant @ Nat::RelayGrant { .. })) = answer
+            && let Some(Who::Node(node)) = self.links.who(link)
+        {
+            let by = node.key;
+            self.relay_granted(now, by, grant, false);
+        }
         if is_ours {
             self.links.close(link);
-        }
-        if let Some(Message::Nat(grant @ Nat::RelayGrant { .. })) = answer {
-            self.relay_granted(now, grant, false);
         }
         self.ask_another_relay(now);
     }

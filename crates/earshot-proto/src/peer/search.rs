@@ -213,9 +213,12 @@ impl Peer {
         others.iter().map(door_of).collect()
     }
 
+    /// Whether we can ask nobody but our home: no datagram gets out; or none by IPv4, which most
+    /// super-peers are known by.
     pub(super) fn is_restricted(&self) -> bool {
         let Home::Linked(home) = &self.home else { return false };
-        home.reachability == Some(Reachability::Restricted)
+        let is_by_v6 = home.node.address.is_ipv4() && self.links.is_by_v6(home.link);
+        is_by_v6 || home.reachability == Some(Reachability::Restricted)
     }
 
     /// Looks on where answers are slow.

@@ -350,6 +350,11 @@ impl SuperPeers {
         self.0.iter_mut().find(|known| known.door.address == door.address)
     }
 
+    /// Whether one has that key.
+    pub(super) fn knows(&self, key: &AgreeKey) -> bool {
+        self.0.iter().any(|known| known.door.key == *key)
+    }
+
     /// How many are known.
     #[must_use]
     pub const fn len(&self) -> usize {

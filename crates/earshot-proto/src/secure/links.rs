@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::also::Also;
 use super::identity::LinkKey;
 use super::link::{self, Expect, LinkError, LocalIdentity, Opened, Remote, SecureLink, Welcome};
 use crate::entropy::Stream;
@@ -22,6 +23,7 @@ use crate::wire::certificate::{
 use crate::wire::directory::NodeEntry;
 use crate::wire::forward::Address;
 use crate::wire::frame::{Frame, Message};
+use crate::wire::invite::AlsoAt;
 
 /// Who is at the other end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +105,8 @@ pub struct Links {
     welcomes: Vec<(Service, Welcome)>,
     orders: VecDeque<(LinkId, LinkOrder)>,
     broken: Vec<(LinkId, Closed)>,
+    /// Second addresses of those whom we may dial.
+    also: Also,
 }
 
 struct Entry {
@@ -114,6 +118,8 @@ struct Entry {
     /// What the authority has signed for a super-peer at the other end.
     statement: Option<Signed<Statement>>,
     since: UnixTime,
+    /// Our own address on a connection that we dialled.
+    local: Option<SocketAddr>,
 }
 
 impl Links {
@@ -136,6 +142,7 @@ impl Links {
             welcomes,
             orders: VecDeque::new(),
             broken: Vec::new(),
+            also: Also::new(),
         }
     }
 
@@ -174,6 +181,10 @@ impl Links {
             self.broken.push((id, Closed::Down(LinkDown::Unreachable)));
             return id;
         };
+        let also = match &expect {
+            Expect::Key(key) | Expect::Uncertified(key) => self.also.of(key, to),
+            Expect::Anyone => None,
+        };
         let link = SecureLink::dial(
             local(&self.key, self.chain.as_ref(), root),
             service,
@@ -191,9 +202,10 @@ impl Links {
                 who: None,
                 statement: None,
                 since: UnixTime(0),
+                local: None,
             },
         );
-        self.orders.push_back((id, LinkOrder::Dial { to, service }));
+        self.orders.push_back((id, LinkOrder::Dial { to, also, service }));
         id
     }
 
@@ -210,8 +222,9 @@ impl Links {
                 self.accept(now, id, from, service);
                 Vec::new()
             }
-            LinkEvent::Connected { .. } => {
+            LinkEvent::Connected { local } => {
                 if let Some(entry) = self.table.get_mut(&id) {
+                    entry.local = Some(local);
                     entry.connected = true;
                     flush(id, entry, &mut self.orders);
                 }
@@ -248,6 +261,7 @@ impl Links {
                 who: None,
                 statement: None,
                 since: UnixTime(0),
+                local: None,
             },
         );
     }
@@ -267,7 +281,10 @@ impl Links {
             news.push(match item {
                 link::LinkNews::Open(opened) => {
                     let Opened { remote, chain, clock, .. } = opened;
-                    let who = who_is(remote);
+                    let (who, hint) = who_is(remote);
+                    if let Some(hint) = hint {
+                        self.also.learn(hint);
+                    }
                     if let Who::Node(_) = who {
                         entry.statement = chain.and_then(|chain| chain.holder);
                     }
@@ -309,6 +326,42 @@ impl Links {
     pub fn close_all(&mut self) {
         let ids: Vec<LinkId> = self.table.keys().copied().collect();
         ids.into_iter().for_each(|id| self.close(id));
+    }
+
+    /// Takes hints where others listen too.
+    pub fn also_told(&mut self, hints: &[AlsoAt]) {
+        hints.iter().for_each(|hint| self.also.learn(*hint));
+    }
+
+    /// Forgets where those listen too who are not wanted.
+    pub fn keep_also(&mut self, wanted: impl Fn(&AgreeKey) -> bool) {
+        self.also.keep(wanted);
+    }
+
+    /// Where these listen too, as far as it is known.
+    #[must_use]
+    pub fn also_of(&self, nodes: &[NodeEntry], other: Option<&AgreeKey>) -> Vec<AlsoAt> {
+        self.also.among(nodes, other)
+    }
+
+    /// Where anybody listens too, as far as it is known.
+    pub fn also(&self) -> impl Iterator<Item = AlsoAt> {
+        self.also.all()
+    }
+
+    /// The address that datagrams to a node of this link go to: of the family that the link was
+    /// made by.
+    #[must_use]
+    pub fn datagrams_to(&self, id: LinkId, node: &NodeEntry) -> SocketAddr {
+        let v6 = self.also.of(&node.key, node.address).filter(|_| self.is_by_v6(id));
+        v6.map_or(node.address, SocketAddr::V6)
+    }
+
+    /// Whether a link that we dialled was made by IPv6.
+    #[must_use]
+    pub fn is_by_v6(&self, id: LinkId) -> bool {
+        let local = self.table.get(&id).and_then(|entry| entry.local);
+        local.is_some_and(|local| local.ip().to_canonical().is_ipv6())
     }
 
     /// Who is at the other end; none before the handshake has ended.
@@ -408,18 +461,21 @@ fn flush(id: LinkId, entry: &mut Entry, orders: &mut VecDeque<(LinkId, LinkOrder
     }
 }
 
-fn who_is(remote: Remote) -> Who {
+/// Who it is, and where it listens too.
+fn who_is(remote: Remote) -> (Who, Option<AlsoAt>) {
     let verified = match remote {
         Remote::Certified(verified) => verified,
-        Remote::Guest(key) => return Who::Guest(key),
+        Remote::Guest(key) => return (Who::Guest(key), None),
     };
     match verified.statement.subject {
-        Subject::Authority { .. } => Who::Authority,
+        Subject::Authority { .. } => (Who::Authority, None),
         Subject::Device { user, identity, device, keys } => {
-            Who::Device { address: Address { user, device }, identity, keys }
+            (Who::Device { address: Address { user, device }, identity, keys }, None)
         }
-        Subject::Node { node, address, keys, .. } => {
-            Who::Node(NodeEntry { node, address, key: keys.agree })
+        Subject::Node { node, address, keys, v6, .. } => {
+            let key = keys.agree;
+            let hint = v6.map(|address| AlsoAt { key, address });
+            (Who::Node(NodeEntry { node, address, key }), hint)
         }
     }
 }

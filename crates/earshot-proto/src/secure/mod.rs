@@ -5,6 +5,7 @@
 //! are domain-separated and checked over the bytes as received (`verify_strict`, RFC 8032).
 
 mod aes;
+mod also;
 pub mod buddy_file;
 pub mod call_keys;
 pub mod envelope;

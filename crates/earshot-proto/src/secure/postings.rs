@@ -103,6 +103,7 @@ mod tests {
             address: ([192, 0, 2, 1], 4433).into(),
             keys: mallory.keys.public(),
             owner: None,
+            v6: None,
         });
         let stolen = Device { chain: alice.chain.clone(), ..network.device("mallory") };
         let by_node = Device { chain: node, ..mallory };

@@ -1,6 +1,6 @@
 //! What a super-peer is started with, and what it keeps on disk.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 
 use crate::secure::identity::Keys;
 use crate::time::UnixTime;
@@ -8,7 +8,7 @@ use crate::wire::bounded::Bytes;
 use crate::wire::certificate::{Chain, Signed, VerifyKey};
 use crate::wire::directory::NodeEntry;
 use crate::wire::epoch::EpochSecret;
-use crate::wire::invite::Door;
+use crate::wire::invite::{AlsoAt, Door};
 use crate::wire::policy::{Policy, Range};
 
 use super::budgets::Limits;
@@ -22,10 +22,14 @@ pub struct Config {
     pub keys: Keys,
     /// Where others reach us (TCP and UDP).
     pub address: SocketAddr,
+    /// Where they reach us too, if `address` is of IPv4.
+    pub v6: Option<SocketAddrV6>,
     /// Where the login authority is, and its link key; unknown to whoever comes by an invite.
     pub authority: Option<Door>,
     /// Super-peers that can tell where it is.
     pub doors: Vec<Door>,
+    /// Where these and the authority listen too.
+    pub also: Vec<AlsoAt>,
     /// What was enrolled before, if anything.
     pub enrolled: Option<EnrolmentRecord>,
     /// The token to enrol with, if nothing was.

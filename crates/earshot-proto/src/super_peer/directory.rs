@@ -12,6 +12,8 @@ use crate::wire::directory::{
     Directory, DirectoryRefusal, LOCATION_MAX, NodeEntry, Registration, Trail,
 };
 
+use crate::wire::invite::AlsoAt;
+
 use super::SuperPeer;
 use super::handover::Kept;
 
@@ -70,9 +72,12 @@ impl SuperPeer {
     }
 
     fn list_super_peers(&mut self, now: Instant, link: LinkId, ask: u32) {
-        let nodes = List::first_of(self.some_members(now));
-        let authority = self.config.authority;
-        self.answer(now, link, ask, Directory::SuperPeers { nodes, authority });
+        let (nodes, authority) = (self.some_members(now), self.config.authority);
+        let mut also = self.links.also_of(&nodes, authority.as_ref().map(|door| &door.key));
+        let me = self.ring.me().key;
+        also.extend(self.config.v6.map(|address| AlsoAt { key: me, address }));
+        let (nodes, also) = (List::first_of(nodes), List::first_of(also));
+        self.answer(now, link, ask, Directory::SuperPeers { nodes, authority, also });
     }
 
     pub(super) fn keep(

@@ -14,7 +14,7 @@ use crate::wire::bounded::{List, Text};
 use crate::wire::certificate::Subject;
 use crate::wire::directory::{Directory, NodeEntry};
 use crate::wire::enrolment::{Enrolment, EnrolmentRefusal};
-use crate::wire::invite::{Door, Invite};
+use crate::wire::invite::{AlsoAt, Door, Invite};
 use crate::wire::policy::{NETWORK_NAME_MAX, Policy, Range};
 
 use super::relay::{Relay, RelayConfig};
@@ -161,15 +161,15 @@ impl SuperPeer {
         if !self.standing.asks_by(link) {
             return;
         }
-        let address = self.config.address;
+        let (address, v6) = (self.config.address, self.config.v6);
         let message: Enrolment = match &self.standing {
-            Standing::Serving { .. } => Enrolment::Renew { address },
+            Standing::Serving { .. } => Enrolment::Renew { address, v6 },
             Standing::Outside | Standing::Asking { .. } | Standing::Enrolling { .. } => {
                 let token = self.config.token.clone();
                 if token.is_none() && self.config.owner.is_none() {
                     return;
                 }
-                Enrolment::Enrol { token, keys: self.config.keys.public(), address }
+                Enrolment::Enrol { token, keys: self.config.keys.public(), address, v6 }
             }
         };
         self.links.send(now, link, 1, message);
@@ -326,6 +326,10 @@ impl SuperPeer {
             super_peers: List::first_of([Door { address: entry.address, key: entry.key }]),
             token: None,
             policy_version: policy.version,
+            also: self
+                .config
+                .v6
+                .map(|address| List::first_of([AlsoAt { key: entry.key, address }])),
         }
     }
 

@@ -224,7 +224,8 @@ impl SuperPeer {
         let mut entropy = Entropy::new(config.seed);
         let key = LinkKey::from_secret(&config.keys.link.secret());
         let welcomes = vec![(Service::SuperPeer, Welcome::Guests)];
-        let links = Links::new(key, Some(config.root), welcomes, entropy.secrets.split());
+        let mut links = Links::new(key, Some(config.root), welcomes, entropy.secrets.split());
+        links.also_told(&config.also);
         let me = NodeEntry {
             node: NodeId([0; 20]),
             address: config.address,

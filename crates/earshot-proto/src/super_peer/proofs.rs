@@ -18,9 +18,10 @@ use crate::port::LinkId;
 use crate::secure::identity::{Use, open_signed, verify_statement};
 use crate::time::UnixTime;
 use crate::wire::bounded::List;
-use crate::wire::certificate::{Chain, Signed, Statement, Subject};
+use crate::wire::certificate::{AgreeKey, Chain, Signed, Statement, Subject};
 use crate::wire::directory::NodeEntry;
 use crate::wire::enrolment::{CERTIFICATES_MAX, Enrolment};
+use crate::wire::invite::AlsoAt;
 
 use super::ring::Mode;
 use super::{About, SuperPeer};
@@ -142,8 +143,9 @@ impl SuperPeer {
         let said = open_signed(authority, &self.config.root)
             .and_then(|authority| verify_statement(&statement, &authority, wall, Use::Present));
         let Ok(Statement { subject, not_after: until, .. }) = said else { return };
-        if let Subject::Node { node, address, keys, .. } = subject {
+        if let Subject::Node { node, address, keys, v6, .. } = subject {
             let entry = NodeEntry { node, address, key: keys.agree };
+            self.links.also_told(v6.map(|address| AlsoAt { key: entry.key, address }).as_slice());
             self.proofs.hold(Proof { entry, until, statement });
         }
     }
@@ -187,6 +189,10 @@ impl SuperPeer {
             return;
         }
         let wanted = self.proofs.look(now, wall, &known, mode);
+        let keys: BTreeSet<AgreeKey> = known.iter().map(|entry| entry.key).collect();
+        let doors: Vec<AgreeKey> =
+            self.config.doors.iter().chain(&self.config.authority).map(|door| door.key).collect();
+        self.links.keep_also(|key| keys.contains(key) || doors.contains(key));
         for nodes in wanted.of_neighbours.chunks(CERTIFICATES_MAX) {
             if let Some(link) = self.contacts.any_linked(&mut self.entropy.jitter) {
                 let nodes = List::first_of(nodes.iter().copied());
@@ -235,7 +241,7 @@ mod tests {
         let keys = Keys::draw(&mut network.secrets);
         let address = SocketAddr::from(([198, 51, 100, 7], number));
         let node = NodeId::of(address, &[1; 16]);
-        let subject = Subject::Node { node, address, keys: keys.public(), owner: None };
+        let subject = Subject::Node { node, address, keys: keys.public(), owner: None, v6: None };
         (NodeEntry { node, address, key: keys.public().agree }, keys, network.certify(subject))
     }
 

@@ -87,7 +87,7 @@ impl SuperPeer {
                 }
             }
             Nat::RelayCredentials => {
-                let answer = self.relay_grant(now, who);
+                let answer = self.relay_grant(now, link, who);
                 self.answer(now, link, ask, answer);
             }
             Nat::Alternate { port } => self.partner_told(now, link, who, port),
@@ -129,7 +129,7 @@ impl SuperPeer {
         let back = self.links.spare_id();
         let give_up = now + DIAL_BACK_PATIENCE;
         self.dial_backs.running.insert(back, DialBack { device, ask, tried, give_up });
-        let order = LinkOrder::Dial { to: tried, service: Service::Peer };
+        let order = LinkOrder::Dial { to: tried, also: None, service: Service::Peer };
         self.out.push_back(Output::Link(back, order));
         Ok(())
     }
@@ -178,7 +178,7 @@ impl SuperPeer {
         }
     }
 
-    fn relay_grant(&mut self, now: Instant, who: &Who) -> Nat {
+    fn relay_grant(&mut self, now: Instant, link: LinkId, who: &Who) -> Nat {
         let Who::Device { address, .. } = who else {
             return Nat::Refused { reason: NatRefusal::NotAllowed };
         };
@@ -192,6 +192,11 @@ impl SuperPeer {
         let (Ok(username), Ok(password)) = texts else {
             return Nat::Refused { reason: NatRefusal::NoRelay };
         };
-        Nat::RelayGrant { address: self.config.address, username, password, expires: grant.expires }
+        // Who comes by IPv6 has perhaps nothing else.
+        let from = self.links.remote_address(link);
+        let by_v6 = from.is_some_and(|from| from.ip().to_canonical().is_ipv6());
+        let v6 = self.config.v6.filter(|_| by_v6);
+        let address = v6.map_or(self.config.address, SocketAddr::V6);
+        Nat::RelayGrant { address, username, password, expires: grant.expires }
     }
 }

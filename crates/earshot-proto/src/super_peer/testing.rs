@@ -16,7 +16,7 @@ pub(super) fn serving(network: &mut Network, now: Instant) -> SuperPeer {
     let keys = Keys::draw(&mut network.secrets);
     let address = SocketAddr::from(([192, 0, 2, 1], 4433));
     let node = NodeId::of(address, &[0; 16]);
-    let subject = Subject::Node { node, address, keys: keys.public(), owner: None };
+    let subject = Subject::Node { node, address, keys: keys.public(), owner: None, v6: None };
     let policy = network.sign_by_root(&Policy {
         version: 1,
         name: Text::new("test").expect("short"),
@@ -33,8 +33,10 @@ pub(super) fn serving(network: &mut Network, now: Instant) -> SuperPeer {
         root: network.root(),
         keys,
         address,
+        v6: None,
         authority: None,
         doors: Vec::new(),
+        also: Vec::new(),
         enrolled: Some(enrolled),
         token: None,
         owner: None,

@@ -4,7 +4,7 @@
 //! *valid* is decided by [`secure::identity`](crate::secure::identity); here is only the shape.
 
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 
 use minicbor::{CborLen, Decode, Encode};
 
@@ -161,6 +161,10 @@ pub enum Subject {
         /// The user who owns it, if it is not headless.
         #[n(3)]
         owner: Option<UserName>,
+        /// Where it says that it listens too. Its place comes of `address` alone, and nobody has
+        /// verified this one.
+        #[n(4)]
+        v6: Option<SocketAddrV6>,
     },
 }
 

@@ -17,6 +17,8 @@ use crate::time::UnixTime;
 pub const NODES_MAX: usize = 16;
 /// Super-peers in one list at most. Lecture, slide 15.
 pub const SUPER_PEERS_MAX: usize = 200;
+/// IPv6 addresses in one answer at most: theirs, and the authority's.
+pub const ALSO_MAX: usize = SUPER_PEERS_MAX + 1;
 /// Records in one offer at most. Our choice: what is wanted of it (1.2 kB each) stays far below
 /// what a link may hold unwritten.
 pub const OFFERED_MAX: usize = 256;
@@ -125,6 +127,9 @@ pub enum Directory {
         /// Where the login authority is and which link key it has.
         #[n(1)]
         authority: Option<super::invite::Door>,
+        /// The IPv6 addresses of these, as far as they have any besides.
+        #[cbor(n(2), default)]
+        also: List<super::invite::AlsoAt, ALSO_MAX>,
     },
     /// No.
     #[n(12)]

@@ -1,7 +1,7 @@
 //! Enrolling super-peers: super-peer ↔ login authority, the super-peers that verify an address for
 //! it, and the policy on its way to all. DESIGN 2.5, INTERFACES 2 (bootstrap).
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 
 use minicbor::{CborLen, Decode, Encode};
 
@@ -35,6 +35,9 @@ pub enum Enrolment {
         /// Where it listens.
         #[n(2)]
         address: SocketAddr,
+        /// Where it listens too.
+        #[n(3)]
+        v6: Option<SocketAddrV6>,
     },
     /// Super-peer, over a link with its node certificate: a new certificate, please (also for a new
     /// address).
@@ -43,6 +46,9 @@ pub enum Enrolment {
         /// Where it listens now.
         #[n(0)]
         address: SocketAddr,
+        /// Where it listens too.
+        #[n(1)]
+        v6: Option<SocketAddrV6>,
     },
     /// Authority: you serve.
     #[n(2)]

@@ -3,7 +3,7 @@
 //! As a URI: `earshot:` followed by base64url(CBOR ‖ first 4 bytes of SHA-256 of it). A slip of the
 //! pen is thus told from a network that does not answer. Vectors: `tests/vectors/invite.json`.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 
 use data_encoding::BASE64URL_NOPAD;
 use minicbor::{CborLen, Decode, Encode};
@@ -41,6 +41,9 @@ pub struct Invite {
     /// Version of the policy when it was made.
     #[n(4)]
     pub policy_version: u64,
+    /// IPv6 addresses of those where to knock.
+    #[n(5)]
+    pub also: Option<List<AlsoAt, INVITE_SUPER_PEERS_MAX>>,
 }
 
 /// A super-peer's address and link key.
@@ -53,6 +56,18 @@ pub struct Door {
     /// Its link key: whoever answers there must hold it.
     #[n(1)]
     pub key: AgreeKey,
+}
+
+/// An IPv6 address of somebody whose door has an IPv4 one: who has no IPv4 knocks there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct AlsoAt {
+    /// The link key of the door: whoever answers there must hold it.
+    #[n(0)]
+    pub key: AgreeKey,
+    /// Where it listens too.
+    #[n(1)]
+    pub address: SocketAddrV6,
 }
 
 /// Why a text is no invite.
@@ -103,6 +118,9 @@ pub struct AuthorityPlace {
     /// Where the authority listens, and its link key.
     #[n(1)]
     pub door: Door,
+    /// Its IPv6 address, where that of the door is of IPv4.
+    #[n(2)]
+    pub v6: Option<SocketAddrV6>,
 }
 
 /// The scheme of [`AuthorityPlace`].
@@ -178,6 +196,7 @@ mod tests {
             }]),
             token: None,
             policy_version: 1,
+            also: None,
         }
     }
 

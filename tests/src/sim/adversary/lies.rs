@@ -167,7 +167,8 @@ impl Vice {
             Self::Poisons => match message {
                 Message::Directory(Directory::ListSuperPeers) => {
                     let nodes = List::first_of(league.forged_nodes(SUPER_PEERS_MAX));
-                    Fate::say(Directory::SuperPeers { nodes, authority: Some(league.door) })
+                    let (authority, also) = (Some(league.door), List::default());
+                    Fate::say(Directory::SuperPeers { nodes, authority, also })
                 }
                 Message::RingQuestion(Question::Nearest { width, .. }) => {
                     let nodes = List::first_of(league.forged_nodes(usize::from(*width)));
@@ -179,7 +180,8 @@ impl Vice {
                 Message::Directory(Directory::ListSuperPeers) => {
                     let made_up = league.forged_nodes(1).pop();
                     let door = made_up.map(|NodeEntry { address, key, .. }| Door { address, key });
-                    Fate::say(Directory::SuperPeers { nodes: List::default(), authority: door })
+                    let (nodes, also) = (List::default(), List::default());
+                    Fate::say(Directory::SuperPeers { nodes, authority: door, also })
                 }
                 _ => Fate::Pass,
             },

@@ -411,7 +411,7 @@ impl Adversary {
 
     fn inner_order(&mut self, now: Instant, link: LinkId, order: LinkOrder) {
         match order {
-            LinkOrder::Dial { to, service } => {
+            LinkOrder::Dial { to, service, .. } => {
                 let key = self.league.borrow().node_key(&to);
                 match key.filter(|_| service == Service::SuperPeer) {
                     Some(key) => {

@@ -111,7 +111,8 @@ impl Adversary {
             for _ in 0..FLOOD_LINKS {
                 let outside = self.outer.spare_id();
                 let (to, service) = (entry.address, Service::SuperPeer);
-                self.out.push_back(Output::Link(outside, LinkOrder::Dial { to, service }));
+                let order = LinkOrder::Dial { to, also: None, service };
+                self.out.push_back(Output::Link(outside, order));
             }
             let junk = vec![*FIRST_BYTES.start(); 900];
             self.out.push_back(Output::Send(Transmit { to: entry.address, bytes: junk }));

@@ -13,7 +13,8 @@ fn enrol_with(
 ) -> Result<(Chain, Vec<NodeId>), EnrolmentRefusal> {
     let id = world.dial(keys, None);
     let address = address.parse().expect("an address");
-    let answer = world.enrol(id, Enrolment::Enrol { token, keys: keys.public(), address });
+    let answer =
+        world.enrol(id, Enrolment::Enrol { token, keys: keys.public(), address, v6: None });
     world.hang_up(id);
     enrolled(answer)
 }
@@ -84,7 +85,8 @@ fn an_unknown_or_expired_token_and_foreign_keys_enrol_nobody() {
     let good = token(&mut world);
     let id = world.dial(&keys, None);
     let address = "127.0.0.1:4001".parse().expect("an address");
-    let question = Enrolment::Enrol { token: good.clone(), keys: other.public(), address };
+    let question =
+        Enrolment::Enrol { token: good.clone(), keys: other.public(), address, v6: None };
     let refused = enrolled(world.enrol(id, question));
     assert_eq!(refused, Err(EnrolmentRefusal::CertificateRefused));
     world.pass(DAY);
@@ -138,7 +140,8 @@ fn a_node_renews_by_its_certificate_even_when_that_has_just_ended() {
     world.pass(DAY * 8);
     let id = world.dial(&keys, Some(&chain));
     let address = "127.0.0.1:4009".parse().expect("an address");
-    let (renewed, _) = enrolled(world.enrol(id, Enrolment::Renew { address })).expect("renews");
+    let (renewed, _) =
+        enrolled(world.enrol(id, Enrolment::Renew { address, v6: None })).expect("renews");
     assert_ne!(node_of(&world, &renewed).0, node_of(&world, &chain).0, "a new address");
     assert_eq!(world.verified(&renewed).statement.not_after, world.wall.plus(DAY * 7));
     // Somebody else has enrolled at the old address since: the old keys renew nothing more.
@@ -146,7 +149,7 @@ fn a_node_renews_by_its_certificate_even_when_that_has_just_ended() {
     let second = token(&mut world);
     enrol_with(&mut world, second, &other, "127.0.0.1:4001").expect("enrols");
     let id = world.dial(&keys, Some(&chain));
-    let refused = enrolled(world.enrol(id, Enrolment::Renew { address }));
+    let refused = enrolled(world.enrol(id, Enrolment::Renew { address, v6: None }));
     assert_eq!(refused, Err(EnrolmentRefusal::CertificateRefused));
 }
 
@@ -156,12 +159,12 @@ fn an_app_enrols_by_its_users_certificate_and_the_user_owns_the_node() {
     let alice = world.register("alice", "correct horse").expect("registers");
     let id = world.dial(&alice.keys, alice.chain.as_ref());
     let address = "127.0.0.1:4001".parse().expect("an address");
-    let question = Enrolment::Enrol { token: None, keys: alice.keys.public(), address };
+    let question = Enrolment::Enrol { token: None, keys: alice.keys.public(), address, v6: None };
     let (chain, _) = enrolled(world.enrol(id, question)).expect("enrols");
     let subject = world.verified(&chain).statement.subject;
     assert!(matches!(subject, Subject::Node { owner: Some(owner), .. } if owner == alice.user));
     let id = world.dial(&alice.keys, alice.chain.as_ref());
-    let answer = world.enrol(id, Enrolment::Renew { address });
+    let answer = world.enrol(id, Enrolment::Renew { address, v6: None });
     assert_eq!(
         enrolled(answer),
         Err(EnrolmentRefusal::CertificateRefused),
@@ -221,4 +224,27 @@ fn without_the_root_certificates_end_with_the_authoritys_own() {
     let alice = world.register("alice", "correct horse").expect("registers");
     let until = world.verified(alice.chain.as_ref().expect("a chain")).statement.not_after;
     assert_eq!(until, START.plus(DAY * 365));
+}
+
+#[test]
+fn a_second_address_is_certified_if_it_is_the_internets_and_the_first_is_of_ipv4() {
+    let shown = |address: &str, v6: &str| {
+        let mut world = World::new();
+        let keys = Keys::draw(&mut world.secrets);
+        let (token, id) = (token(&mut world), world.dial(&keys, None));
+        let address = address.parse().expect("an address");
+        let v6 = Some(v6.parse().expect("an address"));
+        let question = Enrolment::Enrol { token, keys: keys.public(), address, v6 };
+        let (chain, _) = enrolled(world.enrol(id, question)).expect("enrols");
+        match world.verified(&chain).statement.subject {
+            Subject::Node { v6, .. } => v6.map(|v6| v6.to_string()),
+            Subject::Authority { .. } | Subject::Device { .. } => panic!("not a node"),
+        }
+    };
+    let good = "[2a00:1::2]:37373";
+    assert_eq!(shown("5.2.0.2:37373", good).as_deref(), Some(good));
+    for bad in ["[fe80::1]:37373", "[fd00::1]:37373", "[2a00:1::2]:22", "[::ffff:10.0.0.1]:37373"] {
+        assert_eq!(shown("5.2.0.2:37373", bad), None, "{bad}");
+    }
+    assert_eq!(shown("[2a00:1::3]:37373", good), None, "one of IPv6 is enough");
 }

@@ -46,7 +46,7 @@ impl World {
     /// Does what the authority wants done with a link that it has dialled.
     pub(super) fn dialled(&mut self, id: LinkId, order: LinkOrder) {
         match order {
-            LinkOrder::Dial { to, service } => {
+            LinkOrder::Dial { to, service, .. } => {
                 assert_eq!(service, Service::SuperPeer);
                 let (verifier, keys) = &self.around.verifiers[&to];
                 if *verifier == Verifier::Absent {
@@ -143,7 +143,8 @@ impl World {
         let token = Some(self.node_token());
         let id = self.dial_from(keys, None, from);
         let address = address.parse().expect("an address");
-        let answer = self.ask(id, Enrolment::Enrol { token, keys: keys.public(), address });
+        let answer =
+            self.ask(id, Enrolment::Enrol { token, keys: keys.public(), address, v6: None });
         (id, answer)
     }
 
@@ -219,7 +220,8 @@ fn who_is_not_reached_is_told_so_and_keeps_the_token() {
         world.around.verifiers.values_mut().for_each(|(how, _)| *how = verifier);
         let id = world.dial_from(&keys, None, "9.9.9.9:50000");
         let address = HERE.parse().expect("an address");
-        let question = Enrolment::Enrol { token: token.clone(), keys: keys.public(), address };
+        let question =
+            Enrolment::Enrol { token: token.clone(), keys: keys.public(), address, v6: None };
         let answer = world.ask(id, question).expect("three have spoken");
         let is_told = matches!(
             answer,
@@ -284,7 +286,7 @@ fn who_renews_where_its_certificate_holds_is_not_verified_again() {
     let mut renew = |address: &str| {
         let id = world.dial_from(&keys, Some(&chain), "9.9.9.9:50000");
         let address = address.parse().expect("an address");
-        world.ask(id, Enrolment::Renew { address }).expect("an answer")
+        world.ask(id, Enrolment::Renew { address, v6: None }).expect("an answer")
     };
     let same = renew(HERE);
     assert!(matches!(same, Message::Enrolment(Enrolment::Enrolled { .. })), "{same:?}");
@@ -321,7 +323,7 @@ fn an_address_has_four_ports_also_for_those_who_come_together() {
             let keys = Keys::draw(&mut world.secrets);
             let id = world.dial(&keys, None);
             let address = SocketAddr::from(([9, 9, 9, 9], port));
-            world.ask(id, Enrolment::Enrol { token, keys: keys.public(), address });
+            world.ask(id, Enrolment::Enrol { token, keys: keys.public(), address, v6: None });
             id
         })
         .collect();
