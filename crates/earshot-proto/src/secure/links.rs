@@ -108,6 +108,8 @@ pub struct Links {
 struct Entry {
     link: SecureLink,
     remote: SocketAddr,
+    /// Our own end, where we dialled and are connected.
+    local: Option<SocketAddr>,
     service: Service,
     connected: bool,
     who: Option<Who>,
@@ -186,6 +188,7 @@ impl Links {
             Entry {
                 link,
                 remote: to,
+                local: None,
                 service,
                 connected: false,
                 who: None,
@@ -210,8 +213,9 @@ impl Links {
                 self.accept(now, id, from, service);
                 Vec::new()
             }
-            LinkEvent::Connected { .. } => {
+            LinkEvent::Connected { local } => {
                 if let Some(entry) = self.table.get_mut(&id) {
+                    entry.local = Some(local);
                     entry.connected = true;
                     flush(id, entry, &mut self.orders);
                 }
@@ -243,6 +247,7 @@ impl Links {
             Entry {
                 link,
                 remote,
+                local: None,
                 service,
                 connected: true,
                 who: None,
@@ -327,6 +332,12 @@ impl Links {
     #[must_use]
     pub fn remote_address(&self, id: LinkId) -> Option<SocketAddr> {
         Some(self.table.get(&id)?.remote)
+    }
+
+    /// Our own address on a link that we dialled, once it is connected.
+    #[must_use]
+    pub fn local_address(&self, id: LinkId) -> Option<SocketAddr> {
+        self.table.get(&id)?.local
     }
 
     /// What the link is for.
