@@ -155,7 +155,7 @@ impl Peer {
             (about, message)
         } else {
             match self.questions.ask(now, wall, to, about, message) {
-                Ok(()) => return,
+                Ok(()) => return self.nat_watch.went_to(now, to.address),
                 Err(by_link) => *by_link,
             }
         };

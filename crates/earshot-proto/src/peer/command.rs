@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use crate::ids::{CallId, DeviceId, MessageId, NetworkId, UserName};
 use crate::peer::call::view::{CallState, CallView};
+use crate::peer::nat::NatView;
 use crate::peer::reach::Verdict;
 use crate::peer::search::Sought;
 use crate::port::{PathPolicy, Service};
@@ -364,6 +365,8 @@ pub struct NetworkView {
     pub super_peers: usize,
     /// How we can be reached, once known.
     pub reachability: Option<Reachability>,
+    /// What is known of the NAT before us. RFC 5780.
+    pub nat: NatView,
     /// Whether the authority answered last time, and since when that is so.
     pub authority: Option<(bool, UnixTime)>,
     /// Links open: what for, to where, since when.

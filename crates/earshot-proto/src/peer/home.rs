@@ -170,6 +170,7 @@ impl Peer {
         self.ask(now, link, About::SuperPeers, Directory::ListSuperPeers);
         self.ask_dial_back(now);
         if self.config.pretend.is_none() {
+            self.nat_at_home(now, link);
             self.start_nat_test(now);
         }
         self.surroundings_changed(now);
@@ -290,6 +291,7 @@ impl Peer {
     /// Leaves the home: the session is over.
     pub(super) fn leave_home(&mut self) {
         self.forget_relays();
+        self.nat_watch.stop();
         match std::mem::take(&mut self.home) {
             Home::Linked(home) => {
                 let other = home.moves.and_then(|moves| moves.link());

@@ -24,7 +24,7 @@
 //! | `absence` | who is gone, and who only seems to be |
 //! | [`chat`] | messages |
 //! | [`call`], `calling` | calls, and their place in the peer |
-//! | `nat` | whether UDP gets through |
+//! | [`nat`] | whether UDP gets through, and how the NAT before us behaves |
 //! | [`reach`] | whether others reach us, and offering to serve |
 
 mod absence;
@@ -42,7 +42,7 @@ mod disk;
 mod home;
 pub mod listings;
 mod load;
-mod nat;
+pub mod nat;
 mod post;
 mod presence;
 mod profile;
@@ -89,7 +89,7 @@ use disk::OnSaved;
 pub use disk::{NetworkRecord, Record, UserFiles};
 use home::Home;
 pub use load::Load;
-use nat::NatTest;
+use nat::NatWatch;
 use post::Post;
 use presence::Presences;
 use profile::Profile;
@@ -152,7 +152,7 @@ pub struct Peer {
     home: Home,
     registered: Registered,
     relays: Relays,
-    nat_test: NatTest,
+    nat_watch: NatWatch,
     reach: Reach,
     cards: Cards,
     post: Post,
@@ -204,7 +204,7 @@ impl Peer {
             home: Home::None,
             registered: Registered::default(),
             relays: Relays::default(),
-            nat_test: NatTest::default(),
+            nat_watch: NatWatch::default(),
             reach: Reach::default(),
             cards: Cards::default(),
             post: Post::default(),
@@ -311,6 +311,7 @@ impl Peer {
             keepers: keepers.unwrap_or(0),
             super_peers: self.super_peers.len(),
             reachability,
+            nat: self.nat_watch.view(),
             authority: self.authority,
             links: self.links.open().collect(),
         })
@@ -538,7 +539,7 @@ impl Peer {
             self.presences.absences.next_due(),
             self.post.next_due(),
             self.chats.next_due(),
-            self.nat_test.next_due(),
+            self.nat_watch.next_due(),
             self.reach.next_due(),
             self.searches.next_due(),
             self.profile_timeout(),

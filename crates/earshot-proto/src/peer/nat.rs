@@ -1,65 +1,89 @@
-//! Does UDP get out and back? One STUN Binding to our home, repeated twice. RFC 8489; lecture,
-//! slide 32.
+//! Does UDP get out and back, and through what? STUN Binding questions to our home and its partner.
+//! RFC 8489; RFC 5780; lecture, slide 32; DESIGN 2.12.
 //!
-//! No answer to three questions: the peer is Restricted, as behind a firewall that blocks UDP.
+//! No answer to three questions: the peer is Restricted, as behind a firewall that blocks UDP. With
+//! an answer we know where we are seen; and how the NAT behaves, where the home names another
+//! address. Whether the address that is seen is our own shows the link to the home, which has one
+//! of ours at its end; after the network has changed the next link does.
+
+mod behaviour;
+mod evidence;
+mod question;
+#[cfg(test)]
+mod tests;
+mod trail;
+mod verdict;
+mod watch;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use stun_rs::methods::BINDING;
-use stun_rs::{MessageClass, MessageDecoder, MessageEncoder, StunMessageBuilder, TransactionId};
-
-use crate::port::{Output, Transmit};
+use crate::port::{LinkId, Output};
 use crate::wire::knock;
 use crate::wire::question::FIRST_BYTES;
 
 use super::Peer;
-
-/// Waits after each of the three questions. RFC 8489, section 6.2.1: the first 500 ms, then
-/// doubled.
-const WAITS: [Duration; 3] =
-    [Duration::from_millis(500), Duration::from_millis(1000), Duration::from_millis(2000)];
-
-/// The test under way.
-#[derive(Debug, Default)]
-pub(super) struct NatTest {
-    running: Option<Running>,
-}
-
-#[derive(Debug)]
-struct Running {
-    server: SocketAddr,
-    transaction: [u8; 12],
-    sent: usize,
-    due: Instant,
-}
-
-impl NatTest {
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.running.as_ref().map(|running| running.due)
-    }
-}
+use behaviour::{Depth, Place};
+pub use verdict::{Filtering, Found, Mapping, NatView, Translation};
+pub(super) use watch::Watch as NatWatch;
+use watch::{Purpose, Seen};
 
 impl Peer {
-    /// Starts the test at our home.
+    /// We have a home, by this link: our end of it is our own address, but through a proxy on this
+    /// machine.
+    pub(super) fn nat_at_home(&mut self, now: Instant, link: LinkId) {
+        let remote = self.links.remote_address(link);
+        let is_here = |end: SocketAddr| end.ip().to_canonical().is_loopback();
+        let own = self.links.local_address(link).filter(|own| {
+            !own.ip().is_unspecified() && (!is_here(*own) || remote.is_some_and(is_here))
+        });
+        self.nat_watch.is_at(own.map(|own| own.ip()));
+        self.drain_nat(now);
+    }
+
+    /// Starts the test at our home, which is new, or on a new network.
     pub(super) fn start_nat_test(&mut self, now: Instant) {
+        self.measure_nat(now, Purpose::Arrival);
+    }
+
+    /// We moved to another home: perhaps it has a partner.
+    pub(super) fn nat_at_another_home(&mut self, now: Instant) {
         let Some((link, home)) = self.home_link() else { return };
+        self.nat_at_home(now, link);
         let server = self.links.datagrams_to(link, &home);
-        let transaction = self.entropy.secrets.bytes();
-        self.nat_test.running = Some(Running { server, transaction, sent: 0, due: now });
-        self.nat_due(now);
+        let is_known = self.nat_watch.is_running() || self.nat_watch.is_of(server);
+        if self.config.pretend.is_none() && !is_known {
+            self.measure_nat(now, Purpose::Renewal);
+        }
     }
 
     pub(super) fn nat_due(&mut self, now: Instant) {
-        let Some(running) = self.nat_test.running.as_mut().filter(|r| r.due <= now) else { return };
-        let Some(wait) = WAITS.get(running.sent) else {
-            self.nat_test.running = None;
-            return self.udp_tested(now, false);
-        };
-        running.sent += 1;
-        running.due = now + *wait;
-        let transmit = Transmit { to: running.server, bytes: question(running.transaction) };
-        self.out.push_back(Output::Send(transmit));
+        let wall = self.wall(now);
+        if let Some(purpose) = self.nat_watch.handle_timeout(now, wall, &mut self.entropy) {
+            self.measure_nat(now, purpose);
+        }
+        self.drain_nat(now);
+    }
+
+    fn measure_nat(&mut self, now: Instant, purpose: Purpose) {
+        let Some((link, home)) = self.home_link() else { return };
+        let server = self.links.datagrams_to(link, &home);
+        // The port is also that of our own super-peer, of whose datagrams we know nothing.
+        let depth = if self.serves() { Depth::Reach } else { Depth::Behaviour };
+        let place = Place { server, depth };
+        let wall = self.wall(now);
+        self.nat_watch.start(now, wall, (purpose, place), &mut self.entropy);
+        self.drain_nat(now);
+    }
+
+    fn drain_nat(&mut self, now: Instant) {
+        while let Some(seen) = self.nat_watch.poll() {
+            match seen {
+                Seen::Send(transmit) => self.out.push_back(Output::Send(transmit)),
+                Seen::Udp(answered) => self.udp_tested(now, answered),
+                Seen::Changed => self.tell_network(),
+            }
+        }
     }
 
     /// A datagram came: its first byte says for whom.
@@ -69,32 +93,11 @@ impl Peer {
                 self.handle_question_datagram(now, from, bytes);
             }
             Some(&knock::FIRST_BYTE) => self.handle_knock(now, bytes),
-            Some(_) | None => self.handle_stun(now, from, bytes),
+            Some(_) | None => {
+                let wall = self.wall(now);
+                self.nat_watch.handle_datagram(now, wall, (from, bytes), &mut self.entropy);
+                self.drain_nat(now);
+            }
         }
     }
-
-    fn handle_stun(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
-        let Some(running) = &self.nat_test.running else { return };
-        if from == running.server && answers(bytes, running.transaction) {
-            self.nat_test.running = None;
-            self.udp_tested(now, true);
-        }
-    }
-}
-
-fn question(transaction: [u8; 12]) -> Vec<u8> {
-    let message = StunMessageBuilder::new(BINDING, MessageClass::Request)
-        .with_transaction_id(TransactionId::from(transaction))
-        .build();
-    let mut bytes = vec![0; 64];
-    let length = MessageEncoder::default().encode(&mut bytes, &message);
-    bytes.truncate(length.expect("a header of 20 bytes fits"));
-    bytes
-}
-
-fn answers(bytes: &[u8], transaction: [u8; 12]) -> bool {
-    let Ok((message, _)) = MessageDecoder::default().decode(bytes) else { return false };
-    message.method() == BINDING
-        && message.class() == MessageClass::SuccessResponse
-        && *message.transaction_id() == TransactionId::from(transaction)
 }

@@ -289,6 +289,11 @@ impl Peer {
         self.reach.own = own;
     }
 
+    /// Whether a super-peer on this machine is ourselves.
+    pub(super) const fn serves(&self) -> bool {
+        self.reach.own.is_some()
+    }
+
     /// The keys and the certificate of this device: what a super-peer on it enrols with, and serves
     /// by.
     #[must_use]

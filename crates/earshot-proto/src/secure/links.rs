@@ -112,14 +112,14 @@ pub struct Links {
 struct Entry {
     link: SecureLink,
     remote: SocketAddr,
+    /// Our own end, where we dialled and are connected.
+    local: Option<SocketAddr>,
     service: Service,
     connected: bool,
     who: Option<Who>,
     /// What the authority has signed for a super-peer at the other end.
     statement: Option<Signed<Statement>>,
     since: UnixTime,
-    /// Our own address on a connection that we dialled.
-    local: Option<SocketAddr>,
 }
 
 impl Links {
@@ -197,12 +197,12 @@ impl Links {
             Entry {
                 link,
                 remote: to,
+                local: None,
                 service,
                 connected: false,
                 who: None,
                 statement: None,
                 since: UnixTime(0),
-                local: None,
             },
         );
         self.orders.push_back((id, LinkOrder::Dial { to, also, service }));
@@ -256,12 +256,12 @@ impl Links {
             Entry {
                 link,
                 remote,
+                local: None,
                 service,
                 connected: true,
                 who: None,
                 statement: None,
                 since: UnixTime(0),
-                local: None,
             },
         );
     }
@@ -360,8 +360,7 @@ impl Links {
     /// Whether a link that we dialled was made by IPv6.
     #[must_use]
     pub fn is_by_v6(&self, id: LinkId) -> bool {
-        let local = self.table.get(&id).and_then(|entry| entry.local);
-        local.is_some_and(|local| local.ip().to_canonical().is_ipv6())
+        self.local_address(id).is_some_and(|local| local.ip().to_canonical().is_ipv6())
     }
 
     /// Who is at the other end; none before the handshake has ended.
@@ -380,6 +379,12 @@ impl Links {
     #[must_use]
     pub fn remote_address(&self, id: LinkId) -> Option<SocketAddr> {
         Some(self.table.get(&id)?.remote)
+    }
+
+    /// Our own address on a link that we dialled, once it is connected.
+    #[must_use]
+    pub fn local_address(&self, id: LinkId) -> Option<SocketAddr> {
+        self.table.get(&id)?.local
     }
 
     /// What the link is for.

@@ -134,6 +134,7 @@ impl Peer {
 
     /// The addresses of this computer changed, or it slept.
     pub(in super::super) fn network_changed(&mut self, now: Instant) {
+        self.nat_watch.forget();
         self.doubt_home(now);
         if let Some(calls) = &mut self.calls {
             calls.handle_network(now);
@@ -213,6 +214,7 @@ impl Peer {
         self.ask(now, link, About::RelayCredentials, Nat::RelayCredentials);
         self.ask(now, link, About::SuperPeers, Directory::ListSuperPeers);
         self.surroundings_changed(now);
+        self.nat_at_another_home(now);
         if has_changed {
             self.attach(now);
         }
