@@ -174,19 +174,14 @@ impl Internet {
         &self.core
     }
 
-    /// Puts a computer on the backbone, by a perfect line. What comes to port 443 comes to `port`.
+    /// Puts a computer on the backbone, by a perfect line.
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn public_host(&mut self, site: u8, port: u16) -> Result<PublicHost, LabError> {
+    pub fn public_host(&mut self, site: u8) -> Result<PublicHost, LabError> {
         let mut draft = Draft::default();
         let host = draft.space(&format!("p{site}"), Duty::Host);
         self.attach(&mut draft, site, &host, Line::default(), true);
-        let redirect = format!(
-            "table inet https {{\nchain prerouting {{\ntype nat hook prerouting priority dstnat;\n\
-             tcp dport 443 redirect to :{port}\n}}\n}}\n"
-        );
-        draft.rules.push((host.clone(), redirect));
         self.shims.extend(draft.make(&self.core)?);
         Ok(PublicHost { host, v4: v4(site, 2), v6: v6(site, 0, 2) })
     }

@@ -38,6 +38,12 @@ pub const CORE: &[&str] = &[
     "carrier_hairpin,carrier_hairpin",
     "dual_stack,dual_stack",
     "carrier_symmetric,public",
+    "port_mapped,symmetric",
+    "udp_blocked,port_restricted",
+    "tcp_443_only,symmetric",
+    "full_cone,http_proxy",
+    "dual_stack,ipv6_only",
+    "ipv6_only,port_restricted",
 ];
 
 /// Tries of one call. What the second reaches counts as connected, not as the first try.

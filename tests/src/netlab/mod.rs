@@ -130,7 +130,7 @@ fn build<W: Write>(
     internet: &mut Internet,
     report: &mut Report<W>,
 ) -> Result<Vec<Home>, LabError> {
-    let watch = OBSERVERS.map(|site| internet.public_host(site, probe::PORTS[0]));
+    let watch = OBSERVERS.map(|site| internet.public_host(site));
     let [one, other] = watch;
     let observers = Observers::at([&one?, &other?], options.line)?;
     let mut homes = Vec::new();

@@ -50,7 +50,7 @@ impl Network {
     /// The first that does not come up.
     pub fn found(internet: &mut Internet, program: &Path, out: &Path) -> Result<Self, LabError> {
         let (program, out) = (program.to_owned(), out.to_owned());
-        let host = internet.public_host(AUTHORITY, PORT)?;
+        let host = internet.public_host(AUTHORITY)?;
         let listen = format!("[::]:{PORT}");
         let (public, public_v6) = public(&host);
         let all = SUPER_PEERS.to_string();
@@ -64,7 +64,7 @@ impl Network {
         let (uri, token) = (authority.told("authority")?, authority.told("enrolToken")?);
         let mut super_peers = Vec::new();
         for number in 0..SUPER_PEERS {
-            let host = internet.public_host(SUPER_PEER + number, PORT)?;
+            let host = internet.public_host(SUPER_PEER + number)?;
             let name = format!("super-peer-{}", number + 1);
             let launch = super_peer(&name, &program, &out, &host, uri).args(["--enrol", token]);
             let daemon = host.host.inside(|| Daemon::spawn(&launch, &out))??;

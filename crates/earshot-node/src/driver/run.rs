@@ -216,10 +216,13 @@ impl Floor {
         }
     }
 
-    /// The low ports are for whoever needs a super-peer and reaches no other.
+    /// The low ports are for whoever needs a super-peer, or the authority, and reaches no other.
     fn see_to_low_doors(&mut self) {
-        let relays = self.residents.values().any(|r| r.services().contains(&Service::Relay));
-        if !relays {
+        let is_needed = |service: &Service| match service {
+            Service::Relay | Service::Authority => true,
+            Service::SuperPeer | Service::Peer => false,
+        };
+        if !self.residents.values().any(|r| r.services().iter().any(is_needed)) {
             self.low_doors.drain(..).for_each(|door| door.abort());
         } else if self.low_doors.is_empty() {
             let WayIn { ip, hall, to_loop } = &self.way_in;
