@@ -6,17 +6,17 @@
 
 use n0_watcher::Watcher;
 use netwatch::netmon::Monitor;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::driver::news::News;
 
-/// Tells the loop of each change that matters.
-pub(crate) async fn watch(to_loop: mpsc::Sender<News>) {
+/// Tells the loop, and whoever listens, of each change that matters; until the loop ends.
+pub(crate) async fn watch(to_loop: mpsc::Sender<News>, changed: watch::Sender<()>) {
     let monitor = match Monitor::new().await {
         Ok(monitor) => monitor,
         Err(error) => {
             tracing::warn!(%error, "The computer's addresses are not watched");
-            return;
+            return to_loop.closed().await;
         }
     };
     let mut states = monitor.interface_state();
@@ -27,8 +27,11 @@ pub(crate) async fn watch(to_loop: mpsc::Sender<News>) {
             () = to_loop.closed() => return,
         };
         let Ok(state) = state else { return };
-        if state.is_major_change(&known) && to_loop.send(News::Network).await.is_err() {
-            return;
+        if state.is_major_change(&known) {
+            changed.send_replace(());
+            if to_loop.send(News::Network).await.is_err() {
+                return;
+            }
         }
         known = state;
     }

@@ -3,23 +3,37 @@
 //! Source: RFC 6886, RFC 6887, UPnP IGD; `earshot_proto::port::Input::Mapped`. The main port is
 //! forwarded for TCP, so that buddies and super-peers reach it; one port for the sound of calls by
 //! UDP. A router that forwards may itself be behind another: who is reachable is found out by
-//! super-peers. Invariant: mappings are kept and renewed for as long as this lives, and lapse
-//! after.
+//! super-peers. Routers are asked which of these they speak before they are asked for anything: the
+//! library begins with UPnP otherwise, and with that alone. Invariant: mappings are kept and renewed
+//! for as long as this lives and the network stays, and lapse after.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use portmapper::{Client, Config, Protocol};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
 use crate::driver::news::News;
 
+/// How often a router that forwards nothing is asked again. Our choice: its owner may allow it
+/// meanwhile.
+const ASK_AGAIN: Duration = Duration::from_secs(5 * 60);
+
+/// Tells that this computer is in another network.
+pub(crate) type NetworkChanges = watch::Receiver<()>;
+
 /// Tells the loop where the main port is forwarded, for as long as the loop lives.
-pub(crate) async fn keep_main(port: NonZeroU16, to_loop: mpsc::Sender<News>) {
-    let client = client(Protocol::Tcp, port);
+pub(crate) async fn keep_main(
+    port: NonZeroU16,
+    network: NetworkChanges,
+    to_loop: mpsc::Sender<News>,
+) {
+    let client = client(Protocol::Tcp, port, network);
     let mut external = client.watch_external_address();
     loop {
         let mapped = external.borrow_and_update().map(SocketAddr::V4);
@@ -65,10 +79,10 @@ impl Drop for Lease {
 
 impl SoundPort {
     /// Asks for any free port to be forwarded.
-    pub(crate) async fn open() -> Option<Self> {
+    pub(crate) async fn open(network: NetworkChanges) -> Option<Self> {
         let drawn = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.ok()?;
         let port = NonZeroU16::new(drawn.local_addr().ok()?.port())?;
-        let client = client(Protocol::Udp, port);
+        let client = client(Protocol::Udp, port, network);
         Some(Self {
             port: port.get(),
             external: client.watch_external_address(),
@@ -87,9 +101,30 @@ impl SoundPort {
     }
 }
 
-fn client(protocol: Protocol, port: NonZeroU16) -> Client {
+fn client(protocol: Protocol, port: NonZeroU16, network: NetworkChanges) -> Client {
     let client = Client::new(Config { protocol, ..Config::default() });
-    client.update_local_port(port);
-    client.procure_mapping();
+    tokio::spawn(ask(client.clone(), port, network));
     client
+}
+
+/// Asks for the port to be forwarded: at once, in each new network, and from time to time while
+/// nobody does.
+async fn ask(client: Client, port: NonZeroU16, mut network: NetworkChanges) {
+    loop {
+        match client.probe().await {
+            Ok(Ok(spoken)) => tracing::debug!(%spoken, "What the router forwards ports by"),
+            // Whoever is asked in vain is asked again.
+            Ok(Err(_)) | Err(_) => {}
+        }
+        client.update_local_port(port);
+        client.procure_mapping();
+        tokio::select! {
+            changed = network.changed() => match changed {
+                // What the router of the old network forwards, it forwards to nobody.
+                Ok(()) => client.deactivate(),
+                Err(_) => return,
+            },
+            () = sleep(ASK_AGAIN) => {}
+        }
+    }
 }

@@ -10,7 +10,7 @@ use earshot_proto::port::{
     Input, LinkEvent, LinkId, PathEvent, PathId, RelayPortEvent, RelayPortId, Service,
 };
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -60,7 +60,9 @@ pub(super) async fn start(
         public: settings.public,
     };
     let start = crate::seed::draw().map_or(0, |seed| u16::from_be_bytes([seed[0], seed[1]]));
-    let sound_port = if settings.maps_ports { SoundPort::open().await } else { None };
+    let (changed, network) = watch::channel(());
+    let sound_port =
+        if settings.maps_ports { SoundPort::open(network.clone()).await } else { None };
     let ports = Ports {
         datagrams,
         links: Links::new(
@@ -76,10 +78,10 @@ pub(super) async fn start(
     let hall = Hall::new(settings.guests);
     let door = tokio::spawn(front_door::accept(listener, hall.clone(), to_loop.clone()));
     if !listening.ip().is_loopback() {
-        tokio::spawn(interfaces::watch(to_loop.clone()));
+        tokio::spawn(interfaces::watch(to_loop.clone(), changed));
     }
     if let Some(port) = NonZeroU16::new(listening.port()).filter(|_| settings.maps_ports) {
-        tokio::spawn(mapping::keep_main(port, to_loop.clone()));
+        tokio::spawn(mapping::keep_main(port, network, to_loop.clone()));
     }
     let clock = ClockWatch::new(Instant::now(), unix_now());
     let floor = Floor {
