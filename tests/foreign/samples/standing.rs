@@ -176,7 +176,6 @@ fn statement(d: &mut Draw, kind: usize) -> Statement {
         not_before: d.time(),
         not_after: d.time(),
         policy_version: d.number(),
-        also: d.maybe(|d| d.list(also)),
     }
 }
 
@@ -210,6 +209,7 @@ fn invite(d: &mut Draw) -> Invite {
         super_peers: d.list(door),
         token: d.maybe(|d| d.blob(32)),
         policy_version: d.number(),
+        also: d.maybe(|d| d.list(also)),
     }
 }
 
