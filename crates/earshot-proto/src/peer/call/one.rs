@@ -380,10 +380,14 @@ impl One {
 
     fn take_end(&mut self, cx: &mut Cx<'_>, from: &Address, said: SignalledEnd) {
         let (reason, by) = reason::heard(said, self.direction);
-        let facts = EndFacts { device: Some(from.device), ..EndFacts::default() };
         let one_of_many =
             matches!(self.state, State::Calling { .. }) && said != SignalledEnd::Declined;
         let Some(mut leg) = self.remove_leg(from) else { return };
+        // What both sides tried is known here as well as there.
+        let facts = match matches!(reason, EndReason::NoPath | EndReason::PathLost) {
+            true => leg.facts(),
+            false => EndFacts { device: Some(from.device), ..EndFacts::default() },
+        };
         leg.close(cx, None);
         cx.closed.push(leg);
         if one_of_many {

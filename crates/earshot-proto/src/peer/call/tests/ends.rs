@@ -266,8 +266,12 @@ fn no_path() {
         ends(&world, call),
         both((EndReason::NoPath, By::Network), (EndReason::NoPath, By::Network))
     );
-    let facts = &world.device("alice").log[0].end.facts;
-    assert!(facts.path.is_none_or(|down| down == PathDown::NoPair));
+    for name in ["alice", "bob"] {
+        let facts = &world.device(name).log[0].end.facts;
+        assert!(facts.path.is_none_or(|down| down == PathDown::NoPair));
+        let found = (facts.candidates_here, facts.candidates_there);
+        assert_eq!(found, (Some(5), Some(5)), "{name} knows what was tried");
+    }
 }
 
 #[test]
