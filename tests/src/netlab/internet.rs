@@ -393,9 +393,9 @@ impl Internet {
     pub fn part(&self, homes: [&Home; 2]) -> Result<(), LabError> {
         let [one, other] = homes.map(|home| port_of(home.site));
         self.core.nft(&format!(
-            "table inet parted {{ chain between {{ type filter hook forward priority 0;\n\
+            "table inet parted {{\nchain between {{\ntype filter hook forward priority 0;\n\
              iifname \"{one}\" oifname \"{other}\" meta l4proto udp drop\n\
-             iifname \"{other}\" oifname \"{one}\" meta l4proto udp drop\n}} }}\n"
+             iifname \"{other}\" oifname \"{one}\" meta l4proto udp drop\n}}\n}}\n"
         ))
     }
 
