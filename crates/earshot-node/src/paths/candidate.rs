@@ -13,6 +13,10 @@ const LENGTH_MAX: usize = 256;
 /// Our one component: RTP and RTCP share it (RFC 5761).
 const COMPONENT: &str = "1";
 
+/// A type preference (RFC 8445, section 5.1.2.2) between those of peer reflexive candidates, 110,
+/// and of hosts', 126.
+const ABOVE_PEER_REFLEXIVE: u32 = 118 << 24;
+
 /// A candidate of the other side that is well-formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RemoteCandidate {
@@ -51,8 +55,19 @@ impl RemoteCandidate {
     }
 
     /// As the library reads it. Related addresses are left out: they say nothing that is needed.
+    ///
+    /// An address that it learns from a check it calls peer reflexive and prefers to what a server
+    /// saw, and what the check says of its priority (RFC 8445, section 7.3.1.3) it passes over: a
+    /// relayed address whose check comes before its candidate would be preferred to a direct one.
+    /// So what a server saw is lifted above.
     pub(super) fn to_attribute(&self) -> String {
         let Self { address, kind, foundation, priority } = self;
+        let priority = match kind {
+            PathKind::ServerReflexive => ABOVE_PEER_REFLEXIVE | (priority & 0x00ff_ffff),
+            PathKind::Host | PathKind::PeerReflexive | PathKind::RelayUdp | PathKind::RelayTcp => {
+                *priority
+            }
+        };
         let (ip, port, name) = (address.ip(), address.port(), name_of(*kind));
         format!("{foundation} {COMPONENT} udp {priority} {ip} {port} typ {name}")
     }
@@ -105,8 +120,23 @@ mod tests {
         assert_eq!(candidate.address, ([203, 0, 113, 7], 46154).into());
         assert_eq!(candidate.kind, PathKind::ServerReflexive);
         let written = candidate.to_attribute();
-        assert_eq!(written, "842163049 1 udp 1677729535 203.0.113.7 46154 typ srflx");
-        assert_eq!(RemoteCandidate::parse(&written), Some(candidate));
+        assert_eq!(written, "842163049 1 udp 1979719423 203.0.113.7 46154 typ srflx");
+        let host = "1 1 udp 2130706431 10.0.0.7 46154 typ host";
+        let candidate = RemoteCandidate::parse(host).expect("it is well-formed");
+        assert_eq!(candidate.to_attribute(), host);
+    }
+
+    #[test]
+    fn what_a_server_saw_is_better_than_what_a_check_came_from() {
+        const PEER_REFLEXIVE: u32 = (110 << 24) | 0x00ff_ffff;
+        const HOST: u32 = 126 << 24;
+        for theirs in [1, 100 << 24, u32::MAX] {
+            let text = format!("1 1 udp {theirs} 203.0.113.7 9 typ srflx");
+            let candidate = RemoteCandidate::parse(&text).expect("it is well-formed");
+            let written = RemoteCandidate::parse(&candidate.to_attribute());
+            let priority = written.expect("it is well-formed").priority;
+            assert!((PEER_REFLEXIVE + 1..HOST).contains(&priority), "{theirs}: {priority}");
+        }
     }
 
     #[test]
