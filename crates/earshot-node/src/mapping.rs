@@ -1,8 +1,8 @@
 //! Ports of ours that a home router forwards, where it does: by UPnP, NAT-PMP or PCP.
 //!
 //! Source: RFC 6886, RFC 6887, UPnP IGD; `earshot_proto::port::Input::Mapped`. The main port is
-//! forwarded for TCP, so that buddies and super-peers reach it; one port for the sound of calls by
-//! UDP. A router that forwards may itself be behind another: who is reachable is found out by
+//! forwarded for TCP, so that buddies and super-peers reach it; two ports for the sound of calls by
+//! UDP: a path that takes the place of another is made while that one still has its port. A router that forwards may itself be behind another: who is reachable is found out by
 //! super-peers. Routers are asked which of these they speak before they are asked for anything: the
 //! library begins with UPnP otherwise, and with that alone. Invariant: mappings are kept and renewed
 //! for as long as this lives and the network stays, and lapse after.
@@ -23,6 +23,9 @@ use crate::driver::news::News;
 /// How often a router that forwards nothing is asked again. Our choice: its owner may allow it
 /// meanwhile.
 const ASK_AGAIN: Duration = Duration::from_secs(5 * 60);
+
+/// Ports for sound: one in use, and one for the path that takes over.
+const SOUND_PORTS: usize = 2;
 
 /// Tells that this computer is in another network.
 pub(crate) type NetworkChanges = watch::Receiver<()>;
@@ -53,9 +56,12 @@ pub(crate) async fn keep_main(
     }
 }
 
-/// A port for the sound of calls, which a router may forward.
+/// Ports for the sound of calls, which a router may forward.
 #[derive(Clone)]
-pub(crate) struct SoundPort {
+pub(crate) struct SoundPorts(Vec<SoundPort>);
+
+#[derive(Clone)]
+struct SoundPort {
     port: u16,
     external: watch::Receiver<Option<SocketAddrV4>>,
     taken: Arc<AtomicBool>,
@@ -77,9 +83,29 @@ impl Drop for Lease {
     }
 }
 
+impl SoundPorts {
+    /// Asks for free ports to be forwarded.
+    pub(crate) async fn open(network: &NetworkChanges) -> Self {
+        let mut ports = Vec::new();
+        for _ in 0..SOUND_PORTS {
+            ports.extend(SoundPort::open(network.clone()).await);
+        }
+        Self(ports)
+    }
+
+    /// Gives one of them to one path, if a router forwards it and nobody has it.
+    pub(crate) async fn lease(&self) -> Option<Lease> {
+        for port in &self.0 {
+            if let Some(lease) = port.lease().await {
+                return Some(lease);
+            }
+        }
+        None
+    }
+}
+
 impl SoundPort {
-    /// Asks for any free port to be forwarded.
-    pub(crate) async fn open(network: NetworkChanges) -> Option<Self> {
+    async fn open(network: NetworkChanges) -> Option<Self> {
         let drawn = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.ok()?;
         let port = NonZeroU16::new(drawn.local_addr().ok()?.port())?;
         let client = client(Protocol::Udp, port, network);
@@ -91,8 +117,7 @@ impl SoundPort {
         })
     }
 
-    /// Gives it to one path, if a router forwards it and nobody has it.
-    pub(crate) async fn lease(&self) -> Option<Lease> {
+    async fn lease(&self) -> Option<Lease> {
         let external = (*self.external.borrow())?;
         // Somebody else on this computer may have taken the number meanwhile.
         UdpSocket::bind((Ipv4Addr::UNSPECIFIED, self.port)).await.ok()?;

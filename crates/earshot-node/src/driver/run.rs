@@ -25,7 +25,7 @@ use crate::datagrams::Datagrams;
 use crate::front_door::Hall;
 use crate::guests::Seat;
 use crate::links::{LINGER, Links};
-use crate::mapping::SoundPort;
+use crate::mapping::SoundPorts;
 use crate::paths::Paths;
 use crate::ports::Ports;
 use crate::relay_ports::{RelayGround, RelayPorts};
@@ -61,8 +61,8 @@ pub(super) async fn start(
     };
     let start = crate::seed::draw().map_or(0, |seed| u16::from_be_bytes([seed[0], seed[1]]));
     let (changed, network) = watch::channel(());
-    let sound_port =
-        if settings.maps_ports { SoundPort::open(network.clone()).await } else { None };
+    let sound_ports =
+        if settings.maps_ports { Some(SoundPorts::open(&network).await) } else { None };
     let ports = Ports {
         datagrams,
         links: Links::new(
@@ -72,7 +72,7 @@ pub(super) async fn start(
             alive.clone(),
         ),
         relay_ports: RelayPorts::new(ground, start, answers.clone()),
-        paths: Paths::new((settings.ice, settings.ways, sound_port), answers.clone(), alive),
+        paths: Paths::new((settings.ice, settings.ways, sound_ports), answers.clone(), alive),
         answers,
     };
     let hall = Hall::new(settings.guests);

@@ -40,7 +40,7 @@ use super::candidate::{RemoteCandidate, forwarded, without_related};
 use super::pulse::{Pulse, Taken, is_probe};
 use super::shim::Shim;
 use super::{IceGround, Inlet, MediaPath, PathGone, PathReport};
-use crate::mapping::{Lease, SoundPort};
+use crate::mapping::{Lease, SoundPorts};
 use crate::ways::Ways;
 
 /// Waits before a pair of this kind is nominated, in which a better one may still succeed: a second
@@ -91,7 +91,7 @@ pub(super) struct Opening {
     pub(super) policy: PathPolicy,
     pub(super) ground: IceGround,
     pub(super) ways: Ways,
-    pub(super) sound_port: Option<SoundPort>,
+    pub(super) sound_ports: Option<SoundPorts>,
 }
 
 type Connected = Result<Arc<dyn Conn + Send + Sync>, webrtc_ice::Error>;
@@ -112,8 +112,8 @@ pub(super) async fn make(
     report: PathReport,
 ) {
     let (tell, mut news) = mpsc::unbounded_channel();
-    let lease = match &opening.sound_port {
-        Some(port) if opening.policy != PathPolicy::RelayOnly => port.lease().await,
+    let lease = match &opening.sound_ports {
+        Some(ports) if opening.policy != PathPolicy::RelayOnly => ports.lease().await,
         Some(_) | None => None,
     };
     let mut shims = Vec::new();

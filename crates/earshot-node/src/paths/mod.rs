@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use crate::driver::news::{News, ResidentId};
 use crate::links::Alive;
-use crate::mapping::SoundPort;
+use crate::mapping::SoundPorts;
 use crate::ways::Ways;
 
 /// How media paths look for candidates.
@@ -122,7 +122,7 @@ impl OpenPaths<'_> {
 pub(crate) struct Paths {
     ground: IceGround,
     ways: Ways,
-    sound_port: Option<SoundPort>,
+    sound_ports: Option<SoundPorts>,
     open: HashMap<(ResidentId, PathId), OpenPath>,
     answers: mpsc::UnboundedSender<News>,
     alive: Alive,
@@ -157,20 +157,20 @@ impl PathReport {
 
 impl Paths {
     pub(crate) fn new(
-        (ground, ways, sound_port): (IceGround, Ways, Option<SoundPort>),
+        (ground, ways, sound_ports): (IceGround, Ways, Option<SoundPorts>),
         answers: mpsc::UnboundedSender<News>,
         alive: Alive,
     ) -> Self {
-        Self { ground, ways, sound_port, open: HashMap::new(), answers, alive }
+        Self { ground, ways, sound_ports, open: HashMap::new(), answers, alive }
     }
 
     pub(crate) fn order(&mut self, who: ResidentId, id: PathId, order: PathOrder) {
         match order {
             PathOrder::Open { controlling, servers, policy } => {
                 let (ground, ways) = (self.ground, self.ways.clone());
-                let sound_port = self.sound_port.clone();
+                let sound_ports = self.sound_ports.clone();
                 let opening =
-                    ice::Opening { controlling, servers, policy, ground, ways, sound_port };
+                    ice::Opening { controlling, servers, policy, ground, ways, sound_ports };
                 let (orders, ordered) = mpsc::unbounded_channel();
                 let up = Arc::<OnceLock<PathHandle>>::default();
                 let report = PathReport {
