@@ -2,10 +2,11 @@
 //!
 //! Source: RFC 6886, RFC 6887, UPnP IGD; `earshot_proto::port::Input::Mapped`. The main port is
 //! forwarded for TCP, so that buddies and super-peers reach it; two ports for the sound of calls by
-//! UDP: a path that takes the place of another is made while that one still has its port. A router that forwards may itself be behind another: who is reachable is found out by
-//! super-peers. Routers are asked which of these they speak before they are asked for anything: the
-//! library begins with UPnP otherwise, and with that alone. Invariant: mappings are kept and renewed
-//! for as long as this lives and the network stays, and lapse after.
+//! UDP: a path that takes the place of another is made while that one still has its port. A router
+//! that forwards may itself be behind another: who is reachable is found out by super-peers.
+//! Routers are asked which of these they speak before they are asked for anything: the library
+//! begins with UPnP otherwise, and with that alone. Invariant: mappings are kept and renewed for as
+//! long as this lives and the network stays, and lapse after.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU16;

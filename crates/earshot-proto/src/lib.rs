@@ -46,3 +46,7 @@ pub mod secure;
 pub mod super_peer;
 pub mod time;
 pub mod wire;
+
+/// For tests of what peers ask: roles do not know each other, and nobody answers like a real one.
+#[cfg(test)]
+pub(crate) use super_peer::testing::stun_server;

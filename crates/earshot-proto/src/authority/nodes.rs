@@ -271,8 +271,8 @@ impl Registrar {
         Reply::After(Change { rows, token, outcome })
     }
 
-    /// Whether the port is none of the system's but the web's, and the address the Internet's or one
-    /// that the policy allows.
+    /// Whether the port is none of the system's but the web's, and the address one of the Internet
+    /// or of the policy.
     fn may_stand_at(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
         let is_one = is_dialled(address.port()) && !ip.is_unspecified() && !ip.is_multicast();

@@ -64,7 +64,7 @@ pub mod ring;
 mod status;
 pub mod terms;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod verifying;
 pub mod watching;
 

@@ -1,5 +1,7 @@
 //! A super-peer that serves, for the tests of this module.
 
+pub(crate) mod stun_server;
+
 use std::net::SocketAddr;
 use std::time::Instant;
 

@@ -2,7 +2,6 @@
 
 mod losses;
 mod model;
-mod server;
 
 use std::time::Duration;
 

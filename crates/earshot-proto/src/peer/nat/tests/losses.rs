@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::super::verdict::{Filtering, Mapping};
 use super::model::{Nat, World, held, nat, start};
-use super::server::Packet;
+use crate::stun_server::Packet;
 
 fn any_nat() -> impl Strategy<Value = Nat> {
     (0usize..4, 0usize..3).prop_map(|(mapping, filtering)| match mapping {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::super::behaviour::{Depth, Place};
 use super::super::verdict::{Filtering, Mapping, NatView, Translation};
 use super::super::watch::{Purpose, Seen, Watch};
-use super::server::{Packet, Server};
 use crate::entropy::Entropy;
 use crate::port::Transmit;
+use crate::stun_server::{Packet, Server};
 use crate::time::UnixTime;
 
 pub(super) const NOON: UnixTime = UnixTime(1_800_000_000_000);
@@ -94,7 +94,10 @@ impl World {
         let inner = addr(inner);
         let mut watch = Watch::default();
         watch.is_at(Some(inner.ip()));
-        let mut servers = servers.map(|host| Server::new(&at(host, 37373), &at(host, 37374)));
+        let mut servers = servers.map(|host| {
+            let [main, alternate] = [37373, 37374].map(|port| addr(&at(host, port)));
+            Server::new(start(), main, alternate)
+        });
         servers.iter_mut().for_each(|server| assert!(server.drain(start()).is_empty()));
         let partner = &servers[1];
         let ports = [partner.main, partner.alternate];

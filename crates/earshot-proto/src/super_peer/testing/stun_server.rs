@@ -1,47 +1,46 @@
-//! A super-peer with its real relay, as far as it answers Binding questions.
+//! For tests: a super-peer with its real relay, as far as it answers Binding questions.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::model::{NOON, addr, start};
+use super::super::relay::{Relay, RelayConfig, RelayOutput};
 use crate::entropy::Entropy;
 use crate::port::{RelayPortEvent, RelayPortId, RelayPortOrder, Transmit};
-use crate::super_peer::relay::{Relay, RelayConfig, RelayOutput};
+use crate::time::UnixTime;
 
 /// A datagram on its way.
 #[derive(Clone, Debug)]
-pub(super) struct Packet {
-    pub(super) from: SocketAddr,
-    pub(super) to: SocketAddr,
-    pub(super) bytes: Vec<u8>,
-    pub(super) at: Instant,
+pub(crate) struct Packet {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) at: Instant,
 }
 
 /// A super-peer with both its ports.
-pub(super) struct Server {
-    pub(super) relay: Relay,
-    pub(super) main: SocketAddr,
-    pub(super) alternate: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) relay: Relay,
+    pub(crate) main: SocketAddr,
+    pub(crate) alternate: SocketAddr,
     port: Option<RelayPortId>,
-    pub(super) is_up: bool,
-    pub(super) is_alternate_up: bool,
+    pub(crate) is_up: bool,
+    pub(crate) is_alternate_up: bool,
 }
 
 impl Server {
-    pub(super) fn new(main: &str, alternate: &str) -> Self {
-        let (main, alternate) = (addr(main), addr(alternate));
+    pub(crate) fn new(now: Instant, main: SocketAddr, alternate: SocketAddr) -> Self {
         let config = RelayConfig {
             ipv6: true,
             main: Some(main),
             own: vec![main.ip().to_string().parse().unwrap()],
             ..RelayConfig::default()
         };
-        let relay = Relay::new(start(), &config, Entropy::new([9; 32]).secrets);
+        let relay = Relay::new(now, &config, Entropy::new([9; 32]).secrets);
         Self { relay, main, alternate, port: None, is_up: true, is_alternate_up: true }
     }
 
     /// What it sends: from where, to where.
-    pub(super) fn drain(&mut self, now: Instant) -> Vec<Packet> {
+    pub(crate) fn drain(&mut self, now: Instant) -> Vec<Packet> {
         let mut sent = Vec::new();
         let mut send = |from, Transmit { to, bytes }| {
             sent.push(Packet { from, to, bytes, at: now });
@@ -65,7 +64,7 @@ impl Server {
         sent
     }
 
-    pub(super) fn handle(&mut self, packet: &Packet) {
+    pub(crate) fn handle(&mut self, packet: &Packet) {
         if !self.is_up {
             return;
         }
@@ -75,7 +74,7 @@ impl Server {
                 let event = RelayPortEvent::Datagram { from: *from, bytes };
                 self.relay.handle_relay_port(*at, port, event);
             }
-            None => self.relay.handle_datagram(*at, NOON, *from, bytes),
+            None => self.relay.handle_datagram(*at, UnixTime::default(), *from, bytes),
         }
     }
 }
