@@ -194,7 +194,7 @@ fn a_single_oddity_is_looked_at_twice_and_forgotten() {
     let view = world.watch.view();
     assert_eq!(held(&view), world.truth());
     assert!(view.filtering.unwrap().measured > first.filtering.unwrap().measured);
-    // The second look was the last for half an hour.
+    // The second look was the last for hours.
     let sent = world.sent.len();
     world.pass(RENEW_AFTER - 60 * SECOND);
     assert_eq!(world.sent.len(), sent);

@@ -15,13 +15,13 @@ use crate::entropy::{Entropy, Stream};
 use crate::port::Transmit;
 use crate::time::UnixTime;
 
-/// Shortest time until it is measured anew. Our choice, with [`RENEW_SPREAD`] about half an hour:
+/// Shortest time until it is measured anew. Our choice, with [`RENEW_SPREAD`] about four hours:
 /// who changes routers changes addresses, which is noticed at once; this is for what is changed at
 /// the router itself, and costs a dozen datagrams.
-pub(super) const RENEW_AFTER: Duration = Duration::from_secs(28 * 60);
+pub(super) const RENEW_AFTER: Duration = Duration::from_secs(3 * 3600 + 1800);
 /// Full jitter on top. Our choice: those who came to a home at once, as after a failure of another,
 /// do not come to its partner at once for ever.
-pub(super) const RENEW_SPREAD: Duration = Duration::from_secs(4 * 60);
+pub(super) const RENEW_SPREAD: Duration = Duration::from_secs(3600);
 /// When a measurement that contradicts is repeated. Our choice: what disturbed it has passed, and a
 /// true change is shown within a minute.
 pub(super) const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
