@@ -31,6 +31,10 @@ const search = (name) => async (page) => {
 const openCall = async (page) => {
   await page.getByRole("button", { name: "Show the call" }).click();
 };
+const between = async (page) => {
+  await menu("Network")(page);
+  await page.getByRole("heading", { name: "Between you and the others" }).evaluate((e) => e.scrollIntoView());
+};
 const type = (label, text) => async (page) => {
   await page.getByRole("textbox", { name: label }).fill(text);
 };
@@ -116,6 +120,11 @@ export const VIEWS = {
   "network-invite": ["normal", steps(menu("Network"), press("Invite others"), see("Works from everywhere"))],
   "network-failed": ["refusing", steps(menu("Network"), press("Invite others"), see("could not be made"))],
   "network-offline": ["offline", menu("Network")],
+  "network-nat": ["normal", between],
+  "network-nat-symmetric": ["symmetricNat", steps(between, async (page) => page.getByText("In exact terms").click())],
+  "network-nat-none": ["noNat", between],
+  "network-nat-blocked": ["udpBlocked", between],
+  "network-nat-unmeasured": ["unmeasured", between],
   shortcuts: ["normal", async (page) => page.keyboard.press("F10")],
   menu: ["normal", async (page) => page.getByRole("button", { name: "change what you show" }).click()],
 };

@@ -616,6 +616,24 @@ export type EnrolmentRefusal =
   /** Too few other super-peers could be asked whether they reach it. */
   | "nobodyVerified";
 
+/**
+ * Whose datagrams are let in to a port of this computer (RFC 4787, section 5). Found out by RFC
+ * 5780, section 4.4.
+ */
+export type Filtering =
+  /** Everybody's, once anything was sent from it: a call finds its way in whoever begins. */
+  | "endpointIndependent"
+  /**
+   * Those of addresses that were sent to, from any port of theirs. Both ends of a call send, so
+   * that it opens its own way.
+   */
+  | "addressDependent"
+  /**
+   * Those of addresses and ports that were sent to. A call opens its own way to all but those who
+   * are behind a symmetric NAT.
+   */
+  | "addressAndPortDependent";
+
 /** A page of history. */
 export interface History {
   /** In the order of the screen, oldest first. */
@@ -767,6 +785,27 @@ export interface Login {
 /** Logs this device out. Calls end; buddies see it go. */
 export type Logout = Record<string, never>;
 
+/**
+ * To which outer address and port one port of this computer is mapped (RFC 4787, section 4.1).
+ * Found out by RFC 5780, section 4.3.
+ */
+export type Mapping =
+  /**
+   * To the same, whoever is sent to; also where there is no NAT. What one partner is told is good
+   * for all, so that direct calls work with most people.
+   */
+  | "endpointIndependent"
+  /**
+   * To another one for each address that is sent to: a symmetric NAT. Nobody can be told beforehand
+   * where to send, so that calls with people behind strict routers may need a relay.
+   */
+  | "addressDependent"
+  /**
+   * To another one for each address and port that is sent to: a symmetric NAT too, with the same
+   * consequence.
+   */
+  | "addressAndPortDependent";
+
 /** How a super-peer knows the others. */
 export type Membership =
   /** It takes no part yet. */
@@ -824,6 +863,61 @@ export type NameRule =
   | "tooLong"
   /** No spaces, symbols or control characters. */
   | "forbidden";
+
+/**
+ * What is known of the NAT before this computer, each part by itself. A part is absent where it
+ * could not be found out: where UDP is blocked, or the home has no partner to ask at.
+ */
+export interface Nat {
+  /** Where the others see this computer. */
+  address?: NatAddress;
+  /** Whom it, or a firewall, lets in. */
+  filtering?: NatFiltering;
+  /** What it makes of this computer's port: whether one address is good for all partners. */
+  mapping?: NatMapping;
+  /** Whether there is a NAT at all. */
+  translation?: NatTranslation;
+}
+
+/**
+ * Where the home saw this computer's UDP port: its reflexive address (RFC 8489, section 2). Its
+ * port may be another one later, and for others: see `mapping`.
+ */
+export interface NatAddress {
+  /**
+   * Whether it is an address of the Internet. If not, the home is on the same local network or
+   * computer, and nothing here tells what is between them and the Internet.
+   */
+  isPublic: boolean;
+  /** When it was seen last. */
+  measured: number;
+  /** The address. */
+  what: string;
+}
+
+/** Whom a NAT or a firewall lets in. */
+export interface NatFiltering {
+  /** When it was found so last. */
+  measured: number;
+  /** Whom. */
+  what: Filtering;
+}
+
+/** How a NAT maps. */
+export interface NatMapping {
+  /** When it was found so last. */
+  measured: number;
+  /** How. */
+  what: Mapping;
+}
+
+/** Whether there is a NAT. */
+export interface NatTranslation {
+  /** When it was found so last. */
+  measured: number;
+  /** Whether there is one. */
+  what: Translation;
+}
 
 /** A network. */
 export interface Network {
@@ -1358,8 +1452,16 @@ export interface Standing {
   home?: Home;
   /** Connections that are open now. */
   links: Link[];
+  /** What is known of the NAT before this computer; absent until something was found out. */
+  nat?: Nat;
   /** The network; absent before one is joined. */
   network?: Network;
+  /**
+   * The outer address where a router forwards connections (TCP) to this node, as it was asked to by
+   * UPnP, NAT-PMP or PCP; absent where none does. That others get through it is told by
+   * `reachability`: the router may be behind another.
+   */
+  portMapping?: string;
   /** Whether others can open connections to this node; absent until it was tested. */
   reachability?: Reachability;
   /** How many super-peers this node knows. */
@@ -1443,6 +1545,13 @@ export interface Tested {
   /** What each super-peer found; none where there is nobody to ask but ourselves. */
   verdicts: Verdict[];
 }
+
+/** Whether the others see another address of this computer than its own. RFC 5780, section 4.2. */
+export type Translation =
+  /** They see its own: nothing is between that changes it, though a firewall may filter. */
+  | "absent"
+  /** They see another one: that of a router. */
+  | "present";
 
 /** Two addresses between which a path was tried. */
 export interface TriedPair {

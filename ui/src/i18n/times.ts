@@ -70,6 +70,16 @@ export function soon(ms: number): string {
   return relative.format(Math.ceil(seconds / 3600), "hour");
 }
 
+/** From then until now: "3 minutes ago". */
+export function ago(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  const relative = new Intl.RelativeTimeFormat(locale());
+  if (minutes < 1) return t("time.justNow");
+  if (minutes < 90) return relative.format(-minutes, "minute");
+  if (minutes < 36 * 60) return relative.format(-Math.round(minutes / 60), "hour");
+  return relative.format(-Math.round(minutes / 1440), "day");
+}
+
 export const number = (value: number, digits = 0): string =>
   new Intl.NumberFormat(locale(), { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 

@@ -8,7 +8,7 @@ import type { ErrorCode, Failure } from "../backend/generated";
 import en from "./en.json";
 import { failureText } from "./failures";
 import fi from "./fi.json";
-import { dayName, duration, shortMoment, span } from "./times";
+import { ago, dayName, duration, shortMoment, span } from "./times";
 import { chooseLanguage, type Key, pretend, t } from "./words.svelte";
 
 const SRC = join(import.meta.dirname, "..");
@@ -160,6 +160,11 @@ test("times are told as people write them", async () => {
   expect(shortMoment(now - 40 * 86_400_000, now)).toBe("16/10/26");
   expect([duration(252_000), duration(3_852_000)]).toEqual(["4:12", "1:04:12"]);
   expect([span(45_000), span(600_000)]).toEqual(["45 seconds", "10 minutes"]);
+  const [minute, hour] = [60_000, 3_600_000];
+  expect([-5, minute - 1].map(ago)).toEqual(["just now", "just now"]);
+  expect([minute, 89 * minute, 90 * minute].map(ago)).toEqual(["1 minute ago", "89 minutes ago", "2 hours ago"]);
+  expect([35 * hour, 36 * hour].map(ago)).toEqual(["35 hours ago", "2 days ago"]);
   await chooseLanguage("fi");
+  expect([0, 3 * minute].map(ago)).toEqual(["juuri äsken", "3 minuuttia sitten"]);
   expect(dayName(now - 3 * 86_400_000, now)).toBe("Sunnuntai 22. marraskuuta");
 });

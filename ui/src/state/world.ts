@@ -135,8 +135,8 @@ function change(world: World, event: BackendEvent): World {
     case "sessionChanged":
       return sessionChanged(world, event.session);
     case "networkChanged": {
-      const { authority, home, links, network, reachability, superPeers } = event;
-      return { ...world, network: { authority, home, links, network, reachability, superPeers } };
+      const { authority, home, links, nat, network, portMapping, reachability, superPeers } = event;
+      return { ...world, network: { authority, home, links, nat, network, portMapping, reachability, superPeers } };
     }
     case "buddyChanged":
       return buddyChanged(world, event.buddy);

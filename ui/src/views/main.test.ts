@@ -510,6 +510,38 @@ describe("the menu and the network", () => {
     expect(screen.queryByRole("button", { name: "Test now" })).not.toBeInTheDocument();
   });
 
+  test.each([
+    ["normal", /work with most people.*Measured 3 minutes ago/, /Everybody sees you at the same address and port. Measured 3 minutes ago/],
+    ["symmetricNat", /do not work with everybody.*Measured 3 minutes ago/, /even on one computer, sees you at another address/],
+    ["noNat", /work with almost everybody.*Measured 3 minutes ago/, /a public address of its own. Measured 3 minutes ago/],
+    ["udpBlocked", /get no answer.*over TCP/, undefined],
+    ["unmeasured", undefined, /Nothing is known yet/],
+  ])("%s: what is before this computer is said, and when it was measured", async (name, outlook, fact) => {
+    const { click } = await openWindow(name);
+    await click("button", /Online through 192\.0\.2\.7/);
+    const panel = await screen.findByRole("heading", { name: "Between you and the others" });
+    const said = panel.parentElement?.textContent?.replace(/\s+/g, " ");
+    if (outlook) expect(said).toMatch(outlook);
+    else expect(said).not.toMatch(/calls work|calls go/);
+    const facts = screen.queryByRole("list", { name: "What was found out" });
+    if (fact) expect(facts?.textContent?.replace(/\s+/g, " ")).toMatch(fact);
+    else expect(facts).not.toBeInTheDocument();
+    await expectAccessible();
+  });
+
+  test("what was measured anew is shown without an event, and an event is newer than what was looked up", async () => {
+    const { backend, click, clock } = await openWindow("normal");
+    await click("button", /Online through 192\.0\.2\.7/);
+    expect(await screen.findByText(/work with most people/)).toBeInTheDocument();
+    const { network } = backend.snapshot();
+    const measured = clock.now();
+    const mapping = { what: "addressDependent", measured } as const;
+    backend.tell({ type: "networkChanged", ...network, nat: { ...network.nat, mapping } });
+    await clock.pass(1);
+    expect(await screen.findByText(/Each computer that you talk to/)).toHaveTextContent(/Measured just now/);
+    expect(screen.queryByText(/work with most people/)).not.toBeInTheDocument();
+  });
+
   test("the line at the foot leads to the truth about the network", async () => {
     const { click } = await openWindow("normal");
     await click("button", /Online through 192\.0\.2\.7/);

@@ -25,6 +25,7 @@ pub mod commands;
 pub mod errors;
 pub mod events;
 pub mod failure;
+pub mod nat;
 pub mod network;
 pub mod ready;
 pub mod reply;

@@ -8,6 +8,7 @@ use earshot_proto::wire::invite::Invite;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::nat::Nat;
 use super::text::{Spelled, UnixMs};
 
 /// Founds a network and joins it. This process is its login authority and its first super-peer, now
@@ -81,7 +82,7 @@ impl InviteReach {
         addresses.map(Self::of_one).max().unwrap_or(Self::ThisComputer)
     }
 
-    fn of_one(address: IpAddr) -> Self {
+    pub(super) fn of_one(address: IpAddr) -> Self {
         let address = address.to_canonical();
         let local = match address {
             IpAddr::V4(v4) => {
@@ -137,6 +138,15 @@ pub struct Standing {
     /// Whether others can open connections to this node; absent until it was tested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reachability: Option<Reachability>,
+    /// What is known of the NAT before this computer; absent until something was found out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat: Option<Nat>,
+    /// The outer address where a router forwards connections (TCP) to this node, as it was asked to
+    /// by UPnP, NAT-PMP or PCP; absent where none does. That others get through it is told by
+    /// `reachability`: the router may be behind another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", example = "198.51.100.3:37373")]
+    pub port_mapping: Option<SocketAddr>,
     /// Connections that are open now.
     pub links: Vec<Link>,
 }

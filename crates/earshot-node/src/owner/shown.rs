@@ -25,6 +25,7 @@ use crate::api::buddies::{
 };
 use crate::api::chat::{Conversation, LAST_TEXT_MAX, Message, MessageState};
 use crate::api::events::Event;
+use crate::api::nat::Nat;
 use crate::api::session::{
     ListFault, Listed, LoggedIn, OwnPresence, Registered, Session, SessionState,
 };
@@ -126,6 +127,8 @@ fn standing_of(view: Option<&NetworkView>) -> net::Standing {
             Reachability::Natted => net::Reachability::Natted,
             Reachability::Restricted => net::Reachability::Restricted,
         }),
+        nat: view.and_then(|view| Nat::of(&view.nat)),
+        port_mapping: view.and_then(|view| view.mapped),
         links: view.map(|view| view.links.iter().map(link).collect()).unwrap_or_default(),
     }
 }

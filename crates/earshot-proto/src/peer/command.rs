@@ -367,6 +367,8 @@ pub struct NetworkView {
     pub reachability: Option<Reachability>,
     /// What is known of the NAT before us. RFC 5780.
     pub nat: NatView,
+    /// Where a router forwards to our main port by TCP, if one does.
+    pub mapped: Option<SocketAddr>,
     /// Whether the authority answered last time, and since when that is so.
     pub authority: Option<(bool, UnixTime)>,
     /// Links open: what for, to where, since when.

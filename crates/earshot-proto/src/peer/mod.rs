@@ -312,6 +312,7 @@ impl Peer {
             super_peers: self.super_peers.len(),
             reachability,
             nat: self.nat_watch.view(),
+            mapped: self.reach.mapped(),
             authority: self.authority,
             links: self.links.open().collect(),
         })

@@ -129,6 +129,10 @@ impl Verifier {
 }
 
 impl Reach {
+    pub(super) const fn mapped(&self) -> Option<SocketAddr> {
+        self.mapped
+    }
+
     /// While somebody has not told, their answer or the end of patience is waited for.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let told = |test: &Test| {
@@ -166,6 +170,7 @@ impl Peer {
     pub(super) fn mapped(&mut self, now: Instant, address: Option<SocketAddr>) {
         if std::mem::replace(&mut self.reach.mapped, address) != address {
             self.dial_back_again(now);
+            self.tell_network();
         }
     }
 

@@ -1,5 +1,5 @@
 // The situations that the mock can be in, by name.
-import type { AudioFault, CallState, EndReason, Failure, ListFault, Method, Standing } from "../generated";
+import type { AudioFault, CallState, EndReason, Failure, ListFault, Method, Nat, Standing } from "../generated";
 import { crowd, FAMILY, HOSTILE, type Person } from "./people";
 
 export interface Scenario {
@@ -10,6 +10,8 @@ export interface Scenario {
   longThread: number;
   pastCalls: boolean;
   devices: "usual" | "none";
+  /** What is between this computer and the others. */
+  nat: keyof typeof NATS;
   problem?: AudioFault;
   /** A call that stands from the beginning. */
   call?: { state: CallState; direction: "in" | "out"; relayed?: boolean; muted?: boolean; interrupted?: boolean; poor?: boolean; held?: "me" | "them" };
@@ -23,12 +25,22 @@ export interface Scenario {
   silent: Method[];
 }
 
+/** As most routers are; one that uses another port for each partner; none; a firewall without UDP; not measured yet. */
+const NATS = {
+  usual: { translation: "present", mapping: "endpointIndependent", filtering: "addressAndPortDependent" },
+  symmetric: { translation: "present", mapping: "addressAndPortDependent", filtering: "addressAndPortDependent" },
+  open: { translation: "absent", mapping: "endpointIndependent", filtering: "endpointIndependent" },
+  blocked: undefined,
+  unmeasured: undefined,
+} as const;
+
 const USUAL: Scenario = {
   people: FAMILY,
   stage: "online",
   longThread: 0,
   pastCalls: true,
   devices: "usual",
+  nat: "usual",
   refused: {},
   silent: [],
 };
@@ -96,6 +108,10 @@ const SCENARIOS: Record<string, Partial<Scenario>> = {
   heldThere: { call: { state: "held", direction: "out", held: "them" } },
   noMicrophone: { call: { state: "talking", direction: "out" }, devices: "none", problem: "noMicrophone" },
   noDevices: { devices: "none" },
+  symmetricNat: { nat: "symmetric" },
+  noNat: { nat: "open" },
+  udpBlocked: { nat: "blocked" },
+  unmeasured: { nat: "unmeasured" },
   damagedList: { damaged: { buddyList: "lastGood", settings: "settings.json.damaged" } },
   damagedAll: { people: [], pastCalls: false, damaged: { buddyList: "refused", settings: "settings.json.damaged" } },
 };
@@ -120,15 +136,29 @@ export const HOME_NETWORK = {
 export const INVITE =
   "earshot:pABkaG9tZQFYIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fAoGiAIIAgkTAAAIHGZH9AVggCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkEAd6XQIQ";
 
+function natOf(kind: Scenario["nat"], measured: number): Nat | undefined {
+  const is = NATS[kind];
+  return (
+    is && {
+      address: { what: kind === "open" ? "198.51.100.3:37373" : "198.51.100.3:40312", isPublic: true, measured },
+      translation: { what: is.translation, measured },
+      mapping: { what: is.mapping, measured },
+      filtering: { what: is.filtering, measured },
+    }
+  );
+}
+
 export function standing(of: Scenario, now: number): Standing {
   if (of.stage === "noNetwork") return { authority: { reachable: false }, links: [], superPeers: 0 };
   const since = now - 3 * 3_600_000;
   const lost = { reachable: false, since: now - 7 * 60_000 };
-  if (of.stage === "offline") {
-    return { network: HOME_NETWORK, authority: lost, links: [], superPeers: 3, reachability: "natted" };
-  }
+  const nat = natOf(of.nat, now - (of.stage === "offline" ? 20 : 3) * 60_000);
+  const known = { network: HOME_NETWORK, superPeers: 3, ...(nat && { nat }) };
+  if (of.stage === "offline") return { ...known, authority: lost, links: [] };
+  const reachability = { usual: "natted", symmetric: "natted", open: "public", blocked: "restricted", unmeasured: undefined } as const;
+  const reached = reachability[of.nat];
   return {
-    network: HOME_NETWORK,
+    ...known,
     authority: { reachable: true, since },
     home: { address: "192.0.2.7:37373", nodeId: "ZgQBAgMEBQYHCAkKCwwNDg8QERI", nodeKey: "hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo", since },
     links: [
@@ -136,7 +166,7 @@ export function standing(of: Scenario, now: number): Standing {
       { address: "198.51.100.24:37373", kind: "superPeer", since: now - 24 * 60_000 },
       { address: "203.0.113.9:37373", kind: "authority", since: now - 90_000 },
     ],
-    superPeers: 3,
-    reachability: "natted",
+    ...(reached && { reachability: reached }),
+    ...(of.nat === "usual" && { portMapping: "198.51.100.3:37373" }),
   };
 }
