@@ -133,7 +133,10 @@ export const VIEWS = {
 export async function settle(page) {
   await page.evaluate(async () => {
     await document.fonts.ready;
-    const ends = document.getAnimations().filter((a) => a.effect?.getComputedTiming().iterations !== Infinity);
+    // In what is folded away time stands still.
+    const ends = document
+      .getAnimations()
+      .filter(({ effect }) => effect?.getComputedTiming().iterations !== Infinity && effect?.target?.checkVisibility());
     await Promise.allSettled(ends.map((a) => a.finished));
     // Quiet: for a few frames nothing is added, taken away or shown.
     for (let quiet = 0, before = ""; quiet < 4; ) {
