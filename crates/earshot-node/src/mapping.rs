@@ -137,10 +137,9 @@ fn client(protocol: Protocol, port: NonZeroU16, network: NetworkChanges) -> Clie
 /// nobody does.
 async fn ask(client: Client, port: NonZeroU16, mut network: NetworkChanges) {
     loop {
-        match client.probe().await {
-            Ok(Ok(spoken)) => tracing::debug!(%spoken, "What the router forwards ports by"),
-            // Whoever is asked in vain is asked again.
-            Ok(Err(_)) | Err(_) => {}
+        // Whoever is asked in vain is asked again.
+        if let Ok(Ok(spoken)) = client.probe().await {
+            tracing::debug!(%spoken, "What the router forwards ports by");
         }
         client.update_local_port(port);
         client.procure_mapping();
