@@ -115,8 +115,8 @@ pub enum Filtering {
     /// Those of addresses that were sent to, from any port of theirs. Both ends of a call send, so
     /// that it opens its own way.
     AddressDependent,
-    /// Those of addresses and ports that were sent to. A call opens its own way to all but those who
-    /// are behind a symmetric NAT.
+    /// Those of addresses and ports that were sent to. A call opens its own way to all but those
+    /// who are behind a symmetric NAT.
     AddressAndPortDependent,
 }
 
