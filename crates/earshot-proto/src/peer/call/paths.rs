@@ -321,8 +321,11 @@ impl Paths {
         self.note_death(cx);
         self.lacks_relay = self.lacks_relay.filter(|until| cx.now < *until);
         self.may_open = heard && self.open.len() < OPEN_MAX;
-        if self.may_open {
-            self.open_missing(cx);
+        if self.may_open
+            && let Some(making) = self.missing(cx)
+        {
+            self.may_open = false;
+            self.add(cx, making);
         }
     }
 
@@ -408,28 +411,30 @@ impl Paths {
         others.filter(is_better).filter_map(proved).min_by_key(|(_, at)| *at)
     }
 
-    fn open_missing(&mut self, cx: &mut Cx<'_>) {
+    /// The next path that is missing. More wait until the other side has heard of it.
+    fn missing(&mut self, cx: &Cx<'_>) -> Option<Making> {
         if self.may_make_main() && self.retry_at.is_some_and(|at| at <= cx.now) {
             (self.retry_at, self.lacks_relay) = (None, None);
             let number = self.number();
-            let making = self.main(cx, number);
-            self.add(cx, making);
-        } else if self.lacks_relay.is_some()
+            return Some(self.main(cx, number));
+        }
+        if self.lacks_relay.is_some()
             && let Some(making) = self.spare(cx)
         {
             self.lacks_relay = None;
-            self.add(cx, making);
-        } else if self.wants_direct() {
+            return Some(making);
+        }
+        if self.wants_direct() {
             self.try_direct = false;
             if let Some(making) = self.direct(cx) {
-                self.add(cx, making);
-            }
-        } else if self.needs_spare() && self.spare_at.is_none_or(|at| at <= cx.now) {
-            self.spare_at = Some(cx.now + SPARE_EVERY);
-            if let Some(making) = self.spare(cx) {
-                self.add(cx, making);
+                return Some(making);
             }
         }
+        if self.needs_spare() && self.spare_at.is_none_or(|at| at <= cx.now) {
+            self.spare_at = Some(cx.now + SPARE_EVERY);
+            return self.spare(cx);
+        }
+        None
     }
 
     /// One main path is in the making at a time.
