@@ -51,33 +51,42 @@ struct Port {
     closed: Arc<AtomicBool>,
 }
 
+/// One number, for UDP and TCP.
+type Doors = (UdpSocket, TcpListener);
+
+/// This number of a host, or any; [`None`] where it is somebody else's for either of the two.
+fn bound(host: [u8; 4], port: u16) -> Option<Doors> {
+    let socket = UdpSocket::bind(SocketAddr::from((host, port))).ok()?;
+    let listener = TcpListener::bind(socket.local_addr().ok()?).ok()?;
+    Some((socket, listener))
+}
+
 impl RunningRelay {
     pub(crate) fn start(config: RelayConfig) -> Self {
-        let draw = || UdpSocket::bind("127.0.0.1:0").expect("a port on loopback");
-        Self::start_at(config, draw())
+        let drawn = std::iter::repeat_with(|| bound([127, 0, 0, 1], 0)).flatten().next();
+        Self::start_at(config, drawn.expect("a number is free some time"))
     }
 
     /// Two relays that are partners: the same numbers at two addresses.
     pub(crate) fn pair(config: &RelayConfig) -> [Self; 2] {
         let hosts = [[127, 0, 0, 1], [127, 0, 0, 2]];
         // The numbers are drawn, so one of the four may be somebody else's.
-        let bound = std::iter::repeat_with(|| {
+        let all_bound = std::iter::repeat_with(|| {
             let drawn = UdpSocket::bind("127.0.0.1:0").ok()?;
             let port = drawn.local_addr().ok()?.port();
             drop(drawn);
             let all = hosts.map(|host| {
-                let both = [port, port.checked_add(1)?]
-                    .map(|port| UdpSocket::bind(SocketAddr::from((host, port))).ok());
+                let both = [port, port.checked_add(1)?].map(|port| bound(host, port));
                 let [main, alternate] = both;
                 alternate.and(main)
             });
             let [one, other] = all;
             Some([one?, other?])
         });
-        let sockets = bound.flatten().next().expect("four numbers are free some time");
-        let pair = sockets.map(|socket| {
-            let main = socket.local_addr().ok();
-            Self::start_at(RelayConfig { main, ..config.clone() }, socket)
+        let doors = all_bound.flatten().next().expect("four numbers are free some time");
+        let pair = doors.map(|doors| {
+            let main = doors.0.local_addr().ok();
+            Self::start_at(RelayConfig { main, ..config.clone() }, doors)
         });
         for (one, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
             let alternate = SocketAddr::new(other.address.ip(), other.address.port() + 1);
@@ -88,11 +97,10 @@ impl RunningRelay {
         pair
     }
 
-    fn start_at(config: RelayConfig, socket: UdpSocket) -> Self {
+    fn start_at(config: RelayConfig, (socket, listener): Doors) -> Self {
         let (events, inbox) = channel();
         let main = Port::listen(socket, &events, Event::Main);
         let address = main.address();
-        let listener = TcpListener::bind(address).expect("the number is free for TCP too");
         accept(listener, events.clone());
         let relay = Relay::new(Instant::now(), &config, Entropy::new([42; 32]).secrets);
         let to_self = events.clone();
