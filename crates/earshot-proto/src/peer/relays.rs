@@ -129,8 +129,9 @@ impl Peer {
         self.relays.asked.clear();
         match answer {
             Some(Message::Nat(grant @ Nat::RelayGrant { .. })) => {
-                let home = self.home_link().map(|(_, home)| home.key);
-                home.into_iter().for_each(|by| self.relay_granted(now, by, grant.clone(), true));
+                if let Some((_, home)) = self.home_link() {
+                    self.relay_granted(now, home.key, grant, true);
+                }
                 self.ask_another_relay(now);
             }
             Some(Message::Nat(Nat::Refused { reason: NatRefusal::NoRelay })) => {
