@@ -262,6 +262,20 @@ pub struct RelayServer {
     pub password: String,
 }
 
+impl RelayServer {
+    /// One that serves only STUN to us.
+    #[must_use]
+    pub const fn stun_only(address: SocketAddr, transport: RelayTransport) -> Self {
+        Self { address, transport, username: String::new(), password: String::new() }
+    }
+
+    /// Whether it relays for us.
+    #[must_use]
+    pub const fn relays(&self) -> bool {
+        !self.username.is_empty()
+    }
+}
+
 /// What happens on a media path.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PathEvent {

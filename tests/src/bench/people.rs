@@ -76,7 +76,7 @@ pub(super) fn relays(invite: &str, count: usize) -> Result<Vec<RelayServer>, Str
             while relays.len() == before && Instant::now() < end {
                 let servers = handle.call(|peer, _| peer.relays()).await;
                 let servers = servers.map_err(|e| e.to_string())?;
-                let granted = servers.into_iter().find(|server| !server.username.is_empty());
+                let granted = servers.into_iter().find(|server| server.relays());
                 match granted {
                     Some(granted) => relays.push(granted),
                     None => drop(tokio::time::timeout(LOOK_AGAIN, crowd.told.recv()).await),

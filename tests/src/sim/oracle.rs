@@ -276,7 +276,7 @@ fn kind_between(ours: &PathEnd, theirs: &PathEnd, nats: (Nat, Nat)) -> Option<Pa
 
 /// Whether an end may use a relay of its own.
 fn has_relay(end: &PathEnd) -> bool {
-    let granted = end.servers.iter().any(|server| !server.username.is_empty());
+    let granted = end.servers.iter().any(RelayServer::relays);
     granted && end.policy != PathPolicy::DirectOnly
 }
 
@@ -289,7 +289,7 @@ fn goes_direct(end: &PathEnd, nat: Nat) -> bool {
 fn is_relayed(end: &PathEnd, nat: Nat) -> bool {
     let reaches = |server: &RelayServer| {
         let by_stream = server.transport == RelayTransport::Tcp;
-        !server.username.is_empty() && (by_stream || nat != Nat::UdpBlocked)
+        server.relays() && (by_stream || nat != Nat::UdpBlocked)
     };
     end.policy != PathPolicy::DirectOnly && end.servers.iter().any(reaches)
 }

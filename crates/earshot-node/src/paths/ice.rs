@@ -130,7 +130,7 @@ pub(super) async fn make(
         report.tell(PathEvent::Candidate(forwarded(lease.external)));
     }
     let relays = opening.policy != PathPolicy::DirectOnly;
-    let lacks_relay = relays && opening.servers.iter().any(|server| !server.username.is_empty());
+    let lacks_relay = relays && opening.servers.iter().any(RelayServer::relays);
     let mut path = Path {
         lacks_relay,
         controlling: opening.controlling,
@@ -237,7 +237,7 @@ fn is_of_use(ip: IpAddr) -> bool {
 /// As the library takes it. Without a user name it is asked for our address only, and then by
 /// datagrams or not at all.
 async fn url(server: &RelayServer, ways: &Ways, shims: &mut Vec<Shim>) -> Option<Url> {
-    let stun_only = server.username.is_empty();
+    let stun_only = !server.relays();
     let address = match (server.transport, server.address) {
         (RelayTransport::Udp, SocketAddr::V4(address)) => SocketAddr::V4(address),
         (RelayTransport::Udp | RelayTransport::Tcp, _) if stun_only => return None,
@@ -502,7 +502,7 @@ impl Path {
 
     /// The server that gave us this relayed address: the one with the same host, as ours have.
     fn relay_of(&self, relayed: SocketAddr) -> Option<SocketAddr> {
-        let mut servers = self.servers.iter().filter(|server| !server.username.is_empty());
+        let mut servers = self.servers.iter().filter(|server| server.relays());
         let same = servers.clone().find(|server| server.address.ip() == relayed.ip());
         same.or_else(|| servers.next()).map(|server| server.address)
     }

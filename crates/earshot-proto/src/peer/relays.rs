@@ -84,12 +84,10 @@ impl Peer {
         let reached = |server: &RelayServer| RelayServer { transport, ..server.clone() };
         let servers: Vec<_> = self.relays.granted.iter().map(|g| reached(&g.server)).collect();
         match home.filter(|_| servers.is_empty()) {
-            Some(home) => vec![RelayServer {
-                address: self.links.datagrams_to(home.link, &home.node),
-                transport,
-                username: String::new(),
-                password: String::new(),
-            }],
+            Some(home) => {
+                let address = self.links.datagrams_to(home.link, &home.node);
+                vec![RelayServer::stun_only(address, transport)]
+            }
             None => servers,
         }
     }

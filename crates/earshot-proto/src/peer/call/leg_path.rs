@@ -78,7 +78,7 @@ impl LegPath {
         let controlling = side == Side::Caller;
         let over_tcp = servers.iter().any(|server| server.transport == RelayTransport::Tcp);
         let relays = policy != PathPolicy::DirectOnly;
-        let relay = servers.iter().find(|server| relays && !server.username.is_empty());
+        let relay = servers.iter().find(|server| relays && server.relays());
         let relay = relay.map(|server| server.address);
         let order = PathOrder::Open { controlling, servers, policy };
         cx.out.push_back(CallsOutput::Path(id, order));

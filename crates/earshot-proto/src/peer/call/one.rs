@@ -384,9 +384,10 @@ impl One {
             matches!(self.state, State::Calling { .. }) && said != SignalledEnd::Declined;
         let Some(mut leg) = self.remove_leg(from) else { return };
         // What both sides tried is known here as well as there.
-        let facts = match matches!(reason, EndReason::NoPath | EndReason::PathLost) {
-            true => leg.facts(),
-            false => EndFacts { device: Some(from.device), ..EndFacts::default() },
+        let facts = if matches!(reason, EndReason::NoPath | EndReason::PathLost) {
+            leg.facts()
+        } else {
+            EndFacts { device: Some(from.device), ..EndFacts::default() }
         };
         leg.close(cx, None);
         cx.closed.push(leg);

@@ -500,7 +500,7 @@ impl Paths {
     fn spare(&mut self, cx: &Cx<'_>) -> Option<Making> {
         let relay = self.in_use().and_then(|facts| facts.relay);
         let is_of_use = |server: &&RelayServer| {
-            let is_granted = !server.username.is_empty() && Some(server.address) != relay;
+            let is_granted = server.relays() && Some(server.address) != relay;
             is_granted && !self.failed_relays.contains(&server.address)
         };
         let server = cx.around.servers.iter().rev().find(is_of_use)?.clone();
@@ -542,11 +542,6 @@ fn stun(cx: &Cx<'_>) -> Option<Vec<RelayServer>> {
     if cx.around.reachability == Reachability::Restricted || (server.is_none() && !nobody) {
         return None;
     }
-    let only = |server: &RelayServer| RelayServer {
-        address: server.address,
-        transport: RelayTransport::Udp,
-        username: String::new(),
-        password: String::new(),
-    };
+    let only = |server: &RelayServer| RelayServer::stun_only(server.address, RelayTransport::Udp);
     Some(server.map(only).into_iter().collect())
 }

@@ -69,7 +69,7 @@ impl World {
         let id: PathKey = (self.devices[at].runs, id.0);
         match order {
             PathOrder::Open { controlling, policy, servers } => {
-                let relay = servers.first().filter(|server| !server.username.is_empty());
+                let relay = servers.first().filter(|server| server.relays());
                 let relay = relay.map(|server| server.address);
                 let refused = relay.filter(|relay| self.refusing.contains(relay)).is_some();
                 let relay = relay.filter(|_| !refused);
