@@ -10,6 +10,7 @@ use earshot_proto::ids::{MessageId, UserName};
 use earshot_proto::port::{RelayPortEvent, RelayPortId, Service};
 use earshot_proto::secure::buddy_file::BuddyFile;
 use earshot_proto::secure::envelope::{self, From};
+use earshot_proto::secure::identity::Use;
 use earshot_proto::secure::link::{Expect, SecureLink, Welcome};
 use earshot_proto::secure::local_vault::{
     Counters, FilesKey, ListedAs, Listing, LocalVault, LockedVault, NewLock,
@@ -76,7 +77,7 @@ fn an_envelope_of_any_bytes_stays_closed() {
         envelope::seal(from, &to, &id, NOW, &content, &mut network.secrets).unwrap().into_vec()
     };
     let samples = [sealed("hello"), sealed(&"long ".repeat(12_000))];
-    let open = |bytes: &[u8]| envelope::open(&bob.keys.link, &root, NOW, bytes);
+    let open = |bytes: &[u8]| envelope::open(&bob.keys.link, &root, NOW, Use::Addressing, bytes);
     for sample in &samples {
         assert!(bear("envelope", sample, open).is_ok());
     }

@@ -1,7 +1,9 @@
-//! Our code against what nobody here wrote: coturn's clients against our relay.
+//! Our code against what nobody here wrote: coturn's clients against our relay, and our paths
+//! through coturn's.
 //!
 //! coturn's programs are killed after a minute, so a test that hangs fails.
 
+mod client;
 mod driver;
 
 use std::net::{SocketAddr, UdpSocket};

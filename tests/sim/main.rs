@@ -14,6 +14,7 @@ mod lab;
 mod listing;
 mod login;
 mod moving;
+mod nearby;
 mod overload;
 mod owning;
 mod presence;

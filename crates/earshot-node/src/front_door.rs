@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_preface_names_its_service_and_nothing_else_does() {
-        for service in [Service::SuperPeer, Service::Authority, Service::Peer] {
+        for service in [Service::SuperPeer, Service::Authority, Service::Peer, Service::Nearby] {
             assert_eq!(preface(service).and_then(service_named_by), Some(service));
         }
         assert_eq!(preface(Service::Relay), None);

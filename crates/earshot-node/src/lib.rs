@@ -17,6 +17,7 @@ pub mod guests;
 mod interfaces;
 mod links;
 mod mapping;
+mod neighbourhood;
 pub mod owner;
 pub mod paths;
 mod ports;

@@ -260,7 +260,7 @@ async fn connect((to, also): Doors, service: Service, ways: &Ways) -> io::Result
     let mut stream = match service {
         Service::SuperPeer | Service::Authority => ways.connect(to, also).await?,
         // Whoever dials a peer back, or a buddy, wants to know of this very port.
-        Service::Peer | Service::Relay => TcpStream::connect(to).await?,
+        Service::Peer | Service::Nearby | Service::Relay => TcpStream::connect(to).await?,
     };
     stream.set_nodelay(true)?;
     if let Some(preface) = preface(service) {

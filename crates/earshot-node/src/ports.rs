@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::datagrams::Datagrams;
 use crate::driver::news::{LinkNews, News, ResidentId};
 use crate::links::Links;
+use crate::neighbourhood::Neighbourhood;
 use crate::paths::{OpenPaths, Paths};
 use crate::relay_ports::RelayPorts;
 
@@ -19,6 +20,7 @@ pub(crate) struct Ports {
     pub(crate) links: Links,
     pub(crate) relay_ports: RelayPorts,
     pub(crate) paths: Paths,
+    pub(crate) neighbourhood: Neighbourhood,
     pub(crate) answers: mpsc::UnboundedSender<News>,
 }
 
@@ -62,5 +64,6 @@ impl Ports {
         self.links.close_all_of(who);
         self.relay_ports.close_all_of(who);
         self.paths.close_all_of(who);
+        self.neighbourhood.leave(who);
     }
 }

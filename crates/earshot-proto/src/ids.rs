@@ -75,6 +75,10 @@ fixed_id!(
     RingKey, 20
 );
 fixed_id!(
+    /// What a device calls itself on a local network: see `secure/nearby_tag.rs`.
+    NearbyTag, 16
+);
+fixed_id!(
     /// A call, drawn by the caller's device.
     CallId, 16
 );

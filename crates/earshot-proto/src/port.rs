@@ -7,7 +7,7 @@
 use std::net::{SocketAddr, SocketAddrV6};
 use std::time::Instant;
 
-use crate::ids::CallId;
+use crate::ids::{CallId, NearbyTag};
 use crate::secure::password::{Work, Worked};
 use crate::time::UnixTime;
 
@@ -49,6 +49,8 @@ pub enum Service {
     Authority = 2,
     /// To an ordinary peer, from a buddy who calls (lecture, slide 32, first case).
     Peer = 3,
+    /// To an ordinary peer, from a buddy on the same local network, without the Internet.
+    Nearby = 4,
 }
 
 impl Service {
@@ -59,6 +61,7 @@ impl Service {
             1 => Some(Self::SuperPeer),
             2 => Some(Self::Authority),
             3 => Some(Self::Peer),
+            4 => Some(Self::Nearby),
             _ => None,
         }
     }
@@ -91,6 +94,8 @@ pub enum Input<'a> {
     Network,
     /// A router forwards what comes to this address by TCP to our main port; or none does any more.
     Mapped(Option<SocketAddr>),
+    /// Devices on the local network come and go.
+    Nearby(Sighting),
     /// A UDP datagram came to our main port.
     Datagram {
         /// Who sent it, as the socket saw.
@@ -112,6 +117,20 @@ pub enum Input<'a> {
     Worked(WorkId, Box<Worked>),
     /// The voice of a call reports.
     Voice(CallId, VoiceEvent),
+}
+
+/// A device of this network, seen on the local network (mDNS: RFC 6762).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// It announces itself and takes links at this address; said once for each of its addresses.
+    Seen {
+        /// What it calls itself.
+        tag: NearbyTag,
+        /// Where it takes links.
+        at: SocketAddr,
+    },
+    /// It is not announced any more.
+    Gone(NearbyTag),
 }
 
 /// What happens on a link.
@@ -163,6 +182,9 @@ pub enum Output<N, R> {
     RelayPort(RelayPortId, RelayPortOrder),
     /// Start, change or stop the voice of a call.
     Voice(CallId, VoiceOrder),
+    /// Call this device so on the local network from now on, in place of what was said before, and
+    /// tell of others who are there; or be silent there, and tell of nobody.
+    Nearby(Option<NearbyTag>),
     /// Keep this record; answer [`Input::Saved`] only when it would survive a power cut.
     Save(SaveId, R),
     /// Compute this off the event loop and answer [`Input::Worked`].

@@ -6,6 +6,7 @@
 //! outlives the value that started it, and only processes started here are ever signalled.
 
 mod clock;
+mod coturn;
 mod daemon;
 mod desktop;
 mod inbox;
@@ -23,6 +24,7 @@ pub mod web_driver;
 use std::path::{Path, PathBuf};
 
 pub use clock::{monotonic_ns, ms_between};
+pub use coturn::Coturn;
 pub use daemon::{Answer, Daemon};
 pub use desktop::{APP_VARIABLE, App, Desktop, app_program};
 pub use inbox::{Heard, Mark};

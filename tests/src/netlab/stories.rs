@@ -17,7 +17,7 @@ use super::kind::Side;
 use super::matrix::percentile;
 use super::people::{Network, Person};
 use super::sniffer::Sniffer;
-use crate::harness::{Trouble, monotonic_ns};
+use crate::harness::{Mark, Trouble, monotonic_ns};
 use crate::report::{Outcome, Report, decimal};
 
 /// How long they talk before it happens: what is heard first is no measure of the rest.
@@ -35,6 +35,10 @@ const UNPLUGGED: Duration = Duration::from_secs(2);
 /// How long a laptop is closed.
 const SUSPENDED: Duration = Duration::from_secs(10);
 
+/// How long two in one home may take to meet by themselves: their links to the network are taken
+/// for dead when nothing was heard on them for 14 s.
+const MEET_WITHIN: Duration = Duration::from_secs(30);
+
 /// Something that a call survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Story {
@@ -48,6 +52,9 @@ pub enum Story {
     HomeDeath,
     /// The caller's line is dark for half a minute.
     Blackout,
+    /// The line of the home that both are in is dead, and stays so: they meet by themselves, and
+    /// call each other again.
+    InternetLoss,
     /// The caller's cable is pulled and put back.
     LinkFlap,
     /// The caller's process stands still, as a laptop that is closed.
@@ -58,12 +65,13 @@ pub enum Story {
 
 impl Story {
     /// All of them, those that kill last.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Upgrade,
         Self::AddressChange,
         Self::NatReboot,
         Self::LinkFlap,
         Self::Blackout,
+        Self::InternetLoss,
         Self::Suspend,
         Self::RelayDeath,
         Self::HomeDeath,
@@ -78,6 +86,7 @@ impl Story {
             Self::RelayDeath => "relay_death",
             Self::HomeDeath => "home_death",
             Self::Blackout => "blackout",
+            Self::InternetLoss => "internet_loss",
             Self::LinkFlap => "link_flap",
             Self::Suspend => "suspend",
             Self::Upgrade => "upgrade",
@@ -102,6 +111,7 @@ impl Story {
             Self::AddressChange | Self::Blackout | Self::LinkFlap | Self::Suspend => {
                 ["port_restricted", "full_cone"]
             }
+            Self::InternetLoss => ["same_lan", "same_lan"],
             // One that keeps ports would make the same mapping again.
             Self::NatReboot => ["symmetric", "full_cone"],
             Self::RelayDeath => ["symmetric", "symmetric"],
@@ -118,6 +128,7 @@ impl Story {
             Self::Suspend => SUSPENDED,
             Self::AddressChange
             | Self::NatReboot
+            | Self::InternetLoss
             | Self::RelayDeath
             | Self::HomeDeath
             | Self::Upgrade => Duration::ZERO,
@@ -133,6 +144,7 @@ impl Story {
             | Self::RelayDeath
             | Self::HomeDeath
             | Self::Blackout
+            | Self::InternetLoss
             | Self::LinkFlap
             | Self::Upgrade => &[(0, 1), (1, 0)],
         }
@@ -208,7 +220,7 @@ impl Ground<'_> {
         let talk = begun?;
         talk.go_on(BEFORE)?;
         let happened_ns = monotonic_ns();
-        let killed = self.happen(story, caller, &talk)?;
+        let killed = self.happen(story, [caller, callee], &talk)?;
         let stayed = talk.go_on(AFTER);
         let ended = stayed.and_then(|()| talk.end(&mut attempt));
         let switched = talk.was_relayed_first();
@@ -220,6 +232,21 @@ impl Ground<'_> {
                 gap::longest(&heard, happened_ns)
             })
             .collect();
+        let ended = match story {
+            Story::InternetLoss => {
+                let again = ended.and_then(|()| Self::call_alone([callee, caller]));
+                self.internet.light_up(&caller.home)?;
+                again
+            }
+            Story::AddressChange
+            | Story::NatReboot
+            | Story::RelayDeath
+            | Story::HomeDeath
+            | Story::Blackout
+            | Story::LinkFlap
+            | Story::Suspend
+            | Story::Upgrade => ended,
+        };
         if let Some(name) = killed {
             self.network.revive(&name)?;
         }
@@ -250,11 +277,19 @@ impl Ground<'_> {
         Err(last.unwrap_or_else(|| unexpected("nobody called")).into())
     }
 
+    /// Has two call each other whom nothing but their own network connects.
+    fn call_alone([caller, callee]: [&Person; 2]) -> Result<(), Trouble> {
+        let mut attempt = Attempt::default();
+        let talk = Talk::begin(caller, callee, &mut attempt)?;
+        talk.go_on(BEFORE)?;
+        talk.end(&mut attempt)
+    }
+
     /// Lets it happen; gives the name of who was killed.
     fn happen(
         &self,
         story: Story,
-        caller: &Person,
+        [caller, callee]: [&Person; 2],
         talk: &Talk<'_>,
     ) -> Result<Option<String>, LabError> {
         match story {
@@ -265,6 +300,13 @@ impl Ground<'_> {
                 let stayed = talk.go_on(BLACKOUT);
                 self.internet.light_up(&caller.home)?;
                 stayed?;
+            }
+            Story::InternetLoss => {
+                self.internet.black_out(&caller.home)?;
+                if let Err(trouble) = meet([caller, callee]) {
+                    self.internet.light_up(&caller.home)?;
+                    return Err(trouble.into());
+                }
             }
             Story::LinkFlap => {
                 self.internet.unplug(&caller.home)?;
@@ -310,6 +352,19 @@ impl Ground<'_> {
             eprintln!("{}: {error}", path.display());
         }
     }
+}
+
+/// Waits until each of two tells that the other is near by.
+fn meet(people: [&Person; 2]) -> Result<(), Trouble> {
+    let [one, other] = people;
+    for (here, there) in [(one, other), (other, one)] {
+        here.peer()?.wait_event(Mark::default(), MEET_WITHIN, "the other near by", |event| {
+            let nearby = event["nearby"].as_array().map_or(&[][..], Vec::as_slice);
+            event["type"] == "networkChanged"
+                && nearby.iter().any(|near| near["user"] == there.name)
+        })?;
+    }
+    Ok(())
 }
 
 fn unexpected(what: &str) -> Trouble {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use earshot_proto::authority::{self, Authority};
+use earshot_proto::ids::NearbyTag;
 use earshot_proto::peer::Peer;
 use earshot_proto::peer::command as peer;
 use earshot_proto::port::{Input, LinkId, Machine, Output, PathId, RelayPortId, Service};
@@ -126,6 +127,7 @@ fn of_any<N, R>(
         Output::Path(id, order) => Output::Path(id, order),
         Output::RelayPort(id, order) => Output::RelayPort(id, order),
         Output::Voice(call, order) => Output::Voice(call, order),
+        Output::Nearby(tag) => Output::Nearby(tag),
         Output::Save(id, record) => Output::Save(id, kept(record)),
         Output::Work(id, work) => Output::Work(id, work),
         Output::Notify(notice) => Output::Notify(told(notice)),
@@ -162,7 +164,7 @@ pub(super) enum Blueprint {
 impl Blueprint {
     pub(super) const fn services(&self) -> &'static [Service] {
         match self {
-            Self::Peer { listens: true, .. } => &[Service::Peer],
+            Self::Peer { listens: true, .. } => &[Service::Peer, Service::Nearby],
             Self::Peer { listens: false, .. } => &[],
             Self::SuperPeer { .. } => &[Service::SuperPeer, Service::Relay],
             Self::Authority { .. } => &[Service::Authority],
@@ -175,6 +177,8 @@ impl Blueprint {
 pub(super) struct Host {
     pub(super) address: SocketAddr,
     pub(super) nat: Nat,
+    /// The local network that it is on, if others are there too.
+    pub(super) lan: Option<u32>,
     /// One way from here into the network.
     pub(super) lag: Duration,
     /// How wrong its wall clock is.
@@ -213,9 +217,13 @@ pub(super) struct Resident {
     pub(super) traffic: u64,
     /// Connections dialled.
     pub(super) dials: u64,
+    /// Those of them to devices near by.
+    pub(super) near_dials: u64,
     pub(super) links: BTreeMap<LinkId, (ConnId, Side)>,
     pub(super) paths: BTreeMap<PathId, PathEnd>,
     pub(super) relay_ports: BTreeMap<RelayPortId, SocketAddr>,
+    /// What it calls itself on its local network.
+    pub(super) announced: Option<NearbyTag>,
     pub(super) disk: Disk,
     pub(super) owner: Owner,
 }

@@ -96,6 +96,7 @@ impl Machine for Intruder {
             Input::Clock(_)
             | Input::Network
             | Input::Mapped(_)
+            | Input::Nearby(_)
             | Input::Datagram { .. }
             | Input::Path(..)
             | Input::RelayPort(..)

@@ -57,8 +57,10 @@ impl World {
         self.conns.insert(conn, Conn { to, service, dialler, listener, pipes, held, last });
         let before = self.machine_mut(id).links.insert(link, (conn, Side::Dialler));
         assert!(before.is_none(), "a link's number is used twice: {link:?}");
-        if service == Service::Peer {
-            self.straight_dials += 1;
+        match service {
+            Service::Peer => self.straight_dials += 1,
+            Service::Nearby => self.machine_mut(id).near_dials += 1,
+            Service::Relay | Service::SuperPeer | Service::Authority => {}
         }
         let there = self.at_address(to);
         let after = there.map_or(Duration::ZERO, |there| self.one_way(id, there));
@@ -77,7 +79,8 @@ impl World {
         let (to, service, from) = (conn.to, conn.service, conn.dialler.machine);
         let Some(any) = self.at_address(to) else { return self.unreachable(id) };
         let host = self.machine(any).host;
-        if self.are_cut(from, any) || !self.hosts[host.0].nat.lets_in() {
+        let lets_in = self.hosts[host.0].nat.lets_in() || self.are_near(from, any);
+        if self.are_cut(from, any) || !lets_in {
             return self.unreachable(id);
         }
         let back = self.one_way(any, from);

@@ -12,6 +12,7 @@ mod host;
 mod hostile;
 pub mod intruder;
 mod journal;
+mod lan;
 mod links;
 mod net;
 mod network;

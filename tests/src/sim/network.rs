@@ -336,6 +336,7 @@ impl World {
     }
 
     pub(super) fn end_life(&mut self, id: MachineId) {
+        self.silenced(id);
         let resident = &mut self.machines[id.0];
         resident.life += 1;
         resident.wake += 1;

@@ -178,7 +178,10 @@ impl World {
             return;
         }
         assert_ne!(ours.controlling, theirs.controlling, "exactly one end controls");
-        let nats = (self.nat_of(here.0), self.nat_of(there.0));
+        let nats = match self.are_near(here.0, there.0) {
+            true => (Nat::Open, Nat::Open),
+            false => (self.nat_of(here.0), self.nat_of(there.0)),
+        };
         let kind = match self.ice {
             Ice::ByNat => kind_between(&ours, &theirs, nats),
             Ice::NoPair => None,

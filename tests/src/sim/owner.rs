@@ -81,7 +81,7 @@ impl Owner {
             }
             Notice::Network(view) => {
                 let word = format!("network {} {:?}", view.keepers, view.reachability);
-                self.network = Some(view);
+                self.network = Some(*view);
                 word
             }
             Notice::Buddy(view) => {

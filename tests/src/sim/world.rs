@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use earshot_proto::entropy::{Entropy, Stream};
 use earshot_proto::port::{
     Input, LinkEvent, LinkId, Output, PathEvent, PathId, RelayPortEvent, RelayPortId,
-    RelayPortOrder, SaveFailure, SaveId, Transmit, WorkId,
+    RelayPortOrder, SaveFailure, SaveId, Sighting, Transmit, WorkId,
 };
 use earshot_proto::secure::password::Worked;
 use earshot_proto::super_peer::budgets::Limits;
@@ -56,6 +56,7 @@ pub(super) enum Event {
     Worked(MachineId, u32, WorkId, Box<Worked>),
     Path(MachineId, u32, PathId, Box<PathEvent>),
     RelayPort(MachineId, u32, RelayPortId, Option<SocketAddr>),
+    Nearby(MachineId, u32, Sighting),
     Start(HostId),
 }
 
@@ -330,6 +331,7 @@ impl World {
                     self.give(id, "relay port", Input::RelayPort(port, event));
                 }
             }
+            Event::Nearby(id, life, sighting) => self.sighted(id, life, sighting),
             Event::Start(host) => self.start_host(host),
         }
     }
@@ -394,6 +396,7 @@ impl World {
                     self.note(id, &format!("voice {order}"));
                     self.machine_mut(id).owner.voice.push((call, order));
                 }
+                Output::Nearby(tag) => self.announces(id, tag),
                 Output::Save(save, record) => self.save(id, save, record, blind),
                 Output::Work(work, order) => {
                     let life = self.machine(id).life;
@@ -513,7 +516,7 @@ impl World {
         let lag = Duration::from_micros(4000 + self.lot.below(12_000));
         let host = HostId(self.hosts.len());
         let skew = Skew::None;
-        self.hosts.push(Host { address, nat, lag, skew, gone: false });
+        self.hosts.push(Host { address, nat, lan: None, lag, skew, gone: false });
         self.house(host, name, blueprint);
     }
 
@@ -534,9 +537,11 @@ impl World {
             heard: 0,
             traffic: 0,
             dials: 0,
+            near_dials: 0,
             links: BTreeMap::new(),
             paths: BTreeMap::new(),
             relay_ports: BTreeMap::new(),
+            announced: None,
             disk: super::disk::Disk::default(),
             owner: Owner::default(),
         });

@@ -332,6 +332,8 @@ export interface CallStats {
   lossPct: number;
   /** Voice packets that were sent to us and never came. */
   lostPackets: number;
+  /** The kind of the path that our voice goes over now; absent where it goes over none. */
+  path?: PathKind;
   /** Voice packets received, opened and not seen before. */
   receivedPackets: number;
   /** The same of the last ten seconds. */
@@ -737,7 +739,9 @@ export type LinkKind =
   /** To the login authority. */
   | "authority"
   /** To a buddy, for the signaling of a call. */
-  | "peer";
+  | "peer"
+  /** To a buddy on the same local network. */
+  | "nearby";
 
 /** What was wrong with the buddy list on disk when its user logged in. */
 export type ListFault =
@@ -917,6 +921,19 @@ export interface NatTranslation {
   measured: number;
   /** Whether there is one. */
   what: Translation;
+}
+
+/** A buddy's device near by. */
+export interface Nearby {
+  /**
+   * When its certificate ends. One that has ended serves near by for 90 days more, while no
+   * authority can be asked.
+   */
+  certificateUntil: number;
+  /** Linked since then. */
+  since: number;
+  /** Whose it is. */
+  user: string;
 }
 
 /** A network. */
@@ -1454,6 +1471,11 @@ export interface Standing {
   links: Link[];
   /** What is known of the NAT before this computer; absent until something was found out. */
   nat?: Nat;
+  /**
+   * Devices of buddies on the same local network that are linked to this node, because the network
+   * does not bring it and them together: without the Internet, say.
+   */
+  nearby?: Nearby[];
   /** The network; absent before one is joined. */
   network?: Network;
   /**

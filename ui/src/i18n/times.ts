@@ -2,7 +2,7 @@
 import { languageNow, t } from "./words.svelte";
 
 /** English in the order and clock of Europe: the window's own language, not a country's. */
-const locale = () => (languageNow() === "fi" ? "fi" : "en-GB");
+export const locale = () => (languageNow() === "fi" ? "fi" : "en-GB");
 
 const cache = new Map<string, Intl.DateTimeFormat>();
 function format(at: number, options: Intl.DateTimeFormatOptions): string {

@@ -44,7 +44,7 @@ export function pretend(on: boolean): void {
 /** Text that turns the line around, or might, keeps to itself within a sentence. */
 const TURNS = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc]/;
 const [ISOLATE, POP] = [0x2068, 0x2069].map((c) => String.fromCodePoint(c));
-const isolated = (value: string | number) =>
+export const isolated = <T extends string | number>(value: T): T | string =>
   typeof value === "string" && TURNS.test(value) ? `${ISOLATE}${value}${POP}` : value;
 
 const ACCENTED: Record<string, string> = { a: "á", e: "ë", i: "ï", o: "ö", u: "ü", n: "ñ", c: "ç", s: "š" };

@@ -8,6 +8,7 @@ import type { ErrorCode, Failure } from "../backend/generated";
 import en from "./en.json";
 import { failureText } from "./failures";
 import fi from "./fi.json";
+import { namesInWords } from "./lists";
 import { ago, dayName, duration, shortMoment, span } from "./times";
 import { chooseLanguage, type Key, pretend, t } from "./words.svelte";
 
@@ -149,6 +150,16 @@ describe("failures", () => {
 test("in the pseudo-locale every word shows that it came from a catalogue", () => {
   pretend(true);
   expect(t("action.cancel")).toMatch(/^⟦.*·····⟧$/);
+});
+
+test("several names are joined as people do, three at most, and each is kept to itself", async () => {
+  const people = ["Anna", "Ben", "ليلى", "Dora", "Eve"];
+  const joined = (n: number) => namesInWords(people.slice(0, n));
+  expect([1, 2].map(joined)).toEqual(["Anna", "Anna and Ben"]);
+  expect([3, 5].map(joined)).toEqual(["Anna, Ben and \u2068ليلى\u2069", "Anna, Ben, \u2068ليلى\u2069 and 2 more"]);
+  await chooseLanguage("fi");
+  expect(joined(4)).toMatch(/ ja 1 muu$/);
+  expect(joined(5)).toMatch(/ ja 2 muuta$/);
 });
 
 test("times are told as people write them", async () => {

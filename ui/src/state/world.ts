@@ -135,8 +135,9 @@ function change(world: World, event: BackendEvent): World {
     case "sessionChanged":
       return sessionChanged(world, event.session);
     case "networkChanged": {
-      const { authority, home, links, nat, network, portMapping, reachability, superPeers } = event;
-      return { ...world, network: { authority, home, links, nat, network, portMapping, reachability, superPeers } };
+      const { authority, home, links, nat, nearby, network, portMapping, reachability, superPeers } = event;
+      const told = { authority, home, links, nat, nearby, network, portMapping, reachability, superPeers };
+      return { ...world, network: told satisfies Record<keyof Standing, unknown> };
     }
     case "buddyChanged":
       return buddyChanged(world, event.buddy);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use earshot_proto::ids::{CallId, UserName};
+use earshot_proto::port;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -229,6 +230,18 @@ pub enum PathKind {
     RelayTcp,
 }
 
+impl From<port::PathKind> for PathKind {
+    fn from(kind: port::PathKind) -> Self {
+        match kind {
+            port::PathKind::Host => Self::Host,
+            port::PathKind::ServerReflexive => Self::Srflx,
+            port::PathKind::PeerReflexive => Self::Prflx,
+            port::PathKind::RelayUdp => Self::RelayUdp,
+            port::PathKind::RelayTcp => Self::RelayTcp,
+        }
+    }
+}
+
 /// The paths of a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -425,6 +438,9 @@ pub struct EndFacts {
 pub struct CallStats {
     /// The call.
     pub call_id: Spelled<CallId>,
+    /// The kind of the path that our voice goes over now; absent where it goes over none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathKind>,
     /// Voice packets sent.
     #[schemars(example = 500)]
     pub sent_packets: u64,

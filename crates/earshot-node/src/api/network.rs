@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use earshot_proto::ids::{NetworkId, NodeId};
+use earshot_proto::ids::{NetworkId, NodeId, UserName};
 use earshot_proto::wire::certificate::{AgreeKey, VerifyKey};
 use earshot_proto::wire::invite::Invite;
 use schemars::JsonSchema;
@@ -147,8 +147,25 @@ pub struct Standing {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", example = "198.51.100.3:37373")]
     pub port_mapping: Option<SocketAddr>,
+    /// Devices of buddies on the same local network that are linked to this node, because the
+    /// network does not bring it and them together: without the Internet, say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nearby: Vec<Nearby>,
     /// Connections that are open now.
     pub links: Vec<Link>,
+}
+
+/// A buddy's device near by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Nearby {
+    /// Whose it is.
+    pub user: Spelled<UserName>,
+    /// Linked since then.
+    pub since: UnixMs,
+    /// When its certificate ends. One that has ended serves near by for 90 days more, while no
+    /// authority can be asked.
+    pub certificate_until: UnixMs,
 }
 
 /// The home super-peer.
@@ -214,6 +231,8 @@ pub enum LinkKind {
     Authority,
     /// To a buddy, for the signaling of a call.
     Peer,
+    /// To a buddy on the same local network.
+    Nearby,
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::reports::{Correspondence, heard_of_us};
 use super::{Route, locked};
-use crate::api::call::CallStats;
+use crate::api::call::{CallStats, PathKind};
 use crate::api::text::Spelled;
 use crate::paths::{PathHandle, Sink};
 
@@ -167,6 +167,7 @@ impl Talk {
 
     pub(super) fn figures(&mut self, call: CallId, stats: &VoiceStats) -> CallStats {
         let counts = *locked(&self.shared.counts);
+        let path = locked(&self.shared.send).first().map(PathHandle::kind);
         let round_trip = locked(&self.shared.correspondence).round_trip();
         let bytes = stats.sent.payload_bytes;
         let bitrate_bps = (bytes - self.told_bytes.min(bytes)) * 8;
@@ -181,6 +182,7 @@ impl Talk {
         let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
         CallStats {
             call_id: Spelled::from(&call),
+            path: path.map(PathKind::from),
             sent_packets: stats.sent.packets,
             received_packets: received.received,
             lost_packets: received.lost,

@@ -8,6 +8,7 @@ use earshot_proto::secure::voice_seal::StreamKeys;
 use tokio::time::timeout;
 
 use super::*;
+use crate::api::call::PathKind;
 use crate::puppet::{Heard, PATH, PATIENCE, Stage, meet};
 
 const CALL: CallId = CallId([1; 16]);
@@ -96,6 +97,7 @@ async fn what_alice_says_bob_hears() {
         // Between two sockets of one machine, however busy.
         assert!(measured.rtt_ms.is_some_and(|ms| (0.0..500.0).contains(&ms)), "{measured:?}");
         assert_eq!((measured.auth_failures, measured.replays), (0, 0));
+        assert_eq!(measured.path, Some(PathKind::Host));
     }
     bob.order(VoiceOrder::Stop).await;
     while bob.desk.stats(CALL).is_some() {

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use earshot_proto::ids::CallId;
 use earshot_proto::port::{
-    LinkDown, LinkId, PathEvent, PathId, RelayPortId, SaveFailure, SaveId, Service, VoiceEvent,
-    WorkId,
+    LinkDown, LinkId, PathEvent, PathId, RelayPortId, SaveFailure, SaveId, Service, Sighting,
+    VoiceEvent, WorkId,
 };
 use earshot_proto::secure::password::Worked;
 use tokio::net::TcpStream;
@@ -35,6 +35,8 @@ pub(crate) enum News {
     Network,
     /// A router forwards this address to the main port, or none any more.
     Mapped(Option<SocketAddr>),
+    /// Of the local network.
+    Nearby(ResidentId, Sighting),
     /// Of a media path.
     Path(ResidentId, PathId, PathEvent),
     /// A record is safe.

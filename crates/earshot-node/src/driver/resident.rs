@@ -87,6 +87,7 @@ where
                         None => report.tell(VoiceEvent::Failed),
                     }
                 }
+                Output::Nearby(tag) => ports.neighbourhood.announce(self.id, tag),
                 Output::Save(id, record) => self.save(id, record, ports),
                 Output::Work(id, work) => compute(self.id, id, *work, ports),
                 Output::Notify(notice) => (self.residence.notices)(notice),

@@ -26,6 +26,7 @@ use crate::front_door::Hall;
 use crate::guests::Seat;
 use crate::links::{LINGER, Links};
 use crate::mapping::SoundPorts;
+use crate::neighbourhood::Neighbourhood;
 use crate::paths::Paths;
 use crate::ports::Ports;
 use crate::relay_ports::{RelayGround, RelayPorts};
@@ -73,6 +74,7 @@ pub(super) async fn start(
         ),
         relay_ports: RelayPorts::new(ground, start, answers.clone()),
         paths: Paths::new((settings.ice, settings.ways, sound_ports), answers.clone(), alive),
+        neighbourhood: Neighbourhood::new(listening, to_loop.clone()),
         answers,
     };
     let hall = Hall::new(settings.guests);
@@ -192,6 +194,7 @@ impl Floor {
             News::RelayPort(who, id, news) => self.take_relay_port(who, id, news),
             News::Network => self.network_changed(),
             News::Mapped(address) => self.give_all(|| Input::Mapped(address)),
+            News::Nearby(who, sighting) => self.give(who, Input::Nearby(sighting)),
             News::Path(who, id, event) => self.take_path(who, id, event),
             News::Saved(who, id) => self.give(who, Input::Saved(id)),
             News::NotSaved(who, id, failure) => self.give(who, Input::NotSaved(id, failure)),
@@ -222,7 +225,7 @@ impl Floor {
     fn see_to_low_doors(&mut self) {
         let is_needed = |service: &Service| match service {
             Service::Relay | Service::Authority => true,
-            Service::SuperPeer | Service::Peer => false,
+            Service::SuperPeer | Service::Peer | Service::Nearby => false,
         };
         if !self.residents.values().any(|r| r.services().iter().any(is_needed)) {
             self.low_doors.drain(..).for_each(|door| door.abort());

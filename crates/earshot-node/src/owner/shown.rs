@@ -11,7 +11,8 @@ use earshot_proto::peer::command::{
     self, BuddyView, Delivery, ListFound, MessageView, NetworkView, Notice, PresenceView,
     SearchEnd, SessionView, Shown, SignedIn, Standing,
 };
-use earshot_proto::port::{PairOutcome, PathDown, PathFacts, PathKind, Service, TriedPair};
+use earshot_proto::peer::nearby::NearDevice;
+use earshot_proto::port::{PairOutcome, PathDown, PathFacts, Service, TriedPair};
 use earshot_proto::secure::recovery_key::Paper;
 use earshot_proto::time::UnixTime;
 use earshot_proto::wire::directory::Reachability;
@@ -94,6 +95,7 @@ fn standing_of(view: Option<&NetworkView>) -> net::Standing {
         kind: match service {
             Service::Authority => net::LinkKind::Authority,
             Service::Peer => net::LinkKind::Peer,
+            Service::Nearby => net::LinkKind::Nearby,
             Service::SuperPeer
                 if view.and_then(|v| v.home).is_some_and(|(n, _)| n.address == *address) =>
             {
@@ -129,7 +131,16 @@ fn standing_of(view: Option<&NetworkView>) -> net::Standing {
         }),
         nat: view.and_then(|view| Nat::of(&view.nat)),
         port_mapping: view.and_then(|view| view.mapped),
+        nearby: view.map(|view| view.near.iter().map(nearby).collect()).unwrap_or_default(),
         links: view.map(|view| view.links.iter().map(link).collect()).unwrap_or_default(),
+    }
+}
+
+fn nearby(near: &NearDevice) -> net::Nearby {
+    net::Nearby {
+        user: (&near.device.user).into(),
+        since: near.since.into(),
+        certificate_until: near.certified_until.into(),
     }
 }
 
@@ -332,9 +343,9 @@ pub(super) fn call_path(view: &PathView) -> told::CallPath {
 fn tried(pair: &TriedPair) -> told::TriedPair {
     let ((ours, local), (theirs, remote)) = (pair.local, pair.remote);
     told::TriedPair {
-        local_kind: path_kind(ours),
+        local_kind: ours.into(),
         local,
-        remote_kind: path_kind(theirs),
+        remote_kind: theirs.into(),
         remote,
         outcome: match pair.outcome {
             PairOutcome::Open => told::PairOutcome::Open,
@@ -344,19 +355,9 @@ fn tried(pair: &TriedPair) -> told::TriedPair {
     }
 }
 
-const fn path_kind(kind: PathKind) -> told::PathKind {
-    match kind {
-        PathKind::Host => told::PathKind::Host,
-        PathKind::ServerReflexive => told::PathKind::Srflx,
-        PathKind::PeerReflexive => told::PathKind::Prflx,
-        PathKind::RelayUdp => told::PathKind::RelayUdp,
-        PathKind::RelayTcp => told::PathKind::RelayTcp,
-    }
-}
-
 fn path(facts: &PathFacts) -> told::Path {
     told::Path {
-        kind: path_kind(facts.kind),
+        kind: facts.kind.into(),
         local: facts.local,
         remote: facts.remote,
         relay: facts.relay,

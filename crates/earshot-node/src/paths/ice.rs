@@ -426,7 +426,7 @@ impl Path {
         tokio::spawn(receive(conn, Arc::clone(&inlet), tell, Arc::clone(&used)));
         self.give_up = None;
         self.pulse = Some(Beating { pulse: Pulse::new(Instant::now()), used, probes });
-        self.report.is_up(Arc::clone(&path) as _, inlet);
+        self.report.is_up(Arc::clone(&path) as _, inlet, facts.kind);
         self.up = Some(path);
         tracing::info!(kind = ?facts.kind, "Path up");
         self.report.tell(PathEvent::Up(facts));

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use earshot_proto::port::{PathEvent, PathId, PathOrder};
+use earshot_proto::port::{PathEvent, PathId, PathKind, PathOrder};
 use tokio::sync::mpsc;
 
 use crate::driver::news::{News, ResidentId};
@@ -57,9 +57,16 @@ pub type Sink = Box<dyn FnMut(Instant, &[u8]) + Send>;
 pub struct PathHandle {
     path: Arc<dyn MediaPath>,
     inlet: Arc<Inlet>,
+    kind: PathKind,
 }
 
 impl PathHandle {
+    /// Its kind, which stays.
+    #[must_use]
+    pub const fn kind(&self) -> PathKind {
+        self.kind
+    }
+
     /// Sends one packet (see [`MediaPath::send`]).
     ///
     /// # Errors
@@ -149,9 +156,9 @@ impl PathReport {
         let _ = self.answers.send(News::Path(self.who, self.id, event));
     }
 
-    fn is_up(&self, path: Arc<dyn MediaPath>, inlet: Arc<Inlet>) {
+    fn is_up(&self, path: Arc<dyn MediaPath>, inlet: Arc<Inlet>, kind: PathKind) {
         // A path comes up once.
-        let _ = self.up.set(PathHandle { path, inlet });
+        let _ = self.up.set(PathHandle { path, inlet, kind });
     }
 }
 

@@ -134,7 +134,7 @@ impl LivingPeer {
         let (candidate_ear, news) = candidate::ear();
         let residence = Residence {
             machine,
-            services: vec![Service::Peer],
+            services: vec![Service::Peer, Service::Nearby],
             mail: Mail::Delivered,
             keep: Box::new(disk),
             notices: Box::new(move |notice| {

@@ -135,7 +135,7 @@ impl Authority {
         match event {
             LinkEvent::Accepted { from, service: Service::Authority } => self.accept(now, id, from),
             LinkEvent::Accepted {
-                service: Service::Relay | Service::SuperPeer | Service::Peer,
+                service: Service::Relay | Service::SuperPeer | Service::Peer | Service::Nearby,
                 ..
             }
             | LinkEvent::Connected { .. } => self.close(id),
@@ -386,6 +386,7 @@ impl Machine for Authority {
             | Input::RelayPort(..)
             | Input::Network
             | Input::Mapped(_)
+            | Input::Nearby(_)
             | Input::Worked(..)
             | Input::Voice(..) => {}
         }

@@ -93,6 +93,7 @@ impl Peer {
     pub(super) fn homeless(&mut self, now: Instant, why: &Closed) {
         let left = if why.is_silence() { LEASE_LEFT } else { LEASE };
         self.presences.absences.lease.get_or_insert((now, now + left));
+        self.meet(now);
     }
 
     /// We have a home again: those of whom nothing is heard since are held.
@@ -243,11 +244,11 @@ impl Peer {
         homeless.iter().for_each(|address| self.device_gone(now, address));
     }
 
-    /// A device is gone: its home says so, or it cannot be reached.
+    /// A device is gone: its home says so, or it cannot be reached; unless it is near by.
     pub(super) fn device_gone(&mut self, now: Instant, address: &Address) {
         self.cards.not_home(address);
         self.presences.absences.held.remove(address);
-        if !self.presences.knows(address) {
+        if self.nearby.link_to(address).is_some() || !self.presences.knows(address) {
             return;
         }
         if self.show_gone(address) {
@@ -255,5 +256,6 @@ impl Peer {
             self.presences.absences.lost.insert(address.user.clone(), lost);
         }
         self.call_partner_gone(now, address);
+        self.meet(now);
     }
 }

@@ -12,7 +12,8 @@ use crate::port::{LinkDown, LinkId, SaveFailure};
 use crate::secure::identity::{Keys, Use, open_signed, verify_chain};
 use crate::secure::links::{Closed, Who};
 use crate::secure::local_vault::{
-    Counters, FilesKey, ListedAs, Listing, LocalVault, LocalVaultClosed, NewLock, VaultLock,
+    Counters, FilesKey, ListedAs, Listing, LocalVault, LocalVaultClosed, LockedVault, NewLock,
+    VaultLock,
 };
 use crate::secure::password::{
     ExportKey, LoginStart, Password, PasswordFailure, RegistrationStart, Work, Worked,
@@ -271,7 +272,7 @@ impl Peer {
         let mut signing = SigningIn { step: idle, deadline: now + PATIENCE, stretched, ..signing };
         match (step, worked) {
             (Step::Unlock(locked), Worked::Stretched(key)) => match locked.open(&key, 0) {
-                Ok((vault, lock)) => self.unlocked(now, signing, vault, lock),
+                Ok((vault, lock)) => self.unlocked(now, signing, *locked, (vault, lock)),
                 Err(why) => {
                     self.locked.insert(locked.user().clone(), *locked);
                     self.signing_in = Some(signing);
@@ -328,10 +329,17 @@ impl Peer {
         }
     }
 
-    /// The vault on disk is open. An expired certificate is renewed by a login at the authority.
-    fn unlocked(&mut self, now: Instant, signing: SigningIn, vault: LocalVault, lock: VaultLock) {
+    /// The vault on disk is open. A certificate that has ended is renewed by the device; until then
+    /// it serves near by.
+    fn unlocked(
+        &mut self,
+        now: Instant,
+        signing: SigningIn,
+        locked: LockedVault,
+        (vault, lock): (LocalVault, VaultLock),
+    ) {
         let wall = self.wall(now);
-        match verify_chain(&vault.chain, &vault.root, wall, Use::Addressing) {
+        match verify_chain(&vault.chain, &vault.root, wall, Use::Nearby) {
             Ok(verified) => {
                 let until = verified.statement.not_after;
                 let session = self.session_of(now, vault, lock, until);
@@ -340,6 +348,8 @@ impl Peer {
             // Away for too long: the authority certifies the device anew, after the password. It
             // stays the same device, which opens its own files.
             Err(_) => {
+                // For another attempt, if nobody is reached.
+                self.locked.insert(locked.user().clone(), locked);
                 let LocalVault { device, keys, contact_key, files, counters, .. } = vault;
                 let (listing, listed_as) = (vault.listing, vault.listed_as);
                 let step = Step::ReachAuthority;

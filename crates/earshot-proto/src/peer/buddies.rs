@@ -147,6 +147,18 @@ impl Buddies {
         self.rows.get(user).is_some_and(|row| row.standing == RowStanding::Blocked)
     }
 
+    /// The identity key of a buddy that is pinned.
+    pub(super) fn pinned(&self, user: &UserName) -> Option<VerifyKey> {
+        self.rows.get(user)?.identity
+    }
+
+    /// The buddy with a contact key like this.
+    pub(super) fn by_contact_key(&self, is_it: impl Fn(&ContactKey) -> bool) -> Option<UserName> {
+        let mut buddies = self.rows.values().filter(|row| row.standing == RowStanding::Buddy);
+        let found = buddies.find(|row| row.contact_key.as_ref().is_some_and(&is_it))?;
+        Some(found.user.clone())
+    }
+
     /// A buddy's contact key.
     pub(super) fn contact_key(&self, user: &UserName) -> Option<&ContactKey> {
         self.rows.get(user)?.contact_key.as_ref()
@@ -284,6 +296,7 @@ impl Peer {
         self.save_buddies(Some(ask), &user);
         self.send_accept(now, &user);
         self.greet(now, &user);
+        self.recognise(now);
     }
 
     /// The owner declines a request.
@@ -336,6 +349,7 @@ impl Peer {
                 row.contact_key = Some(contact_key);
                 row.display_name = display_name;
                 self.send_accept(now, &user);
+                self.recognise(now);
             }
             (Buddy::Request { contact_key, display_name, .. }, Some(RowStanding::Asked)) => {
                 self.become_buddies(now, from, display_name, contact_key);
@@ -386,6 +400,7 @@ impl Peer {
         row.contact_key = Some(contact_key);
         self.save_buddies(None, &user);
         self.greet(now, &user);
+        self.recognise(now);
     }
 
     fn send_accept(&mut self, now: Instant, user: &UserName) {
@@ -406,7 +421,7 @@ impl Peer {
             contact_key: session.vault.contact_key.clone(),
         };
         let devices: Vec<_> =
-            self.cards.at_home(user).map(|(address, _)| address.clone()).collect();
+            self.cards.reachable(user).map(|(address, _)| address.clone()).collect();
         for device in devices {
             let letter = Letter::Request(user.clone());
             self.post(now, &device, &request.clone().into(), letter);
@@ -433,11 +448,12 @@ impl Peer {
     }
 
     /// A buddy told us their contact key.
-    pub(super) fn contact_key_told(&mut self, user: &UserName, key: ContactKey) {
+    pub(super) fn contact_key_told(&mut self, now: Instant, user: &UserName, key: ContactKey) {
         let Some(row) = self.buddies.rows.get_mut(user) else { return };
         if row.contact_key.as_ref() != Some(&key) {
             row.contact_key = Some(key);
             self.save_list(OnSaved::Nothing);
+            self.recognise(now);
         }
     }
 
@@ -543,6 +559,7 @@ impl Peer {
             }
             if !changed.is_empty() {
                 self.save_list(OnSaved::Nothing);
+                self.recognise(now);
             }
         }
         if ask_back {

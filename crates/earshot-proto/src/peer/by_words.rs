@@ -261,7 +261,7 @@ impl Peer {
     fn listed_hit(&mut self, now: Instant, id: u64, profile: Profile, trail: Trail) {
         let Profile { user, display_name, about } = profile;
         let known = self.buddies.display_name(&user).map(str::to_owned);
-        let is_here = self.cards.at_home(&user).next().is_some();
+        let is_here = self.cards.reachable(&user).next().is_some();
         let online = match self.buddies.is_buddy(&user) {
             true => Some(self.presences.is_online(&user)),
             false => is_here.then_some(true),

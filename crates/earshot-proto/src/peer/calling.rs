@@ -250,10 +250,11 @@ impl Peer {
     }
 
     fn callees(&self, user: &UserName) -> Vec<Callee> {
-        let at_home = self.cards.at_home(user);
-        at_home
+        let reachable = self.cards.reachable(user);
+        reachable
             .map(|(address, card)| {
                 let trust = self.buddies.trust(user, &card.identity);
+                let near = self.nearby.link_to(address);
                 let standing = self.call_standing(user, trust);
                 Callee {
                     address: address.clone(),
@@ -262,6 +263,7 @@ impl Peer {
                     standing,
                     reachability: card.reachability,
                     home: card.home,
+                    near: near.and_then(|link| self.links.remote_address(link)),
                     direct: card.direct,
                 }
             })

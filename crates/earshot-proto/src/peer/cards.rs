@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::ids::UserName;
+use crate::ids::{NodeId, UserName};
 use crate::time::UnixTime;
 use crate::wire::certificate::{HolderKeys, VerifyKey};
 use crate::wire::directory::{Location, NodeEntry, Reachability};
@@ -26,6 +26,8 @@ pub struct Card {
     pub keys: HolderKeys,
     /// Its home, while it has one.
     pub home: Option<NodeEntry>,
+    /// Whether it is linked to us straight, on a local network.
+    pub is_near: bool,
     /// Where it takes calls directly.
     pub direct: Option<SocketAddr>,
     /// How it can be reached, if it told us.
@@ -51,9 +53,9 @@ impl Cards {
         self.cards.get(address)
     }
 
-    /// The devices of a user that have a home now.
-    pub fn at_home(&self, user: &UserName) -> impl Iterator<Item = (&Address, &Card)> {
-        self.of(user).filter(|(_, card)| card.home.is_some())
+    /// The devices of a user that letters reach: at a home, or near by.
+    pub fn reachable(&self, user: &UserName) -> impl Iterator<Item = (&Address, &Card)> {
+        self.of(user).filter(|(_, card)| card.home.is_some() || card.is_near)
     }
 
     /// All known devices of a user.
@@ -80,6 +82,7 @@ impl Cards {
             identity,
             keys,
             home: None,
+            is_near: false,
             direct: None,
             reachability: None,
             told: now,
@@ -117,6 +120,20 @@ impl Cards {
         }
     }
 
+    /// A device comes near, or goes.
+    pub fn near(&mut self, address: &Address, is_near: bool) {
+        if let Some(card) = self.cards.get_mut(address) {
+            card.is_near = is_near;
+        }
+    }
+
+    /// Whether a device is known to be at another home than this one.
+    #[must_use]
+    pub fn is_elsewhere(&self, address: &Address, home: &NodeId) -> bool {
+        let known = self.cards.get(address).and_then(|card| card.home);
+        known.is_some_and(|known| known.node != *home)
+    }
+
     /// That device is not at that home any more.
     pub fn not_home(&mut self, address: &Address) {
         if let Some(card) = self.cards.get_mut(address) {
@@ -129,7 +146,6 @@ impl Cards {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::NodeId;
     use crate::secure::testing::Network;
     use crate::wire::certificate::AgreeKey;
 

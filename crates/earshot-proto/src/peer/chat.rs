@@ -240,7 +240,7 @@ impl Peer {
         self.tell(Notice::Message(view));
         self.copy_to_own_devices(now, id);
         self.send_waiting(now, &to);
-        if self.cards.at_home(&to).next().is_none() {
+        if self.cards.reachable(&to).next().is_none() {
             self.look_up(now, &to);
         }
     }
@@ -272,7 +272,7 @@ impl Peer {
 
     /// Sends what waits for a user, as far as there is room on the way.
     fn send_waiting(&mut self, now: Instant, to: &UserName) {
-        let devices = self.cards.at_home(to).count();
+        let devices = self.cards.reachable(to).count();
         if devices == 0 {
             return;
         }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use crate::ids::{CallId, DeviceId, MessageId, NetworkId, UserName};
 use crate::peer::call::view::{CallState, CallView};
 use crate::peer::nat::NatView;
+use crate::peer::nearby::NearDevice;
 use crate::peer::reach::Verdict;
 use crate::peer::search::Sought;
 use crate::port::{PathPolicy, Service};
@@ -315,7 +316,7 @@ pub enum Notice {
     /// Who is logged in has changed, or how others see them.
     Session(Option<SessionView>),
     /// Our place in the network has changed.
-    Network(NetworkView),
+    Network(Box<NetworkView>),
     /// A buddy was added, changed, or removed.
     Buddy(BuddyView),
     /// A buddy's presence has changed.
@@ -371,6 +372,8 @@ pub struct NetworkView {
     pub mapped: Option<SocketAddr>,
     /// Whether the authority answered last time, and since when that is so.
     pub authority: Option<(bool, UnixTime)>,
+    /// Devices near by that are linked to us.
+    pub near: Vec<NearDevice>,
     /// Links open: what for, to where, since when.
     pub links: Vec<(Service, SocketAddr, UnixTime)>,
 }

@@ -131,6 +131,14 @@ impl Peer {
         seeking.knocking.push((link, door));
     }
 
+    /// What kept doors shut is over: they are knocked at again, without a pause.
+    pub(super) fn seek_at_once(&mut self, now: Instant) {
+        if matches!(&self.home, Home::Seeking(seeking) if seeking.knocking.is_empty()) {
+            self.home = Home::Seeking(self.seeking(now, 0));
+            self.knock(now);
+        }
+    }
+
     /// A super-peer's link is open: perhaps our home.
     pub(super) fn home_opened(&mut self, now: Instant, link: LinkId, node: NodeEntry) -> bool {
         if self.new_home_opened(now, link, node) {
@@ -227,6 +235,14 @@ impl Peer {
         }
     }
 
+    /// Whether a home has registered us.
+    pub(super) fn is_taken_in(&self) -> bool {
+        match &self.home {
+            Home::Linked(home) => home.keepers.is_some(),
+            Home::None | Home::Seeking(_) => false,
+        }
+    }
+
     /// A link is gone: perhaps the home's, or a door that stayed shut.
     pub(super) fn home_closed(&mut self, now: Instant, link: LinkId, why: &Closed) {
         if self.other_home_closed(now, link) {
@@ -316,6 +332,7 @@ impl Peer {
             let is_first = home.keepers.replace(keepers).is_none();
             self.super_peers.met_at(&home.node, wall);
             self.registration_kept(now, is_first);
+            self.ended_leave(now);
             self.tell_network();
         }
     }

@@ -9,6 +9,7 @@
 //! | `account`, `authority_door` | registering and logging in |
 //! | `signing` | how far a registration or a login is |
 //! | `session` | somebody logged in: certificate, vault, leave |
+//! | `network` | the network that was joined, and our place in it |
 //! | `disk` | what is kept, and what follows when it is safe |
 //! | [`super_peers`] | the list of super-peers to knock at |
 //! | `asking` | questions to others, and where their answers go |
@@ -24,6 +25,7 @@
 //! | `absence` | who is gone, and who only seems to be |
 //! | [`chat`] | messages |
 //! | [`call`], `calling` | calls, and their place in the peer |
+//! | [`nearby`] | people on the same local network, without the Internet |
 //! | [`nat`] | whether UDP gets through, and how the NAT before us behaves |
 //! | [`reach`] | whether others reach us, and offering to serve |
 
@@ -43,6 +45,8 @@ mod home;
 pub mod listings;
 mod load;
 pub mod nat;
+pub mod nearby;
+mod network;
 mod post;
 mod presence;
 mod profile;
@@ -60,36 +64,35 @@ use std::time::{Duration, Instant};
 
 use crate::asks::Asks;
 use crate::entropy::Entropy;
-use crate::ids::{NetworkId, UserName};
+use crate::ids::UserName;
 use crate::port::{
     Input, LinkDown, LinkId, Machine, Output, PathPolicy, RelayServer, SaveId, Service, WaitReason,
     WorkId,
 };
 use crate::questions::Questions;
-use crate::secure::identity::{LinkKey, network};
+use crate::secure::identity::LinkKey;
 use crate::secure::link::{LinkError, Welcome};
 use crate::secure::links::{Closed, LinkNews, Links, Who};
 use crate::secure::local_vault::LockedVault;
 use crate::secure::password::{StretchCost, Work};
 use crate::time::{UnixTime, WallClock};
-use crate::wire::certificate::VerifyKey;
 use crate::wire::directory::{Directory, Reachability};
 use crate::wire::frame::{Frame, Message};
-use crate::wire::invite::{Door, Invite};
+use crate::wire::invite::Door;
 
 use asking::About;
 use buddies::Buddies;
 use call::Calls;
 use cards::Cards;
 use chat::Chats;
-use command::{
-    Answer, BuddyView, Command, Failure, NetworkView, Notice, PresenceView, SessionView, SignedIn,
-};
+use command::{Answer, BuddyView, Command, Failure, Notice, PresenceView, SessionView, SignedIn};
 use disk::OnSaved;
 pub use disk::{NetworkRecord, Record, UserFiles};
 use home::Home;
 pub use load::Load;
 use nat::NatWatch;
+use nearby::Nearby;
+use network::Joined;
 use post::Post;
 use presence::Presences;
 use profile::Profile;
@@ -121,12 +124,6 @@ pub struct Config {
     pub seed: [u8; 32],
 }
 
-/// The network that was joined.
-struct Joined {
-    invite: Invite,
-    network: NetworkId,
-}
-
 /// The peer machine.
 pub struct Peer {
     config: Config,
@@ -153,6 +150,7 @@ pub struct Peer {
     registered: Registered,
     relays: Relays,
     nat_watch: NatWatch,
+    nearby: Nearby,
     reach: Reach,
     cards: Cards,
     post: Post,
@@ -175,7 +173,8 @@ impl Peer {
     #[must_use]
     pub fn new(mut config: Config, now: Instant) -> Self {
         let mut entropy = Entropy::new(config.seed);
-        let welcomes = vec![(Service::Peer, Welcome::Certified)];
+        let welcomes =
+            vec![(Service::Peer, Welcome::Certified), (Service::Nearby, Welcome::Neighbours)];
         let key = LinkKey::draw(&mut entropy.secrets);
         let links = Links::new(key, None, welcomes, entropy.secrets.split());
         let (mut locked, mut lists) = (BTreeMap::new(), BTreeMap::new());
@@ -205,6 +204,7 @@ impl Peer {
             registered: Registered::default(),
             relays: Relays::default(),
             nat_watch: NatWatch::default(),
+            nearby: Nearby::default(),
             reach: Reach::default(),
             cards: Cards::default(),
             post: Post::default(),
@@ -295,39 +295,10 @@ impl Peer {
         self.session.as_ref().map(Session::signed_in)
     }
 
-    /// Our place in the network; none before one was joined.
-    #[must_use]
-    pub fn network_view(&self) -> Option<NetworkView> {
-        let joined = self.joined.as_ref()?;
-        let (home, keepers, reachability) = match &self.home {
-            Home::Linked(home) => (Some((home.node, home.since)), home.keepers, home.reachability),
-            Home::None | Home::Seeking(_) => (None, None, None),
-        };
-        Some(NetworkView {
-            network: joined.network,
-            root: joined.invite.root,
-            name: joined.invite.name.as_str().to_owned(),
-            home,
-            keepers: keepers.unwrap_or(0),
-            super_peers: self.super_peers.len(),
-            reachability,
-            nat: self.nat_watch.view(),
-            mapped: self.reach.mapped(),
-            authority: self.authority,
-            links: self.links.open().collect(),
-        })
-    }
-
     /// The civil time at `now`, by this machine's clock.
     #[must_use]
     pub fn wall_at(&self, now: Instant) -> UnixTime {
         self.clock.at(now)
-    }
-
-    /// The invite by which the network was joined.
-    #[must_use]
-    pub fn invite(&self) -> Option<&Invite> {
-        self.joined.as_ref().map(|joined| &joined.invite)
     }
 
     /// The STUN and TURN server of our home, and what we may use it by.
@@ -347,53 +318,8 @@ impl Peer {
         self.presences.of(user)
     }
 
-    fn join(&mut self, ask: u64, invite: Invite) {
-        let network = invite.network();
-        match &self.joined {
-            Some(joined) if joined.network != network => {
-                return self.fail(ask, Failure::OtherNetwork);
-            }
-            Some(_) | None => {}
-        }
-        self.enter(invite);
-        let told = self.network_view().map(|view| Box::new(Notice::Network(view)));
-        if let (Some(record), Some(told)) = (self.network_record(), told) {
-            let then = OnSaved::Tell(ask, Answer::Joined(network), told);
-            self.save(Record::Network(record), then);
-        }
-    }
-
-    fn enter(&mut self, invite: Invite) {
-        self.super_peers.invited(&invite.super_peers);
-        invite.also.iter().for_each(|also| self.links.also_told(also));
-        self.links.join(invite.root);
-        self.joined = Some(Joined { network: invite.network(), invite });
-    }
-
-    fn root(&self) -> VerifyKey {
-        self.joined.as_ref().map_or(VerifyKey([0; 32]), |joined| joined.invite.root)
-    }
-
-    fn network_id(&self) -> NetworkId {
-        network(&self.root())
-    }
-
     fn wall(&self, now: Instant) -> UnixTime {
         self.clock.at(now)
-    }
-
-    fn authority_seen(&mut self, now: Instant, reachable: bool) {
-        if self.authority.is_none_or(|(was, _)| was != reachable) {
-            self.authority = Some((reachable, self.wall(now)));
-            self.tell_network();
-        }
-    }
-
-    fn tell_network(&mut self) {
-        self.tell_session();
-        if let Some(view) = self.network_view() {
-            self.tell(Notice::Network(view));
-        }
     }
 
     fn forget_people(&mut self) {
@@ -448,6 +374,7 @@ impl Peer {
                     self.straight_opened(link, who);
                 }
             }
+            (Some(Service::Nearby), _) => self.near_opened(now, link, who),
             (Some(Service::SuperPeer), Who::Device { .. } | Who::Authority | Who::Guest(_)) => {
                 self.links.close(link);
                 self.link_closed(now, link, &Closed::Down(LinkDown::Refused));
@@ -462,6 +389,7 @@ impl Peer {
             self.answered(now, about, None);
         }
         self.road_closed(link);
+        self.near_closed(now, link);
         self.sign_in_link_closed(now, link, why);
         self.home_closed(now, link, why);
     }
@@ -517,6 +445,7 @@ impl Peer {
         self.profile_due(now);
         self.questions_due(now);
         self.calls_due(now);
+        self.meet(now);
     }
 
     /// What follows from an input inside the machine itself: broken links are told, calls say what
@@ -541,6 +470,7 @@ impl Peer {
             self.post.next_due(),
             self.chats.next_due(),
             self.nat_watch.next_due(),
+            self.near_timeout(),
             self.reach.next_due(),
             self.searches.next_due(),
             self.profile_timeout(),
@@ -563,6 +493,7 @@ impl Machine for Peer {
             Input::Clock(wall) => self.clock = WallClock::new(now, wall),
             Input::Network => self.network_changed(now),
             Input::Mapped(address) => self.mapped(now, address),
+            Input::Nearby(sighting) => self.handle_sighting(now, sighting),
             Input::Datagram { from, bytes } => self.handle_datagram(now, from, bytes),
             Input::Link(link, event) => {
                 let wall = self.wall(now);

@@ -2,16 +2,17 @@
 //! comes.
 //!
 //! Roads are the lecture's (slide 32): straight to the device, over the device's home, or over our
-//! home and theirs. What is sent over our home is paced by its answers, calls excepted: who has
-//! many buddies or much to say must not run the link over. What comes is opened once: an envelope
-//! that was seen before is dropped. Nothing of a blocked user is read, and what a buddy says under
-//! another identity key than the pinned one waits for the user's word.
+//! home and theirs. Devices near by have a link of their own for all of it. What is sent over our
+//! home is paced by its answers, calls excepted: who has many buddies or much to say must not run
+//! the link over. What comes is opened once: an envelope that was seen before is dropped. Nothing
+//! of a blocked user is read, and what a buddy says under another identity key than the pinned one
+//! waits for the user's word.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::ids::{CallId, UserName};
+use crate::ids::{CallId, NodeId, UserName};
 use crate::port::{LinkId, Service};
 use crate::secure::envelope::{self, EnvelopeId, Opened};
 use crate::secure::identity::network;
@@ -68,6 +69,8 @@ pub(super) struct Sent {
     to: Address,
     content: Content,
     letter: Letter,
+    /// The home that was to bring it to the device.
+    home: Option<NodeId>,
     /// How many of its bytes count as unanswered.
     counted: usize,
 }
@@ -151,7 +154,7 @@ impl Peer {
         let me = self.session.as_ref().map(|s| s.address.clone());
         let devices: Vec<Address> = self
             .cards
-            .at_home(user)
+            .reachable(user)
             .map(|(address, _)| address.clone())
             .filter(|address| Some(address) != me.as_ref())
             .collect();
@@ -181,12 +184,16 @@ impl Peer {
         content: &Content,
         letter: Letter,
     ) {
-        let card = self.cards.get(to).and_then(|card| Some((card.keys.agree, card.home?)));
-        match card {
-            Some((agree, home)) => {
-                let route = Route::BothSuperPeers { home };
-                self.post_by(now, to, &agree, &route, content, letter);
-            }
+        let road = self.cards.get(to).and_then(|card| {
+            let route = match card.home {
+                _ if card.is_near => Route::Straight { at: None },
+                Some(home) => Route::BothSuperPeers { home },
+                None => return None,
+            };
+            Some((card.keys.agree, route))
+        });
+        match road {
+            Some((agree, route)) => self.post_by(now, to, &agree, &route, content, letter),
             None => self.letter_fate(now, to, letter, Fate::Failed(Undelivered::NotHere)),
         }
     }
@@ -205,11 +212,16 @@ impl Peer {
             return self.letter_fate(now, to, letter, Fate::Failed(Undelivered::NotHere));
         };
         let counted = if matches!(letter, Letter::Call(..)) { 0 } else { sealed.len() };
-        let sent =
-            Sent { to: to.clone(), content: content.clone(), letter: letter.clone(), counted };
+        let home = match route {
+            Route::TheirSuperPeer { home } | Route::BothSuperPeers { home } => Some(home.node),
+            Route::Straight { .. } | Route::MySuperPeer => None,
+        };
+        let (content, to_whom) = (content.clone(), to.clone());
+        let sent = Sent { to: to_whom, content, letter: letter.clone(), home, counted };
         let about = About::Letter(Box::new(sent));
-        let (own, to) = (self.home_link(), to.clone());
+        let (own, near, to) = (self.home_link(), self.nearby.link_to(to), to.clone());
         let (link, message) = match (route, own) {
+            _ if let Some(link) = near => (link, Forward::Deliver { to, sealed }),
             (Route::Straight { at }, _) => match self.straight_link(now, &to, *at, *agree) {
                 Some(link) => (link, Forward::Deliver { to, sealed }),
                 None => return self.letter_fate(now, &to, letter, Fate::NoConnection),
@@ -365,7 +377,7 @@ impl Peer {
     /// What became of a letter, as told by whoever was to bring it (none: nobody told in time). If
     /// we sent too much, it is the first to be sent again.
     pub(super) fn letter_answered(&mut self, now: Instant, sent: Sent, answer: Option<Forward>) {
-        let Sent { to, content, letter, counted } = sent;
+        let Sent { to, content, letter, home, counted } = sent;
         self.post.unanswered -= counted;
         let fate = match answer {
             Some(Forward::Delivered) => Fate::Delivered,
@@ -375,6 +387,9 @@ impl Peer {
         if fate == Fate::Failed(Undelivered::TooMuch) && !matches!(letter, Letter::Call(..)) {
             self.post.queue.push_front((to, content, letter));
             self.post.rests_until.get_or_insert(now + REST);
+        } else if home.is_some_and(|home| self.cards.is_elsewhere(&to, &home)) {
+            // It has moved meanwhile: what its home of then says is of the past.
+            self.letter_told(now, &to, letter, fate);
         } else {
             self.letter_fate(now, &to, letter, fate);
         }
@@ -407,6 +422,11 @@ impl Peer {
             | Fate::Delivered
             | Fate::Unlinked => {}
         }
+        self.letter_told(now, to, letter, fate);
+    }
+
+    /// Tells a letter's fate to whoever waits for it.
+    fn letter_told(&mut self, now: Instant, to: &Address, letter: Letter, fate: Fate) {
         match letter {
             Letter::Call(call, case) => self.call_letter_fate(now, call, to, case, fate),
             Letter::Request(user) if fate == Fate::Delivered => self.request_delivered(&user),
@@ -426,7 +446,7 @@ impl Peer {
             Forward::Deliver { to, sealed } => {
                 let mine = self.session.as_ref().is_some_and(|s| s.address == to);
                 if mine {
-                    self.open_letter(now, &sealed);
+                    self.open_letter(now, link, &sealed);
                 }
                 if ask != 0 {
                     let reason = Undelivered::NotHere;
@@ -457,11 +477,12 @@ impl Peer {
         }
     }
 
-    fn open_letter(&mut self, now: Instant, sealed: &[u8]) {
-        let wall = self.wall(now);
+    fn open_letter(&mut self, now: Instant, link: LinkId, sealed: &[u8]) {
+        let (wall, purpose) = (self.wall(now), self.purpose_on(link));
         let Some(session) = &self.session else { return };
         let vault = &session.vault;
-        let Ok(opened) = envelope::open(&vault.keys.link, &vault.root, wall, sealed) else {
+        let Ok(opened) = envelope::open(&vault.keys.link, &vault.root, wall, purpose, sealed)
+        else {
             tracing::debug!("An envelope that cannot be opened was dropped");
             return;
         };

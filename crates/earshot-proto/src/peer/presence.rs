@@ -48,6 +48,11 @@ struct Told {
 }
 
 impl Presences {
+    /// What we show.
+    pub(super) const fn shown(&self) -> Shown {
+        self.shown
+    }
+
     /// A user as their devices show them: the liveliest device speaks.
     pub(super) fn of(&self, user: &UserName) -> PresenceView {
         let rank = |state| match state {
@@ -111,6 +116,7 @@ impl Peer {
             self.presences.mood = mood;
         }
         self.tell_presence_to_all(now);
+        self.announce();
     }
 
     /// What we show now.
@@ -139,6 +145,7 @@ impl Peer {
     pub(super) fn hide(&mut self, now: Instant, user: &UserName) {
         let theirs = self.presences.devices.keys().filter(|address| address.user == *user);
         let theirs: Vec<Address> = theirs.cloned().collect();
+        self.leave_near_user(now, user);
         for address in &theirs {
             self.device_gone(now, address);
             self.unwatch(now, address);
@@ -174,7 +181,7 @@ impl Peer {
 
     /// Tells a buddy's devices our presence and asks for theirs.
     pub(super) fn greet(&mut self, now: Instant, user: &UserName) {
-        let devices: Vec<Address> = self.cards.at_home(user).map(|(a, _)| a.clone()).collect();
+        let devices: Vec<Address> = self.cards.reachable(user).map(|(a, _)| a.clone()).collect();
         for device in devices {
             self.tell_presence(now, &device, true);
         }
@@ -184,7 +191,8 @@ impl Peer {
     pub(super) fn tell_presence_to_all(&mut self, now: Instant) {
         let buddies: Vec<UserName> = self.buddies.buddies().cloned().collect();
         for user in buddies {
-            let devices: Vec<Address> = self.cards.at_home(&user).map(|(a, _)| a.clone()).collect();
+            let devices: Vec<Address> =
+                self.cards.reachable(&user).map(|(a, _)| a.clone()).collect();
             for device in devices {
                 self.tell_presence(now, &device, false);
             }
@@ -207,7 +215,7 @@ impl Peer {
 
     /// Shows ourselves as gone to one user: before a block, and at leaving.
     pub(super) fn show_gone_to(&mut self, now: Instant, user: &UserName) {
-        let devices: Vec<Address> = self.cards.at_home(user).map(|(a, _)| a.clone()).collect();
+        let devices: Vec<Address> = self.cards.reachable(user).map(|(a, _)| a.clone()).collect();
         for device in devices {
             // At once: what waits for its turn is dropped at leaving.
             if let Some(gone) = self.presence_as(now, PresenceState::Offline, None, None, false) {
@@ -254,7 +262,7 @@ impl Peer {
             return;
         }
         let Presence { state, mood, at, location, grant, ask_back, contact_key } = presence;
-        self.contact_key_told(&address.user, contact_key);
+        self.contact_key_told(now, &address.user, contact_key);
         self.cards.located(address, location.as_ref(), at);
         self.presences.absences.heard_of(address);
         let home = location.as_ref().map(|location| location.home.node);
@@ -263,6 +271,7 @@ impl Peer {
             self.tell_presence(now, address, false);
         }
         if let (Some(location), Some(grant)) = (location, grant) {
+            self.near_at_home(now, address);
             self.watch(now, address, location, grant);
             self.flush_outbox(now, &address.user);
         }

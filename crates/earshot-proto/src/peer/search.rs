@@ -355,7 +355,7 @@ impl Peer {
             display_name: self.buddies.display_name(&user).map(str::to_owned),
             online: Some(match self.buddies.is_buddy(&user) {
                 true => self.presences.is_online(&user),
-                false => self.cards.at_home(&user).next().is_some(),
+                false => self.cards.reachable(&user).next().is_some(),
             }),
             round: trail.round,
             asked_nodes: usize::from(trail.asked),

@@ -27,6 +27,9 @@ use super::{About, OnSaved, Peer, Record};
 
 /// Pause before a failed renewal is tried again.
 const RENEWAL_RETRY: Duration = Duration::from_secs(300);
+/// The same when the certificate has ended, so that no home takes us in. Our choice: as short as a
+/// user waits who sees the Internet come back.
+const RENEWAL_RETRY_ENDED: Duration = Duration::from_secs(10);
 
 /// Somebody logged in on this device.
 pub(super) struct Session {
@@ -131,6 +134,7 @@ impl Peer {
         self.succeed(ask, answer);
         self.begin_profile(now);
         self.tell_session();
+        self.announce();
         self.seek_home(now);
     }
 
@@ -150,6 +154,7 @@ impl Peer {
         self.links.become_holder(&session.vault.keys.link, Some(session.vault.chain.clone()));
         self.save_vault();
         self.attach(now);
+        self.seek_at_once(now);
         self.tell_session();
     }
 
@@ -207,6 +212,7 @@ impl Peer {
         self.save_vault();
         self.attach(now);
         self.tell_presence_to_all(now);
+        self.announce_again();
     }
 
     /// The owner logs out: buddies see us gone, links are closed, the vault is shut.
@@ -236,6 +242,7 @@ impl Peer {
         }
         self.leave_home();
         self.close_roads();
+        self.leave_neighbours();
         self.forget_people();
     }
 
@@ -245,10 +252,17 @@ impl Peer {
         let (true, Some(door)) = (due, self.authority_door) else { return };
         let expect = Expect::Key(door.key);
         let link = self.links.dial(now, door.address, Service::Authority, expect);
+        let pause = self.renewal_pause(now);
         if let Some(session) = &mut self.session {
             session.renewing = Some(link);
-            session.renew_at = now + RENEWAL_RETRY;
+            session.renew_at = now + pause;
         }
+    }
+
+    fn renewal_pause(&self, now: Instant) -> Duration {
+        let wall = self.wall(now);
+        let has_ended = self.session.as_ref().is_some_and(|session| session.until <= wall);
+        if has_ended { RENEWAL_RETRY_ENDED } else { RENEWAL_RETRY }
     }
 
     pub(super) fn renewal_timeout(&self) -> Option<Instant> {
@@ -263,11 +277,12 @@ impl Peer {
 
     /// Takes the end of a renewal's link into account; false when it is another link.
     pub(super) fn renewal_failed(&mut self, now: Instant, link: LinkId) -> bool {
+        let pause = self.renewal_pause(now);
         let Some(session) = self.session.as_mut().filter(|s| s.renewing == Some(link)) else {
             return false;
         };
         session.renewing = None;
-        session.renew_at = now + RENEWAL_RETRY;
+        session.renew_at = now + pause;
         self.authority_seen(now, false);
         // It may be elsewhere by now.
         if let Some((home, _)) = self.home_link() {

@@ -148,7 +148,8 @@ pub fn seal(
     Ok(Bytes::new(envelope)?)
 }
 
-/// Opens an envelope that came to the device of `own`.
+/// Opens an envelope that came to the device of `own`; `purpose` says how an ended certificate of
+/// its sender is taken.
 ///
 /// # Errors
 /// [`EnvelopeError`].
@@ -156,11 +157,12 @@ pub fn open(
     own: &LinkKey,
     root: &VerifyKey,
     wall: UnixTime,
+    purpose: Use,
     envelope: &[u8],
 ) -> Result<Opened, EnvelopeError> {
     let (key, body) = unseal(own, &network(root), envelope).ok_or(EnvelopeError::NotForUs)?;
     let letter = Letter::from_bytes(unpadded(&body)?)?;
-    let verified = verify_chain(&letter.sender, root, wall, Use::Addressing)?;
+    let verified = verify_chain(&letter.sender, root, wall, purpose)?;
     if verified.keys().agree != key {
         return Err(Disbelief::NotTheHolder.into());
     }
@@ -274,7 +276,8 @@ mod tests {
         let (mut network, alice, bob) = alice_and_bob();
         for len in [0, 1000, 3000, TEXT_MAX] {
             let envelope = sealed(&mut network, &alice, &alice.chain, &bob, &text(len));
-            let opened = open(&bob.keys.link, &network.root(), NOW, &envelope).expect("for Bob");
+            let opened = open(&bob.keys.link, &network.root(), NOW, Use::Addressing, &envelope)
+                .expect("for Bob");
             assert_eq!(opened.content, text(len));
             assert_eq!(opened.sealed_at, NOW);
             assert_eq!(opened.sender.address.user, alice.user);
@@ -290,10 +293,11 @@ mod tests {
         let carol = network.device("carol");
         let envelope = sealed(&mut network, &alice, &alice.chain, &bob, &text(5));
         for key in [&carol.keys.link, &alice.keys.link] {
-            let opened = open(key, &network.root(), NOW, &envelope);
+            let opened = open(key, &network.root(), NOW, Use::Addressing, &envelope);
             assert_eq!(opened, Err(EnvelopeError::NotForUs));
         }
-        let elsewhere = open(&bob.keys.link, &Network::new(2).root(), NOW, &envelope);
+        let elsewhere =
+            open(&bob.keys.link, &Network::new(2).root(), NOW, Use::Addressing, &envelope);
         assert_eq!(elsewhere, Err(EnvelopeError::NotForUs));
     }
 
@@ -302,7 +306,8 @@ mod tests {
         let (mut network, alice, bob) = alice_and_bob();
         let root = network.root();
         let envelope = sealed(&mut network, &alice, &alice.chain, &bob, &text(5));
-        let refused = |bytes: &[u8]| open(&bob.keys.link, &root, NOW, bytes).is_err();
+        let refused =
+            |bytes: &[u8]| open(&bob.keys.link, &root, NOW, Use::Addressing, bytes).is_err();
         for at in 0..envelope.len() {
             let mut changed = envelope.clone();
             changed[at] ^= 0x80;
@@ -320,7 +325,7 @@ mod tests {
         let (mut network, alice, bob) = alice_and_bob();
         let mallory = network.device("mallory");
         let envelope = sealed(&mut network, &mallory, &alice.chain, &bob, &text(5));
-        let opened = open(&bob.keys.link, &network.root(), NOW, &envelope);
+        let opened = open(&bob.keys.link, &network.root(), NOW, Use::Addressing, &envelope);
         assert_eq!(opened, Err(Disbelief::NotTheHolder.into()));
     }
 
@@ -334,17 +339,19 @@ mod tests {
         let mut secrets = crate::entropy::Entropy::new([2; 32]).secrets;
         let envelope = seal(by(authority, &chain), &to, &id, NOW, &text(1), &mut secrets);
         let envelope = envelope.expect("sealed");
-        let opened = open(&bob.keys.link, &network.root(), NOW, &envelope);
+        let opened = open(&bob.keys.link, &network.root(), NOW, Use::Addressing, &envelope);
         assert_eq!(opened, Err(Disbelief::WrongKind.into()));
         let again = sealed(&mut network, &alice, &alice.chain, &bob, &text(1));
-        assert!(open(&bob.keys.link, &network.root(), NOW, &again).is_ok());
+        assert!(open(&bob.keys.link, &network.root(), NOW, Use::Addressing, &again).is_ok());
     }
 
     #[test]
     fn an_expired_certificate_stands_for_what_it_sealed_for_45_days() {
         let (mut network, alice, bob) = alice_and_bob();
         let envelope = sealed(&mut network, &alice, &alice.chain, &bob, &text(5));
-        let at = |days| open(&bob.keys.link, &network.root(), NOW.plus(DAY * days), &envelope);
+        let at = |days| {
+            open(&bob.keys.link, &network.root(), NOW.plus(DAY * days), Use::Addressing, &envelope)
+        };
         assert!(at(14 + 44).is_ok());
         let expired = Disbelief::Expired { at: NOW.plus(DAY * 14) };
         assert_eq!(at(14 + 46), Err(expired.into()));
@@ -354,7 +361,7 @@ mod tests {
     fn the_same_envelope_has_the_same_id_and_each_sealing_another() {
         let (mut network, alice, bob) = alice_and_bob();
         let id = |network: &Network, bytes: &[u8]| {
-            open(&bob.keys.link, &network.root(), NOW, bytes).expect("for Bob").id
+            open(&bob.keys.link, &network.root(), NOW, Use::Addressing, bytes).expect("for Bob").id
         };
         let one = sealed(&mut network, &alice, &alice.chain, &bob, &text(5));
         let two = sealed(&mut network, &alice, &alice.chain, &bob, &text(5));

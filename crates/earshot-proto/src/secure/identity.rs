@@ -31,6 +31,10 @@ pub const CLOCK_SLACK: Duration = Duration::from_secs(10 * 60);
 /// DESIGN 2.3.
 pub const ADDRESSING_GRACE: Duration = Duration::from_secs(45 * 24 * 3600);
 
+/// How long after its end a certificate still serves between people who know each other, on a local
+/// network without the Internet, and to have it renewed. DESIGN 2.3, 2.14.
+pub const NEARBY_GRACE: Duration = Duration::from_secs(90 * 24 * 3600);
+
 /// A type that is signed, and for what purpose.
 pub trait Signable: Wire {
     /// The purpose; no two types share one.
@@ -227,6 +231,9 @@ pub enum Use {
     Present,
     /// To address its holder, or to believe what it signed before: [`ADDRESSING_GRACE`] longer.
     Addressing,
+    /// To meet its holder, who is known, where no authority can be reached; or to be renewed by it:
+    /// [`NEARBY_GRACE`] longer.
+    Nearby,
 }
 
 /// A certificate that was verified from the root down.
@@ -362,6 +369,7 @@ fn check_time(statement: &Statement, now: UnixTime, purpose: Use) -> Result<(), 
     let end = match purpose {
         Use::Present => statement.not_after,
         Use::Addressing => statement.not_after.plus(ADDRESSING_GRACE),
+        Use::Nearby => statement.not_after.plus(NEARBY_GRACE),
     };
     if end <= now {
         return Err(Disbelief::Expired { at: statement.not_after });
@@ -444,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_certificate_opens_nothing_but_still_addresses_for_45_days() {
+    fn an_expired_certificate_opens_nothing_but_addresses_for_45_days_and_serves_nearby_for_90() {
         let world = world(1);
         let root = world.root.public();
         let at =
@@ -452,6 +460,8 @@ mod tests {
         assert_eq!(at(15, Use::Present), Err(Disbelief::Expired { at: NOW.plus(DAY * 14) }));
         assert!(at(15, Use::Addressing).is_ok());
         assert!(at(60, Use::Addressing).is_err());
+        assert!(at(103, Use::Nearby).is_ok());
+        assert!(at(104, Use::Nearby).is_err());
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub enum Expect {
     Key(AgreeKey),
     /// The holder of this link key, who may have no certificate yet; it is met as a guest.
     Uncertified(AgreeKey),
+    /// A device of the user with this identity key, near by: its certificate may have ended
+    /// [`NEARBY_GRACE`](super::identity::NEARBY_GRACE) ago.
+    DeviceOf(VerifyKey),
 }
 
 /// Whom an accepter lets in.
@@ -80,8 +83,11 @@ pub enum Welcome {
     /// These, and devices without one: they sign in.
     Guests,
     /// These, and holders of a certificate that ended at most
-    /// [`ADDRESSING_GRACE`](super::identity::ADDRESSING_GRACE) ago: they renew it.
+    /// [`NEARBY_GRACE`](super::identity::NEARBY_GRACE) ago: they renew it.
     Renewals,
+    /// Holders of a certificate that ended at most
+    /// [`NEARBY_GRACE`](super::identity::NEARBY_GRACE) ago: neighbours.
+    Neighbours,
 }
 
 /// Who is at the other end.

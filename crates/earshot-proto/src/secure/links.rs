@@ -119,6 +119,8 @@ struct Entry {
     who: Option<Who>,
     /// What the authority has signed for a super-peer at the other end.
     statement: Option<Signed<Statement>>,
+    /// End of the certificate of whoever is at the other end.
+    until: Option<UnixTime>,
     since: UnixTime,
 }
 
@@ -183,7 +185,7 @@ impl Links {
         };
         let also = match &expect {
             Expect::Key(key) | Expect::Uncertified(key) => self.also.of(key, to),
-            Expect::Anyone => None,
+            Expect::Anyone | Expect::DeviceOf(_) => None,
         };
         let link = SecureLink::dial(
             local(&self.key, self.chain.as_ref(), root),
@@ -202,6 +204,7 @@ impl Links {
                 connected: false,
                 who: None,
                 statement: None,
+                until: None,
                 since: UnixTime(0),
             },
         );
@@ -261,6 +264,7 @@ impl Links {
                 connected: true,
                 who: None,
                 statement: None,
+                until: None,
                 since: UnixTime(0),
             },
         );
@@ -281,6 +285,9 @@ impl Links {
             news.push(match item {
                 link::LinkNews::Open(opened) => {
                     let Opened { remote, chain, clock, .. } = opened;
+                    if let Remote::Certified(verified) = &remote {
+                        entry.until = Some(verified.statement.not_after);
+                    }
                     let (who, hint) = who_is(remote);
                     if let Some(hint) = hint {
                         self.also.learn(hint);
@@ -373,6 +380,12 @@ impl Links {
     #[must_use]
     pub fn statement(&self, id: LinkId) -> Option<&Signed<Statement>> {
         self.table.get(&id)?.statement.as_ref()
+    }
+
+    /// When the certificate of whoever is at the other end ends or has ended.
+    #[must_use]
+    pub fn certified_until(&self, id: LinkId) -> Option<UnixTime> {
+        self.table.get(&id)?.until
     }
 
     /// The other end's address.

@@ -14,6 +14,7 @@ pub mod link;
 pub mod links;
 pub mod local_vault;
 pub mod location;
+mod nearby_tag;
 mod noise;
 pub mod password;
 pub mod postings;

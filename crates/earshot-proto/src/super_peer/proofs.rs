@@ -374,6 +374,7 @@ mod tests {
                 | Output::Path(..)
                 | Output::RelayPort(..)
                 | Output::Voice(..)
+                | Output::Nearby(_)
                 | Output::Save(..)
                 | Output::Work(..)
                 | Output::Notify(_) => {}

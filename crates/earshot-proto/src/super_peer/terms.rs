@@ -213,6 +213,7 @@ impl SuperPeer {
             | Input::Clock(_)
             | Input::Network
             | Input::Mapped(_)
+            | Input::Nearby(_)
             | Input::Path(..)
             | Input::Voice(..)
             | Input::Worked(..)
@@ -352,6 +353,7 @@ mod tests {
                 | Output::Notify(_)
                 | Output::Path(..)
                 | Output::Voice(..)
+                | Output::Nearby(_)
                 | Output::Work(..) => {}
             }
         }

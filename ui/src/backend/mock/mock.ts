@@ -130,7 +130,7 @@ export class MockBackend implements Backend {
       mood: "",
       listed: "off",
       deviceId: "7gAAAAAAAAAAAAAAAAAAAQ",
-      certificateUntil: this.#clock.now() + 14 * 86_400_000,
+      certificateUntil: this.#clock.now() + this.#scenario.certificateDays * 86_400_000,
     };
   }
 
@@ -197,7 +197,8 @@ export class MockBackend implements Backend {
       if (next) this.tell({ type: "messageChanged", message: next });
     };
     this.tell({ type: "messageChanged", message });
-    if (this.#isThere(to) && this.#session.state === "online") {
+    const isNear = this.#network.nearby?.some((device) => device.user === to);
+    if (this.#isThere(to) && (isNear || this.#session.state === "online")) {
       this.#clock.after(500, () => further("arrived"));
       this.#clock.after(1800, () => further("read"));
       this.#clock.after(3000, () => this.receive(to, "👍"));

@@ -10,6 +10,10 @@ export interface Scenario {
   longThread: number;
   pastCalls: boolean;
   devices: "usual" | "none";
+  /** Who is linked on the local network, and for how many days their certificates go on. */
+  near: { user: string; certificateDays: number }[];
+  /** For how many days one's own certificate goes on. */
+  certificateDays: number;
   /** What is between this computer and the others. */
   nat: keyof typeof NATS;
   problem?: AudioFault;
@@ -40,6 +44,8 @@ const USUAL: Scenario = {
   longThread: 0,
   pastCalls: true,
   devices: "usual",
+  near: [],
+  certificateDays: 14,
   nat: "usual",
   refused: {},
   silent: [],
@@ -48,6 +54,14 @@ const USUAL: Scenario = {
 const internal: Failure = { code: "internal", facts: { what: "mock" } };
 const damaged: Failure = { code: "damagedData", facts: { file: "history.db" } };
 const away: Failure = { code: "notConnected", facts: {} };
+
+/** Off line, with some of the family on the same local network: the last of them with a certificate that has ended. */
+const withNear = (...users: string[]): Partial<Scenario> => ({
+  stage: "offline",
+  people: FAMILY.map((p) => ({ ...p, presence: users.includes(p.user) ? p.presence : "offline" })),
+  near: users.map((user, i) => ({ user, certificateDays: i === users.length - 1 ? -9 : 5 })),
+  refused: { search: away },
+});
 
 const SCENARIOS: Record<string, Partial<Scenario>> = {
   normal: {},
@@ -61,6 +75,8 @@ const SCENARIOS: Record<string, Partial<Scenario>> = {
     people: FAMILY.map((p) => ({ ...p, presence: "offline" })),
     refused: { search: away, "call.start": away },
   },
+  nearby: withNear("anna", "sanna"),
+  nearbyMany: { ...withNear("layla", "johanna-katariina", "fox", "mikael", "anna"), certificateDays: -2 },
   loading: { silent: ["state.get"] },
   slow: { silent: ["chat.history", "call.history", "audio.devices", "network.invite", "network.start", "network.join", "login", "register"] },
   failed: { refused: { "state.get": damaged } },
@@ -148,13 +164,26 @@ function natOf(kind: Scenario["nat"], measured: number): Nat | undefined {
   );
 }
 
+function nearOf({ near }: Scenario, now: number): Pick<Standing, "links" | "nearby"> {
+  const since = (i: number) => now - (6 - i) * 60_000;
+  const nearby = near.map(({ user, certificateDays }, i) => ({
+    user,
+    since: since(i),
+    certificateUntil: now + certificateDays * 86_400_000,
+  }));
+  const links = near.map((_, i) => {
+    return { address: `192.168.1.${34 + i}:37373`, kind: "nearby" as const, since: since(i) };
+  });
+  return near.length > 0 ? { links, nearby } : { links };
+}
+
 export function standing(of: Scenario, now: number): Standing {
   if (of.stage === "noNetwork") return { authority: { reachable: false }, links: [], superPeers: 0 };
   const since = now - 3 * 3_600_000;
   const lost = { reachable: false, since: now - 7 * 60_000 };
   const nat = natOf(of.nat, now - (of.stage === "offline" ? 20 : 3) * 60_000);
   const known = { network: HOME_NETWORK, superPeers: 3, ...(nat && { nat }) };
-  if (of.stage === "offline") return { ...known, authority: lost, links: [] };
+  if (of.stage === "offline") return { ...known, authority: lost, ...nearOf(of, now) };
   const reachability = { usual: "natted", symmetric: "natted", open: "public", blocked: "restricted", unmeasured: undefined } as const;
   const reached = reachability[of.nat];
   return {

@@ -150,9 +150,9 @@ fn a_just_expired_certificate_is_renewed_without_a_password_but_asks_nothing_els
     };
     assert_eq!(until, world.wall.plus(DAY * 14));
     assert_eq!(world.verified(&chain).keys(), alice.keys.public());
-    world.pass(DAY * 60);
+    world.pass(DAY * 105);
     let id = world.dial(&alice.keys, Some(&chain));
-    assert!(world.links[&id].closed, "45 days after its end a certificate opens nothing");
+    assert!(world.links[&id].closed, "90 days after its end a certificate opens nothing");
 }
 
 #[test]

@@ -93,7 +93,10 @@ impl Leg {
     pub(super) fn to_callee(cx: &mut Cx<'_>, call: CallId, callee: Callee, hide: bool) -> Self {
         let hide = hide || !callee.standing.is_buddy();
         let privacy = if hide { Privacy::Hidden } else { Privacy::Open };
-        let case = signaling::first(cx.around.reachability, callee.reachability, privacy);
+        let case = match (callee.near, privacy) {
+            (Some(_), Privacy::Open) => SignalingCase::Direct,
+            (_, privacy) => signaling::first(cx.around.reachability, callee.reachability, privacy),
+        };
         let mut leg = Self {
             call,
             to: callee.address,
@@ -101,7 +104,7 @@ impl Leg {
             agree: callee.agree,
             side: Side::Caller,
             home: callee.home,
-            direct: callee.direct,
+            direct: callee.near.or(callee.direct),
             privacy,
             case,
             way: case,
@@ -314,7 +317,7 @@ impl Leg {
     /// The device was located anew.
     pub(super) fn handle_found(&mut self, cx: &mut Cx<'_>, found: &Callee) {
         self.home = found.home;
-        self.direct = found.direct;
+        self.direct = found.near.or(found.direct);
         if self.cut_off.take().is_some() {
             self.start_over();
             self.repeat(cx);

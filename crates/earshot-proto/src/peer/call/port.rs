@@ -114,6 +114,8 @@ pub struct Callee {
     pub reachability: Option<Reachability>,
     /// The super-peer that serves it.
     pub home: Option<NodeEntry>,
+    /// Where it is on our local network, where it is linked to us.
+    pub near: Option<SocketAddr>,
     /// Where it takes calls itself; only buddies know.
     pub direct: Option<SocketAddr>,
 }

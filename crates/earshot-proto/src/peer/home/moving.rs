@@ -136,6 +136,7 @@ impl Peer {
     pub(in super::super) fn network_changed(&mut self, now: Instant) {
         self.nat_watch.forget();
         self.doubt_home(now);
+        self.elsewhere();
         if let Some(calls) = &mut self.calls {
             calls.handle_network(now);
         }

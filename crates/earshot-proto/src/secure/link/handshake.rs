@@ -9,12 +9,12 @@ use super::{
 use crate::entropy::Stream;
 use crate::port::Service;
 use crate::secure::aes::TAG;
-use crate::secure::identity::{CLOCK_SLACK, Disbelief, Use, network, verify_chain};
+use crate::secure::identity::{CLOCK_SLACK, Disbelief, Use, Verified, network, verify_chain};
 use crate::secure::noise::{self, HandshakeState, KEY, Start};
 use crate::secure::records::RECORD_MAX;
 use crate::time::UnixTime;
 use crate::wire::Wire;
-use crate::wire::certificate::{AgreeKey, Chain, Hello, VerifyKey};
+use crate::wire::certificate::{AgreeKey, Chain, Hello, Subject, VerifyKey};
 
 const PATTERN: &str = "Noise_XX_25519_AESGCM_SHA256";
 /// What XX adds to a payload at most: an ephemeral and a sealed static key, and the payload's tag.
@@ -119,15 +119,23 @@ fn expected(
     key: AgreeKey,
     hello: &Hello,
 ) -> Result<Remote, LinkError> {
-    match expect {
+    let purpose = match expect {
         Expect::Key(wanted) | Expect::Uncertified(wanted) if wanted != key => {
             return Err(LinkError::WrongKey { got: key });
         }
         Expect::Uncertified(_) => return Ok(Remote::Guest(key)),
-        Expect::Key(_) | Expect::Anyone => {}
-    }
+        Expect::Key(_) | Expect::Anyone => Use::Present,
+        Expect::DeviceOf(_) => Use::Nearby,
+    };
     let chain = hello.chain.as_ref().ok_or(LinkError::NoCertificate)?;
-    certified(chain, root, wall, key, Use::Present).map_err(|e| disputed(e, wall, hello.clock))
+    let verified = certified(chain, root, wall, key, purpose)
+        .map_err(|error| disputed(error, wall, hello.clock))?;
+    match (expect, &verified.statement.subject) {
+        (Expect::DeviceOf(wanted), Subject::Device { identity, .. }) if wanted == *identity => {}
+        (Expect::DeviceOf(_), _) => return Err(LinkError::WrongKey { got: key }),
+        (Expect::Anyone | Expect::Key(_) | Expect::Uncertified(_), _) => {}
+    }
+    Ok(Remote::Certified(verified))
 }
 
 /// A certificate out of its time, seen by clocks that are far apart, tells of a wrong clock.
@@ -150,12 +158,14 @@ fn welcomed(
     chain: Option<&Chain>,
 ) -> Result<Remote, LinkError> {
     match (chain, welcome) {
-        (None, Welcome::Certified) => Err(LinkError::NoCertificate),
+        (None, Welcome::Certified | Welcome::Neighbours) => Err(LinkError::NoCertificate),
         (None, Welcome::Guests | Welcome::Renewals) => Ok(Remote::Guest(key)),
         (Some(chain), Welcome::Certified | Welcome::Guests) => {
-            certified(chain, root, wall, key, Use::Present)
+            certified(chain, root, wall, key, Use::Present).map(Remote::Certified)
         }
-        (Some(chain), Welcome::Renewals) => certified(chain, root, wall, key, Use::Addressing),
+        (Some(chain), Welcome::Renewals | Welcome::Neighbours) => {
+            certified(chain, root, wall, key, Use::Nearby).map(Remote::Certified)
+        }
     }
 }
 
@@ -165,10 +175,10 @@ fn certified(
     wall: UnixTime,
     key: AgreeKey,
     purpose: Use,
-) -> Result<Remote, LinkError> {
+) -> Result<Verified, LinkError> {
     let verified = verify_chain(chain, root, wall, purpose)?;
     if verified.keys().agree != key {
         return Err(LinkError::Refused(Disbelief::NotTheHolder));
     }
-    Ok(Remote::Certified(verified))
+    Ok(verified)
 }

@@ -276,7 +276,7 @@ fn a_forged_certificate_is_refused() {
 }
 
 #[test]
-fn an_expired_certificate_opens_a_link_only_where_renewals_are_welcome() {
+fn an_expired_certificate_opens_a_link_only_where_renewals_or_neighbours_are_welcome() {
     let (network, alice, bob) = alice_and_bob();
     let chain = network.authority_chain();
     let expired = Disbelief::Expired { at: NOW.plus(DAY * 14) };
@@ -285,7 +285,10 @@ fn an_expired_certificate_opens_a_link_only_where_renewals_are_welcome() {
         (Welcome::Certified, 15, Some(expired.clone())),
         (Welcome::Guests, 15, Some(expired.clone())),
         (Welcome::Renewals, 15, None),
-        (Welcome::Renewals, 14 + 46, Some(expired)),
+        (Welcome::Renewals, 14 + 89, None),
+        (Welcome::Renewals, 14 + 91, Some(expired.clone())),
+        (Welcome::Neighbours, 14 + 89, None),
+        (Welcome::Neighbours, 14 + 91, Some(expired)),
     ] {
         let mut link = Meeting::new(&network, &alice, &bob).begin();
         let mut secrets = Entropy::new([3; 32]).secrets;
@@ -300,6 +303,23 @@ fn an_expired_certificate_opens_a_link_only_where_renewals_are_welcome() {
             SecureLink::accept(local, Service::SuperPeer, welcome, link.now, &mut secrets);
         let refused = outcome.map(|why| Failed::AtAccepter(LinkError::Refused(why)));
         assert_eq!(link.run().err(), refused, "{welcome:?} after {days} days");
+    }
+}
+
+#[test]
+fn whoever_looks_for_devices_of_a_user_meets_these_alone_also_with_ended_certificates() {
+    let (mut network, alice, bob) = alice_and_bob();
+    let carol = network.device("carol");
+    for (answers, days, meets) in [(&bob, 1, true), (&bob, 60, true), (&carol, 1, false)] {
+        let meeting = Meeting {
+            expect: Expect::DeviceOf(bob.identity),
+            welcome: Welcome::Neighbours,
+            wall: NOW.plus(DAY * days),
+            ..Meeting::new(&network, &alice, answers)
+        };
+        let refused = LinkError::WrongKey { got: answers.keys.public().agree };
+        let outcome = if meets { None } else { Some(Failed::AtDialler(refused)) };
+        assert_eq!(meeting.meet().err(), outcome, "{} after {days} days", answers.user);
     }
 }
 

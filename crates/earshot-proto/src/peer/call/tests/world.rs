@@ -469,6 +469,7 @@ impl World {
             standing,
             reachability: buddy.then_some(d.around.reachability),
             home: d.around.home,
+            near: None,
             direct: (buddy && d.around.reachability == Reachability::Public)
                 .then_some(([192, 0, 2, d.seed], 4_000).into()),
         });
