@@ -264,7 +264,10 @@ fn kind_between(ours: &PathEnd, theirs: &PathEnd, nats: (Nat, Nat)) -> Option<Pa
     };
     let is_relayed =
         through(ours, (nats.0, theirs, nats.1)) || through(theirs, (nats.1, ours, nats.0));
-    let relayed = is_relayed.then_some(PathKind::RelayUdp);
+    let by_stream = |end: &PathEnd| end.servers.iter().any(|s| s.transport == RelayTransport::Tcp);
+    let is_tcp = by_stream(ours) || by_stream(theirs);
+    let relayed = if is_tcp { PathKind::RelayTcp } else { PathKind::RelayUdp };
+    let relayed = is_relayed.then_some(relayed);
     let direct = match nats {
         (Nat::Open, Nat::Open) => Some(PathKind::Host),
         (Nat::Symmetric, Nat::Symmetric | Nat::Cone) | (Nat::Cone, Nat::Symmetric) => None,

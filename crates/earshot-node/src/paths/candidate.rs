@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use earshot_proto::port::PathKind;
+use webrtc_ice::candidate::CandidateType;
 
 /// The longest candidate that is read, in bytes; with two IPv6 addresses there are some 200.
 const LENGTH_MAX: usize = 256;
@@ -106,6 +107,26 @@ fn name_of(kind: PathKind) -> &'static str {
         PathKind::ServerReflexive => "srflx",
         PathKind::PeerReflexive => "prflx",
         PathKind::RelayUdp | PathKind::RelayTcp => "relay",
+    }
+}
+
+/// What the library calls it, in our words.
+pub(super) const fn kind_of(candidate: CandidateType) -> PathKind {
+    match candidate {
+        CandidateType::Host | CandidateType::Unspecified => PathKind::Host,
+        CandidateType::ServerReflexive => PathKind::ServerReflexive,
+        CandidateType::PeerReflexive => PathKind::PeerReflexive,
+        CandidateType::Relay => PathKind::RelayUdp,
+    }
+}
+
+/// How much a kind of candidate hides of its host.
+pub(super) const fn hiding(kind: PathKind) -> u8 {
+    match kind {
+        PathKind::Host => 0,
+        PathKind::ServerReflexive => 1,
+        PathKind::PeerReflexive => 2,
+        PathKind::RelayUdp | PathKind::RelayTcp => 3,
     }
 }
 

@@ -36,7 +36,7 @@ use webrtc_ice::udp_network::{EphemeralUDP, UDPNetwork};
 use webrtc_ice::url::{ProtoType, SchemeType, Url};
 use webrtc_util::Conn;
 
-use super::candidate::{RemoteCandidate, forwarded, without_related};
+use super::candidate::{RemoteCandidate, forwarded, hiding, kind_of, without_related};
 use super::pulse::{Pulse, Taken, is_probe};
 use super::shim::Shim;
 use super::{IceGround, Inlet, MediaPath, PathGone, PathReport};
@@ -491,20 +491,26 @@ impl Path {
         let announced = self.remotes.iter().find(|candidate| candidate.address == remote);
         let theirs =
             announced.map_or_else(|| kind_of(pair.remote.candidate_type()), |found| found.kind);
-        let relay = match (ours, theirs) {
-            (PathKind::RelayUdp, _) => self.relay_of(local),
-            (_, PathKind::RelayUdp) => Some(remote),
-            (_, _) => None,
+        let granted = self.relay_of(local).filter(|_| ours == PathKind::RelayUdp);
+        let theirs_relays = theirs == PathKind::RelayUdp;
+        let relay = granted.map(|server| server.address).or(theirs_relays.then_some(remote));
+        // ICE does not know that its way to our relay is a stream.
+        let by_stream = granted.is_some_and(|server| server.transport == RelayTransport::Tcp);
+        let kind = if by_stream {
+            PathKind::RelayTcp
+        } else if hiding(ours) < hiding(theirs) {
+            theirs
+        } else {
+            ours
         };
-        let kind = if hiding(ours) < hiding(theirs) { theirs } else { ours };
         Some(PathFacts { kind, local, remote, relay, rtt_ms: None })
     }
 
     /// The server that gave us this relayed address: the one with the same host, as ours have.
-    fn relay_of(&self, relayed: SocketAddr) -> Option<SocketAddr> {
+    fn relay_of(&self, relayed: SocketAddr) -> Option<&RelayServer> {
         let mut servers = self.servers.iter().filter(|server| server.relays());
         let same = servers.clone().find(|server| server.address.ip() == relayed.ip());
-        same.or_else(|| servers.next()).map(|server| server.address)
+        same.or_else(|| servers.next())
     }
 }
 
@@ -519,25 +525,6 @@ async fn connected(checks: &mut Option<Checks>) -> Option<Connected> {
 fn place(candidate: &CandidateStats) -> Option<(PathKind, SocketAddr)> {
     let ip: IpAddr = candidate.ip.parse().ok()?;
     Some((kind_of(candidate.candidate_type), SocketAddr::new(ip, candidate.port)))
-}
-
-fn kind_of(candidate: CandidateType) -> PathKind {
-    match candidate {
-        CandidateType::Host | CandidateType::Unspecified => PathKind::Host,
-        CandidateType::ServerReflexive => PathKind::ServerReflexive,
-        CandidateType::PeerReflexive => PathKind::PeerReflexive,
-        CandidateType::Relay => PathKind::RelayUdp,
-    }
-}
-
-/// How much a kind of candidate hides of its host.
-fn hiding(kind: PathKind) -> u8 {
-    match kind {
-        PathKind::Host => 0,
-        PathKind::ServerReflexive => 1,
-        PathKind::PeerReflexive => 2,
-        PathKind::RelayUdp | PathKind::RelayTcp => 3,
-    }
 }
 
 /// Gives all that comes to the inlet, and probes to the pulse, until the agent is closed.

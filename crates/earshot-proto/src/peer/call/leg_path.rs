@@ -11,7 +11,7 @@ use super::signaling::Side;
 use super::view::{PathStanding, PathView};
 use super::{CallsOutput, Cx};
 use crate::port::{PathDown, PathEvent, PathFacts, PathId, PathKind, PathOrder, PathPolicy};
-use crate::port::{RelayServer, RelayTransport, TriedPair};
+use crate::port::{RelayServer, TriedPair};
 use crate::wire::bounded::{List, Text};
 use crate::wire::sealed::call::{
     CANDIDATE_MAX, CANDIDATES_MAX, IceCredentials, PathPurpose, SignalBody,
@@ -60,8 +60,6 @@ pub(super) struct LegPath {
     pub(super) silent: Option<Instant>,
     /// The relay that is asked for a relayed address, if any is.
     pub(super) relay: Option<SocketAddr>,
-    /// It is reached over a stream.
-    over_tcp: bool,
     credentials_said: bool,
     credentials_taken: bool,
     pub(super) sent: usize,
@@ -76,7 +74,6 @@ impl LegPath {
         let id = PathId(*cx.next_path);
         *cx.next_path = cx.next_path.wrapping_add(1);
         let controlling = side == Side::Caller;
-        let over_tcp = servers.iter().any(|server| server.transport == RelayTransport::Tcp);
         let relays = policy != PathPolicy::DirectOnly;
         let relay = servers.iter().find(|server| relays && server.relays());
         let relay = relay.map(|server| server.address);
@@ -94,7 +91,6 @@ impl LegPath {
             lively: None,
             silent: None,
             relay,
-            over_tcp,
             credentials_said: false,
             credentials_taken: false,
             sent: 0,
@@ -159,7 +155,7 @@ impl LegPath {
             }
             PathEvent::Local { .. } | PathEvent::NoRelay | PathEvent::EndOfCandidates => {}
             PathEvent::Candidate(candidate) => self.find(now, candidate),
-            PathEvent::Up(facts) => self.up = Some(self.seen(facts)),
+            PathEvent::Up(facts) => self.up = Some(facts),
             PathEvent::Lively { rtt_ms } => {
                 self.silent = None;
                 self.lively.get_or_insert(now);
@@ -181,13 +177,6 @@ impl LegPath {
             }
         }
         None
-    }
-
-    /// ICE does not know that its way to our relay is a stream.
-    fn seen(&self, facts: PathFacts) -> PathFacts {
-        let is_tcp = self.over_tcp && facts.kind == PathKind::RelayUdp;
-        let kind = if is_tcp { PathKind::RelayTcp } else { facts.kind };
-        PathFacts { kind, ..facts }
     }
 
     fn find(&mut self, now: Instant, candidate: String) {
