@@ -285,6 +285,24 @@ fn a_relay_that_dies_does_not_take_the_call_with_it() {
 }
 
 #[test]
+fn a_call_goes_through_the_relay_that_is_near() {
+    for nearest in ["super-3", "super-4"] {
+        let mut world = World::new(164).network(4);
+        for far in ["super-1", "super-2", "super-3", "super-4"] {
+            let ms = if far == nearest { 2 } else { 80 };
+            world.set_lag(far, Duration::from_millis(ms));
+        }
+        world.person_behind("alice", Nat::Symmetric);
+        world.person_behind("bob", Nat::Symmetric);
+        world.befriend("alice", "bob");
+        world.run_for(Duration::from_secs(10));
+        world.talk("alice", "bob");
+        world.run_for(Duration::from_secs(5));
+        assert_eq!(world.relay_of("alice").as_deref(), Some(nearest));
+    }
+}
+
+#[test]
 fn who_cannot_send_datagrams_talks_through_a_relay_over_tcp() {
     let mut world = World::new(163).network(2);
     world.person_behind("alice", Nat::UdpBlocked);

@@ -484,6 +484,12 @@ impl World {
         self.hosts[host.0].skew = skew;
     }
 
+    /// So long takes each way into the network from a host, from now on.
+    pub fn set_lag(&mut self, name: &str, lag: Duration) {
+        let host = self.machine(self.id(name)).host;
+        self.hosts[host.0].lag = lag;
+    }
+
     /// The disk of a host takes nothing more.
     pub fn fill_disk(&mut self, name: &str) {
         let id = self.id(name);

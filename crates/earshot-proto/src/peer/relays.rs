@@ -1,11 +1,13 @@
-//! Where we may be relayed: at our home, and at another super-peer, so that a call outlives the
-//! relay that it goes through. DESIGN 2.10, 2.12.
+//! Where we may be relayed: at the two nearest of our home and some other super-peers, so that a
+//! call goes by a short way and outlives the relay that it goes through. DESIGN 2.10, 2.12.
 //!
 //! The home is asked as soon as it is one; then other super-peers, one after the other, each over a
-//! link that is closed after, until there are two relays. Credentials last a day and longer than a
-//! home does, so they are kept when the home goes. Invariants: at most [`ASKED_MAX`] others are
-//! asked until the home itself is asked again, and none twice; at most two relays are known, and
-//! they are two super-peers.
+//! link that is closed after. How near they are is how long their links took there and back when
+//! they were made; which of two relays is near to both ends of a call is found out by the paths
+//! themselves (`call/paths.rs`). Credentials last a day and longer than a home does, so they are
+//! kept when the home goes. Others are asked in rounds: in each new network, and where there are
+//! not two relays or one of them ends. Invariants: a round asks at most [`ASKED_MAX`] others, none
+//! twice; at most two relays are known, and they are two super-peers.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -22,8 +24,12 @@ use super::Peer;
 use super::asking::About;
 use super::home::{Home, door_of};
 
-/// Super-peers asked at most. Our choice: where three in a row do not relay, hardly anybody does.
+/// Super-peers asked at most beside the home. Our choice: the best two of four are much nearer than
+/// two taken blindly, and where three in a row do not relay, hardly anybody does.
 const ASKED_MAX: usize = 3;
+/// The home comes first unless another is nearer by more than this. Our choice: nobody hears it,
+/// and the home's relay is known to be there.
+const NEARER: Duration = Duration::from_millis(10);
 /// When a home stops to relay, its clients ask elsewhere within so long, by full jitter. Our
 /// choice: a thousand clients are a few dozen handshakes a second.
 const SPREAD: Duration = Duration::from_secs(30);
@@ -33,10 +39,14 @@ const MARGIN: Duration = Duration::from_secs(3600);
 /// Relays that we may use.
 #[derive(Debug, Default)]
 pub(super) struct Relays {
-    /// The better first: at most two, of two super-peers.
+    /// The nearer first: at most two, of two super-peers.
     granted: Vec<Granted>,
-    /// Super-peers other than the home that were asked since it was asked last.
+    /// Super-peers other than the home that were asked in this round.
     asked: Vec<AgreeKey>,
+    /// A round is under way.
+    seeks: bool,
+    /// What is granted is the best of a round, in this network.
+    is_compared: bool,
     /// When the next of them is asked, where the home has stopped to relay.
     due: Option<Instant>,
 }
@@ -45,6 +55,10 @@ pub(super) struct Relays {
 struct Granted {
     /// Whose it is.
     by: AgreeKey,
+    /// It is our home's.
+    is_home: bool,
+    /// To it and back; longest where it was not measured.
+    round_trip: Duration,
     server: RelayServer,
     expires: UnixTime,
 }
@@ -55,19 +69,39 @@ impl Relays {
     }
 
     /// The next home is asked anew.
-    pub(super) const fn at_another_home(&mut self) {
+    pub(super) fn at_another_home(&mut self) {
         self.due = None;
+        self.granted.iter_mut().for_each(|known| known.is_home = false);
+    }
+
+    /// In another network others are near.
+    pub(super) const fn in_another_network(&mut self) {
+        self.is_compared = false;
+    }
+
+    /// Others are to be asked; those who were may be asked again, but this one.
+    fn seek(&mut self, but: Option<AgreeKey>) {
+        self.seeks = true;
+        self.asked = but.into_iter().collect();
     }
 
     fn is_ending(&self, wall: UnixTime) -> bool {
         self.granted.len() < 2 || self.granted.iter().any(|g| g.expires <= wall.plus(MARGIN))
     }
 
-    fn take(&mut self, granted: Granted, is_first: bool) {
+    /// Takes one in, and lets go of the farthest of three.
+    fn take(&mut self, granted: Granted) {
         self.granted.retain(|known| known.by != granted.by);
-        let place = if is_first { 0 } else { self.granted.len().min(1) };
-        self.granted.insert(place, granted);
+        self.granted.push(granted);
+        self.granted.sort_by_key(Granted::distance);
         self.granted.truncate(2);
+    }
+}
+
+impl Granted {
+    const fn distance(&self) -> Duration {
+        let handicap = if self.is_home { Duration::ZERO } else { NEARER };
+        self.round_trip.saturating_add(handicap)
     }
 }
 
@@ -97,10 +131,14 @@ impl Peer {
         self.relays = Relays::default();
     }
 
-    /// The home is gone, and its relay perhaps with it: the other one comes first.
+    /// The home is gone, and its relay perhaps with it: it is the last to be used, and the first to
+    /// be let go.
     pub(super) fn relay_in_doubt(&mut self, of_home: &AgreeKey) {
         let granted = &mut self.relays.granted;
-        granted.sort_by_key(|known| known.by == *of_home);
+        if let Some(doubted) = granted.iter_mut().find(|known| known.by == *of_home) {
+            doubted.round_trip = Duration::MAX;
+        }
+        granted.sort_by_key(Granted::distance);
     }
 
     /// Renews what ends soon; with each refresh of the registration.
@@ -124,24 +162,26 @@ impl Peer {
 
     /// The home has answered whether it relays.
     pub(super) fn home_relay_told(&mut self, now: Instant, answer: Option<Message>) {
-        self.relays.asked.clear();
         match answer {
             Some(Message::Nat(grant @ Nat::RelayGrant { .. })) => {
-                if let Some((_, home)) = self.home_link() {
-                    self.relay_granted(now, home.key, grant, true);
+                if let Some((link, home)) = self.home_link() {
+                    self.relay_granted(now, (link, home.key), grant);
                 }
-                self.ask_another_relay(now);
             }
             Some(Message::Nat(Nat::Refused { reason: NatRefusal::NoRelay })) => {
                 self.forget_relay_of_home(now);
-                self.ask_another_relay(now);
             }
             // Another answer, or none: it is asked again with the next refresh.
-            Some(_) | None => {}
+            Some(_) | None => return,
+        }
+        let is_compared = std::mem::replace(&mut self.relays.is_compared, true);
+        if !is_compared || self.relays.is_ending(self.wall(now)) {
+            self.relays.seek(None);
+            self.ask_another_relay(now);
         }
     }
 
-    fn relay_granted(&mut self, now: Instant, by: AgreeKey, grant: Nat, is_first: bool) {
+    fn relay_granted(&mut self, now: Instant, (link, by): (LinkId, AgreeKey), grant: Nat) {
         let Nat::RelayGrant { address, username, password, expires } = grant else { return };
         let server = RelayServer {
             address,
@@ -149,7 +189,9 @@ impl Peer {
             username: username.as_str().to_owned(),
             password: password.as_str().to_owned(),
         };
-        self.relays.take(Granted { by, server, expires }, is_first);
+        let is_home = self.home_link().is_some_and(|(_, home)| home.key == by);
+        let round_trip = self.links.round_trip(link).unwrap_or(Duration::MAX);
+        self.relays.take(Granted { by, is_home, round_trip, server, expires });
         self.surroundings_changed(now);
     }
 
@@ -159,7 +201,6 @@ impl Peer {
         let wait = self.entropy.jitter.below(SPREAD.as_millis() as u64 + 1);
         let relays = &mut self.relays;
         if relays.granted.iter().any(|known| known.by == home.key) {
-            relays.asked.clear();
             relays.due = Some(now + Duration::from_millis(wait));
         }
     }
@@ -170,6 +211,7 @@ impl Peer {
             return;
         }
         self.forget_relay_of_home(now);
+        self.relays.seek(None);
         self.ask_another_relay(now);
     }
 
@@ -195,6 +237,7 @@ impl Peer {
             }
             Some(by) => {
                 self.forget_relay(now, &by);
+                self.relays.seek(Some(by));
                 self.ask_another_relay(now);
             }
             None => {}
@@ -202,9 +245,9 @@ impl Peer {
     }
 
     fn ask_another_relay(&mut self, now: Instant) {
-        let wall = self.wall(now);
         let Home::Linked(home) = &self.home else { return };
-        if !self.relays.is_ending(wall) || self.relays.asked.len() >= ASKED_MAX {
+        self.relays.seeks &= self.relays.asked.len() < ASKED_MAX;
+        if !self.relays.seeks {
             return;
         }
         let (home_door, asked) = (door_of(&home.node), &self.relays.asked);
@@ -228,11 +271,48 @@ impl Peer {
             && let Some(Who::Node(node)) = self.links.who(link)
         {
             let by = node.key;
-            self.relay_granted(now, by, grant, false);
+            self.relay_granted(now, (link, by), grant);
         }
         if is_ours {
             self.links.close(link);
         }
         self.ask_another_relay(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(number: u8, is_home: bool, ms: u64) -> Granted {
+        let address = ([192, 0, 2, number], 4433).into();
+        Granted {
+            by: AgreeKey([number; 32]),
+            is_home,
+            round_trip: Duration::from_millis(ms),
+            server: RelayServer::stun_only(address, RelayTransport::Udp),
+            expires: UnixTime(0),
+        }
+    }
+
+    fn kept(all: impl IntoIterator<Item = Granted>) -> Vec<u8> {
+        let mut relays = Relays::default();
+        all.into_iter().for_each(|granted| relays.take(granted));
+        relays.granted.iter().map(|known| known.by.0[0]).collect()
+    }
+
+    #[test]
+    fn the_two_nearest_are_kept_the_home_in_preference() {
+        let home = |ms| granted(1, true, ms);
+        assert_eq!(kept([home(50), granted(2, false, 20), granted(3, false, 90)]), [2, 1]);
+        assert_eq!(kept([home(50), granted(2, false, 20), granted(3, false, 30)]), [2, 3]);
+        assert_eq!(kept([home(50), granted(2, false, 45), granted(3, false, 90)]), [1, 2]);
+        assert_eq!(kept([granted(2, false, 20), granted(3, false, 30), home(25)]), [1, 2]);
+    }
+
+    #[test]
+    fn one_that_grants_again_takes_its_own_place() {
+        let again = [granted(1, true, 50), granted(2, false, 20), granted(2, false, 90)];
+        assert_eq!(kept(again), [1, 2]);
     }
 }

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::also::Also;
 use super::identity::LinkKey;
@@ -116,6 +116,10 @@ struct Entry {
     local: Option<SocketAddr>,
     service: Service,
     connected: bool,
+    /// When our dial had succeeded: then our first message left.
+    began: Option<Instant>,
+    /// From then to the first answer.
+    round_trip: Option<Duration>,
     who: Option<Who>,
     /// What the authority has signed for a super-peer at the other end.
     statement: Option<Signed<Statement>>,
@@ -202,6 +206,8 @@ impl Links {
                 local: None,
                 service,
                 connected: false,
+                began: None,
+                round_trip: None,
                 who: None,
                 statement: None,
                 until: None,
@@ -229,6 +235,7 @@ impl Links {
                 if let Some(entry) = self.table.get_mut(&id) {
                     entry.local = Some(local);
                     entry.connected = true;
+                    entry.began = Some(now);
                     flush(id, entry, &mut self.orders);
                 }
                 Vec::new()
@@ -262,6 +269,8 @@ impl Links {
                 local: None,
                 service,
                 connected: true,
+                began: None,
+                round_trip: None,
                 who: None,
                 statement: None,
                 until: None,
@@ -278,6 +287,8 @@ impl Links {
         bytes: &[u8],
     ) -> Vec<LinkNews> {
         let Some(entry) = self.table.get_mut(&id) else { return Vec::new() };
+        let measured = entry.began.map(|began| now.saturating_duration_since(began));
+        entry.round_trip = entry.round_trip.or(measured);
         let mut heard = Vec::new();
         let result = entry.link.handle_bytes(now, wall, bytes, &mut heard);
         let mut news = Vec::with_capacity(heard.len());
@@ -398,6 +409,12 @@ impl Links {
     #[must_use]
     pub fn local_address(&self, id: LinkId) -> Option<SocketAddr> {
         self.table.get(&id)?.local
+    }
+
+    /// How long a link that we dialled took there and back, when it was made.
+    #[must_use]
+    pub fn round_trip(&self, id: LinkId) -> Option<Duration> {
+        self.table.get(&id)?.round_trip
     }
 
     /// What the link is for.

@@ -137,6 +137,7 @@ impl Peer {
         self.nat_watch.forget();
         self.doubt_home(now);
         self.elsewhere();
+        self.relays.in_another_network();
         if let Some(calls) = &mut self.calls {
             calls.handle_network(now);
         }
