@@ -155,6 +155,8 @@ fn a_restricted_peer_is_listed_and_finds_without_a_connection_of_its_own() {
     let mut world = neighbours(307);
     world.pretending("carol", Nat::UdpBlocked, Some(Reachability::Restricted));
     world.comes_in("carol");
+    // Relays are looked for over links of their own.
+    world.run_for(Duration::from_secs(10));
     let before = world.dials("carol");
     world.list("carol", true);
     assert_eq!(found(&mut world, "carol", "virt"), ["anna", "asta"]);

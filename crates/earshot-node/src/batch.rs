@@ -8,11 +8,11 @@
 use std::io;
 use std::net::SocketAddr;
 
-use earshot_proto::port::Transmit;
+use earshot_proto::port::{Transmit, canonical};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use crate::sockets::{canonical, reachable_from};
+use crate::sockets::reachable_from;
 
 /// The longest datagram that is read, in bytes: what fits an Ethernet frame, with room for larger
 /// local links. Longer ones are dropped, not cut.

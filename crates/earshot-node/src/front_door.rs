@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use earshot_proto::port::Service;
+use earshot_proto::port::{Service, canonical};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::driver::news::News;
 use crate::guests::{GuestLimits, Guests};
-use crate::sockets::{self, canonical};
+use crate::sockets;
 use crate::upstream::is_beyond_home;
 
 /// How long the first four bytes may take. Our choice: they travel with the connection's third

@@ -118,11 +118,6 @@ pub(crate) fn keep_fresh(stream: &TcpStream, unsent_max: usize) {
     let _ = socket.set_send_buffer_size(16 * unsent_max);
 }
 
-/// The address as an ordinary one: IPv4 out of `::ffff:0:0/96`.
-pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
 /// The address in the family of a socket bound to `local`; `None` where it cannot be reached from
 /// there.
 pub(crate) fn reachable_from(local: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
@@ -182,6 +177,8 @@ fn addresses() -> Vec<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use earshot_proto::port::canonical;
+
     use super::*;
 
     #[tokio::test]

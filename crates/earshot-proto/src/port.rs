@@ -11,6 +11,12 @@ use crate::ids::{CallId, NearbyTag};
 use crate::secure::password::{Work, Worked};
 use crate::time::UnixTime;
 
+/// An address as it is compared and told: a socket of both families shows IPv4 as IPv6.
+#[must_use]
+pub const fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 /// A machine of this crate: the contract of every role (see the crate's first page).
 pub trait Machine {
     /// What it tells its owner.

@@ -101,13 +101,17 @@ impl Relays {
 }
 
 async fn a_hidden_call_goes_through(hers: RelayTransport, his: RelayTransport) {
+    let kinds = [hers, his].map(|transport| match transport {
+        RelayTransport::Udp => PathKind::RelayUdp,
+        RelayTransport::Tcp => PathKind::RelayTcp,
+    });
     let relay = Relays::open().await;
     let servers = [vec![relay.server("alice", hers).await], vec![relay.server("bob", his).await]];
     let mut alice = Stage::with(with_loopback_candidates(), &[]).await;
     let mut bob = Stage::with(with_loopback_candidates(), &[]).await;
     let [hers, his] = meet(&mut alice, &mut bob, servers, PathPolicy::RelayOnly).await;
     let at: SocketAddr = relay.driver.listening();
-    assert_eq!((hers.kind, his.kind), (PathKind::RelayUdp, PathKind::RelayUdp));
+    assert_eq!([hers.kind, his.kind], kinds);
     assert_eq!((hers.relay, his.relay), (Some(at), Some(at)));
     assert_eq!((hers.local, hers.remote), (his.remote, his.local));
     let before = relay.relayed_packets().await;

@@ -152,9 +152,11 @@ impl Buddies {
         self.rows.get(user)?.identity
     }
 
-    /// The buddy with a contact key like this.
+    /// The buddy under a pinned key with a contact key like this.
     pub(super) fn by_contact_key(&self, is_it: impl Fn(&ContactKey) -> bool) -> Option<UserName> {
-        let mut buddies = self.rows.values().filter(|row| row.standing == RowStanding::Buddy);
+        let is_pinned = |row: &&Row| row.identity.is_some() && !row.key_changed;
+        let buddies = self.rows.values().filter(|row| row.standing == RowStanding::Buddy);
+        let mut buddies = buddies.filter(is_pinned);
         let found = buddies.find(|row| row.contact_key.as_ref().is_some_and(&is_it))?;
         Some(found.user.clone())
     }

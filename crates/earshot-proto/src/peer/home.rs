@@ -235,6 +235,16 @@ impl Peer {
         }
     }
 
+    /// Whether that link is our home's, or that of the home before, which stays for a while.
+    pub(super) fn is_of_home(&self, link: LinkId) -> bool {
+        match &self.home {
+            Home::Linked(home) => {
+                home.link == link || home.left.is_some_and(|(left, _)| left == link)
+            }
+            Home::None | Home::Seeking(_) => false,
+        }
+    }
+
     /// Whether a home has registered us.
     pub(super) fn is_taken_in(&self) -> bool {
         match &self.home {

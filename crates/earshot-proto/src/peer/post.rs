@@ -455,8 +455,13 @@ impl Peer {
                     self.links.send(now, link, ask, answer);
                 }
             }
-            Forward::Gone { who, watcher: _, home } => self.gone_from(now, &who, home.as_ref()),
-            Forward::Lost { who, watcher: _, home } => self.watch_lost(now, &who, &home),
+            // Whom we watch, our home watches for us.
+            Forward::Gone { who, watcher: _, home } if self.is_of_home(link) => {
+                self.gone_from(now, &who, home.as_ref());
+            }
+            Forward::Lost { who, watcher: _, home } if self.is_of_home(link) => {
+                self.watch_lost(now, &who, &home);
+            }
             Forward::Delivered | Forward::Undelivered { .. } | Forward::Watching => {
                 match self.asks.answered(link, ask) {
                     Some(About::Watch(watched, home)) => {
@@ -467,7 +472,9 @@ impl Peer {
                     None => {}
                 }
             }
-            Forward::ThroughYou { .. }
+            Forward::Gone { .. }
+            | Forward::Lost { .. }
+            | Forward::ThroughYou { .. }
             | Forward::Watch { .. }
             | Forward::Subscribers { .. }
             | Forward::Copied

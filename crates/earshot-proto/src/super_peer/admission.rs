@@ -24,6 +24,7 @@ use super::SuperPeer;
 use super::budgets::{Asker, Kind};
 use super::directory::refused;
 use super::leaving::Leaving;
+use super::relay::Relay;
 
 /// How long a client that was sent elsewhere may stay beyond its time. Our choice: that of a
 /// handshake on a poor line.
@@ -48,19 +49,23 @@ impl Moving {
 }
 
 impl SuperPeer {
+    /// Connections that others have made: links, and those of the relay's clients.
+    pub(super) fn connections(&self) -> usize {
+        self.links.accepted().count() + self.relay.as_ref().map_or(0, Relay::links)
+    }
+
     /// Whether somebody from there may link; else the link is closed.
     pub(super) fn admits_link(&mut self, link: LinkId, from: SocketAddr) -> bool {
         let limits = *self.budgets.limits();
         let household = Asker::stranger(from.ip());
-        let (mut all, mut strangers, mut near) = (0, 0, 0);
+        let (mut strangers, mut near) = (0, 0);
         for (_, remote, who) in self.links.accepted() {
-            all += 1;
             if asker_of(who).is_none() {
                 strangers += 1;
                 near += usize::from(Asker::stranger(remote.ip()) == household);
             }
         }
-        let has_room = all < limits.links
+        let has_room = self.connections() < limits.links
             && strangers < limits.stranger_links
             && near < limits.links_each_stranger;
         if !has_room {

@@ -43,12 +43,16 @@ impl SuperPeer {
         event: &LinkEvent<'_>,
     ) -> bool {
         let is_new = matches!(event, LinkEvent::Accepted { service: Service::Relay, .. });
-        let wall = self.wall(now);
+        let (wall, most) = (self.wall(now), self.budgets.limits().links);
+        let has_room = !is_new || self.connections() < most;
         match &mut self.relay {
-            Some(relay) if is_new || relay.has_link(link) => {
+            Some(relay) if has_room && (is_new || relay.has_link(link)) => {
                 relay.handle_link(now, wall, link, event);
             }
-            None if is_new => self.out.push_back(Output::Link(link, LinkOrder::Close)),
+            Some(_) | None if is_new => {
+                self.counters.turned_away += u64::from(!has_room);
+                self.out.push_back(Output::Link(link, LinkOrder::Close));
+            }
             Some(_) | None => return false,
         }
         true

@@ -405,6 +405,22 @@ mod tests {
     }
 
     #[test]
+    fn the_relays_clients_by_tcp_are_connections_too() {
+        let (mut machine, now) = machine(Terms { connections: Some(40), ..Terms::default() });
+        let mut come = |service, numbers: std::ops::Range<u8>| {
+            for number in numbers {
+                let from = std::net::SocketAddr::from(([198, 51, number, 1], 9));
+                let event = LinkEvent::Accepted { from, service };
+                machine.handle(now, Input::Link(LinkId::Accepted(number.into()), event));
+            }
+            machine.connections()
+        };
+        assert_eq!(come(Service::SuperPeer, 0..5), 5);
+        assert_eq!(come(Service::Relay, 5..100), 40);
+        assert_eq!(come(Service::SuperPeer, 100..110), 40);
+    }
+
+    #[test]
     fn near_the_months_cap_both_jobs_are_given_up_until_the_next_month() {
         let terms = Terms { bytes_a_month: Some(GIGABYTE), ..Terms::default() };
         let (mut machine, now) = machine(terms);

@@ -16,11 +16,11 @@ use std::time::Instant;
 
 use super::super::super_peers::ANY_PRIVATE;
 use super::evidence::{Evidence, Outcome, Test};
-use super::question::{Change, Due, Question, Reply, SILENCE_WAITS, WAITS, canonical, decode};
+use super::question::{Change, Due, Question, Reply, SILENCE_WAITS, WAITS, decode};
 use super::trail::Trail;
 use super::verdict::{Filtering, Findings, Mapping, Verdict};
 use crate::entropy::Stream;
-use crate::port::Transmit;
+use crate::port::{Transmit, canonical};
 use crate::wire::nat::is_dialled;
 
 /// Whom we ask, and how much.

@@ -15,7 +15,7 @@ use stun_rs::{
 };
 
 use crate::entropy::Stream;
-use crate::port::Transmit;
+use crate::port::{Transmit, canonical};
 
 /// Waits after each of three questions. RFC 8489, section 6.2.1: the first 500 ms, then doubled.
 pub(super) const WAITS: &[Duration] =
@@ -153,9 +153,4 @@ impl Question {
 /// The message that these bytes are, if they are one.
 pub(super) fn decode(bytes: &[u8]) -> Option<StunMessage> {
     MessageDecoder::default().decode(bytes).ok().map(|(message, _)| message)
-}
-
-/// IPv4 also where a socket of both families saw it as mapped.
-pub(super) const fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -18,9 +18,9 @@ use super::cookie::{self, ROTATION};
 use super::epoch::{Epoch, Epochs, is_same};
 use super::open::{First, Open, Road, Sent, Try};
 use super::session::Session;
-use super::{QUESTION_MAX, SESSION_LIFE, canonical, prologue};
+use super::{QUESTION_MAX, SESSION_LIFE, prologue};
 use crate::entropy::Stream;
-use crate::port::Transmit;
+use crate::port::{Transmit, canonical};
 use crate::wire::certificate::{AgreeKey, VerifyKey};
 use crate::wire::directory::NodeEntry;
 use crate::wire::question::{

@@ -33,7 +33,6 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use self::answerer::{Answerer, AnswererCounters, Asked, Heard, Load};
@@ -66,9 +65,4 @@ const ANSWER_OVERHEAD: usize = ANSWER_HEADER + NOISE_OVERHEAD + FIT;
 /// What both sides must agree on: protocol, major version, network.
 fn prologue(root: &VerifyKey) -> Vec<u8> {
     [b"earshot-question".as_slice(), &[MAJOR], &network(root).0].concat()
-}
-
-/// An address as it is compared: a socket of both families shows IPv4 as IPv6.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

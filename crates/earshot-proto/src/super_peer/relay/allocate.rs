@@ -19,7 +19,7 @@ use super::stun::{
 };
 use super::turn::{Outcome, lifetime_asked};
 use super::{Relay, RelayOutput};
-use crate::port::{RelayPortId, RelayPortOrder};
+use crate::port::{RelayPortId, RelayPortOrder, canonical};
 use crate::time::UnixTime;
 
 /// How long opening a relay port may take. Our choice: it is one system call.
@@ -116,7 +116,7 @@ impl Relay {
 
     /// The relay port is open: the allocation lives, and the client is told.
     pub(super) fn opened(&mut self, now: Instant, key: Key, address: SocketAddr) {
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let address = canonical(address);
         let is_taken = self.by_relayed.contains_key(&address);
         let Some(allocation) = self.allocations.get_mut(key) else { return };
         if allocation.relayed.is_some() {

@@ -6,6 +6,8 @@
 
 use std::net::SocketAddr;
 
+use crate::port::canonical;
+
 use super::config::REALM;
 use super::counters::Refusal;
 use super::stun::{
@@ -189,5 +191,5 @@ fn problem_attributes(problem: &Problem, reason: Reason) -> Vec<StunAttribute> {
 /// Where the asker is, as seen from here: IPv4 also where a socket of both families saw it as
 /// mapped.
 pub(super) fn mapped(from: SocketAddr) -> StunAttribute {
-    XorMappedAddress::from(SocketAddr::new(from.ip().to_canonical(), from.port())).into()
+    XorMappedAddress::from(canonical(from)).into()
 }

@@ -22,7 +22,7 @@ use super::stun::{
     TransactionId,
 };
 use super::{Relay, RelayOutput, integrity, stranger, stun};
-use crate::port::{RelayPortEvent, RelayPortId, RelayPortOrder, Transmit};
+use crate::port::{RelayPortEvent, RelayPortId, RelayPortOrder, Transmit, canonical};
 
 /// The alternate port's name: no allocation has it, since there are never so many.
 pub(super) const ALTERNATE: RelayPortId = RelayPortId(u32::MAX);
@@ -94,7 +94,7 @@ impl Discovery {
     /// on the way.
     fn described(&self, asked: Side, from: Side, to: SocketAddr) -> Vec<StunAttribute> {
         let other = self.partners(asked.other());
-        let plain = SocketAddr::new(to.ip().to_canonical(), to.port());
+        let plain = canonical(to);
         let plain = other.map(|_| StunAttribute::from(MappedAddress::from(plain)));
         let other = other.map(|other| StunAttribute::from(OtherAddress::from(other)));
         let origin = self.own(from).map(|origin| StunAttribute::from(ResponseOrigin::from(origin)));
@@ -147,14 +147,14 @@ impl Relay {
     pub(super) fn at_alternate(&mut self, now: Instant, event: RelayPortEvent<'_>) {
         match event {
             RelayPortEvent::Opened(address) => {
-                let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+                let address = canonical(address);
                 self.discovery.alternate = Some(address);
             }
             RelayPortEvent::Failed => {
                 tracing::info!("There is no alternate port: NAT behaviour is not told");
             }
             RelayPortEvent::Datagram { from, bytes } => {
-                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+                let from = canonical(from);
                 match self.decoded(bytes).filter(|message| message.method() == BINDING) {
                     Some(message) if message.class() == MessageClass::Request => {
                         self.binding(now, Client::Udp(from), Side::Alternate, &message, bytes);

@@ -68,7 +68,9 @@ use crate::entropy::Stream;
 use crate::ids::UserName;
 #[cfg(doc)]
 use crate::port::Service;
-use crate::port::{LinkId, LinkOrder, RelayPortEvent, RelayPortId, RelayPortOrder, Transmit};
+use crate::port::{
+    LinkId, LinkOrder, RelayPortEvent, RelayPortId, RelayPortOrder, Transmit, canonical,
+};
 use crate::time::UnixTime;
 use crate::wire::policy::Range;
 
@@ -246,7 +248,7 @@ impl Relay {
             RelayPortEvent::Opened(address) => self.opened(now, key, address),
             RelayPortEvent::Failed => self.not_opened(key),
             RelayPortEvent::Datagram { from, bytes } => {
-                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+                let from = canonical(from);
                 self.peer_datagram(now, key, from, bytes);
             }
         }

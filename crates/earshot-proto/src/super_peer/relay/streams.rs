@@ -105,6 +105,12 @@ impl Relay {
         self.streams.open.contains_key(&link)
     }
 
+    /// How many clients are connected.
+    #[must_use]
+    pub fn links(&self) -> usize {
+        self.streams.open.len()
+    }
+
     /// Takes what happened on a link of [`Service::Relay`](crate::port::Service::Relay).
     pub fn handle_link(
         &mut self,

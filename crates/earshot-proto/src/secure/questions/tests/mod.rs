@@ -6,6 +6,7 @@ mod damage;
 mod loss;
 mod sessions;
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::asker::{WAIT_MAX, WAIT_UNMEASURED};
