@@ -2,7 +2,7 @@
 //!
 //! Whoever is logged in and hides neither its address nor itself announces a tag there that only
 //! buddies know again (`secure/nearby_tag.rs`). A buddy whose tag is seen and whom nothing else
-//! reaches is dialled, and what letters and calls say goes over that link while no home carries it.
+//! reaches is dialled, and what letters and calls say goes over that link while it is open.
 //! Last-known certificates serve: without the network, one that has ended serves for
 //! [`NEARBY_GRACE`](crate::secure::identity::NEARBY_GRACE) more, between buddies whose keys are
 //! pinned, and is shown as such. When both are at home again, the link is closed.
