@@ -88,20 +88,6 @@ fn a_restricted_peer_has_its_home_search() {
 }
 
 #[test]
-fn a_peer_behind_a_firewall_finds_out_that_it_is_restricted() {
-    let mut world = World::new(95).network(2);
-    world.person_behind("alice", Nat::UdpBlocked);
-    world.person_behind("bob", Nat::Cone);
-    world.person_behind("carol", Nat::Open);
-    let believes = |w: &World, who: &str, what| {
-        w.owner(who).network.as_ref().is_some_and(|view| view.reachability == Some(what))
-    };
-    world.run_until(|w| believes(w, "alice", Reachability::Restricted), SOON);
-    world.run_until(|w| believes(w, "bob", Reachability::Natted), SOON);
-    world.run_until(|w| believes(w, "carol", Reachability::Public), SOON);
-}
-
-#[test]
 fn whoever_was_kept_by_a_super_peer_that_dies_is_found_again() {
     let mut world = World::new(96).network(6);
     world.person("alice");

@@ -18,6 +18,7 @@ mod nearby;
 mod overload;
 mod owning;
 mod presence;
+mod reachability;
 mod ring_rules;
 mod same_seed;
 mod secrecy;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use earshot_proto::port::MappedPort;
 use portmapper::{Client, Config, Protocol};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
@@ -38,13 +39,20 @@ pub(crate) async fn keep_main(
     to_loop: mpsc::Sender<News>,
 ) {
     let client = client(Protocol::Tcp, port, network);
-    let mut external = client.watch_external_address();
+    tell(MappedPort::Main, client.watch_external_address(), to_loop).await;
+}
+
+async fn tell(
+    port: MappedPort,
+    mut external: watch::Receiver<Option<SocketAddrV4>>,
+    to_loop: mpsc::Sender<News>,
+) {
     loop {
         let mapped = external.borrow_and_update().map(SocketAddr::V4);
         if let Some(address) = mapped {
-            tracing::info!(%address, "A router forwards to the main port");
+            tracing::info!(?port, %address, "A router forwards to a port of ours");
         }
-        if to_loop.send(News::Mapped(mapped)).await.is_err() {
+        if to_loop.send(News::Mapped(port, mapped)).await.is_err() {
             return;
         }
         let changed = tokio::select! {
@@ -85,11 +93,11 @@ impl Drop for Lease {
 }
 
 impl SoundPorts {
-    /// Asks for free ports to be forwarded.
-    pub(crate) async fn open(network: &NetworkChanges) -> Self {
+    /// Asks for free ports to be forwarded, and tells the loop when they are.
+    pub(crate) async fn open(network: &NetworkChanges, to_loop: &mpsc::Sender<News>) -> Self {
         let mut ports = Vec::new();
         for _ in 0..SOUND_PORTS {
-            ports.extend(SoundPort::open(network.clone()).await);
+            ports.extend(SoundPort::open(network.clone(), to_loop.clone()).await);
         }
         Self(ports)
     }
@@ -106,10 +114,11 @@ impl SoundPorts {
 }
 
 impl SoundPort {
-    async fn open(network: NetworkChanges) -> Option<Self> {
+    async fn open(network: NetworkChanges, to_loop: mpsc::Sender<News>) -> Option<Self> {
         let drawn = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.ok()?;
         let port = NonZeroU16::new(drawn.local_addr().ok()?.port())?;
         let client = client(Protocol::Udp, port, network);
+        tokio::spawn(tell(MappedPort::Sound, client.watch_external_address(), to_loop));
         Some(Self {
             port: port.get(),
             external: client.watch_external_address(),

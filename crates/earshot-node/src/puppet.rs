@@ -58,7 +58,7 @@ impl Machine for Puppet {
         }
         let heard = match input {
             Input::Timeout => Heard::Timeout,
-            Input::Clock(_) | Input::Network | Input::Mapped(_) | Input::Nearby(_) => Heard::Clock,
+            Input::Clock(_) | Input::Network | Input::Mapped(..) | Input::Nearby(_) => Heard::Clock,
             Input::Datagram { from, bytes } => Heard::Datagram(from, bytes.to_vec()),
             Input::Link(id, event) => match event {
                 LinkEvent::Accepted { from, service } => Heard::Accepted(id, from, service),

@@ -98,8 +98,8 @@ pub enum Input<'a> {
     Clock(UnixTime),
     /// The addresses of this computer changed, or it slept: what was made before may be dead.
     Network,
-    /// A router forwards what comes to this address by TCP to our main port; or none does any more.
-    Mapped(Option<SocketAddr>),
+    /// A router forwards what comes to this address to a port of ours; or none does any more.
+    Mapped(MappedPort, Option<SocketAddr>),
     /// Devices on the local network come and go.
     Nearby(Sighting),
     /// A UDP datagram came to our main port.
@@ -255,6 +255,15 @@ pub enum PathOrder {
     Candidate(String),
     /// Give the path up.
     Close,
+}
+
+/// A port of ours that a router may forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MappedPort {
+    /// The main one, by TCP.
+    Main,
+    /// One for the sound of calls, by UDP.
+    Sound,
 }
 
 /// Which candidates a path may use.

@@ -95,7 +95,7 @@ impl Machine for Intruder {
             }
             Input::Clock(_)
             | Input::Network
-            | Input::Mapped(_)
+            | Input::Mapped(..)
             | Input::Nearby(_)
             | Input::Datagram { .. }
             | Input::Path(..)

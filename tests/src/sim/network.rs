@@ -8,7 +8,7 @@ use earshot_proto::authority::{
 };
 use earshot_proto::entropy::Entropy;
 use earshot_proto::peer::{self, Peer};
-use earshot_proto::port::{LinkDown, LinkEvent, PathPolicy};
+use earshot_proto::port::{Input, LinkDown, LinkEvent, PathPolicy};
 use earshot_proto::secure::identity::{Keys, LinkKey, SignKey};
 use earshot_proto::secure::password::StretchCost;
 use earshot_proto::super_peer::budgets::Limits as SuperPeerLimits;
@@ -488,6 +488,17 @@ impl World {
     pub fn set_lag(&mut self, name: &str, lag: Duration) {
         let host = self.machine(self.id(name)).host;
         self.hosts[host.0].lag = lag;
+    }
+
+    /// From now on this stands before a host; what was opened stays open.
+    pub fn put_behind(&mut self, name: &str, nat: Nat) {
+        let host = self.machine(self.id(name)).host;
+        self.hosts[host.0].nat = nat;
+    }
+
+    /// A machine hears that its host is in another network, as after it slept.
+    pub fn change_network(&mut self, name: &str) {
+        self.give(self.id(name), "another network", Input::Network);
     }
 
     /// The disk of a host takes nothing more.

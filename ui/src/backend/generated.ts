@@ -1486,6 +1486,11 @@ export interface Standing {
   portMapping?: string;
   /** Whether others can open connections to this node; absent until it was tested. */
   reachability?: Reachability;
+  /**
+   * When that was found, or last confirmed: the home says it, and several super-peers are asked
+   * soon after and every few hours. Absent where it was not tested.
+   */
+  reachabilityMeasured?: number;
   /** How many super-peers this node knows. */
   superPeers: number;
 }

@@ -135,8 +135,10 @@ function change(world: World, event: BackendEvent): World {
     case "sessionChanged":
       return sessionChanged(world, event.session);
     case "networkChanged": {
-      const { authority, home, links, nat, nearby, network, portMapping, reachability, superPeers } = event;
-      const told = { authority, home, links, nat, nearby, network, portMapping, reachability, superPeers };
+      const { authority, home, links, nat, nearby, network } = event;
+      const { portMapping, reachability, reachabilityMeasured, superPeers } = event;
+      const place = { authority, home, links, nat, nearby, network };
+      const told = { ...place, portMapping, reachability, reachabilityMeasured, superPeers };
       return { ...world, network: told satisfies Record<keyof Standing, unknown> };
     }
     case "buddyChanged":

@@ -138,6 +138,10 @@ pub struct Standing {
     /// Whether others can open connections to this node; absent until it was tested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reachability: Option<Reachability>,
+    /// When that was found, or last confirmed: the home says it, and several super-peers are asked
+    /// soon after and every few hours. Absent where it was not tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reachability_measured: Option<UnixMs>,
     /// What is known of the NAT before this computer; absent until something was found out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nat: Option<Nat>,

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use earshot_proto::ids::CallId;
 use earshot_proto::port::{
-    LinkDown, LinkId, PathEvent, PathId, RelayPortId, SaveFailure, SaveId, Service, Sighting,
-    VoiceEvent, WorkId,
+    LinkDown, LinkId, MappedPort, PathEvent, PathId, RelayPortId, SaveFailure, SaveId, Service,
+    Sighting, VoiceEvent, WorkId,
 };
 use earshot_proto::secure::password::Worked;
 use tokio::net::TcpStream;
@@ -33,8 +33,8 @@ pub(crate) enum News {
     RelayPort(ResidentId, RelayPortId, PortNews),
     /// The computer's addresses changed.
     Network,
-    /// A router forwards this address to the main port, or none any more.
-    Mapped(Option<SocketAddr>),
+    /// A router forwards this address to a port of ours, or none any more.
+    Mapped(MappedPort, Option<SocketAddr>),
     /// Of the local network.
     Nearby(ResidentId, Sighting),
     /// Of a media path.

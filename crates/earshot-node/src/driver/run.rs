@@ -63,7 +63,7 @@ pub(super) async fn start(
     let start = crate::seed::draw().map_or(0, |seed| u16::from_be_bytes([seed[0], seed[1]]));
     let (changed, network) = watch::channel(());
     let sound_ports =
-        if settings.maps_ports { Some(SoundPorts::open(&network).await) } else { None };
+        if settings.maps_ports { Some(SoundPorts::open(&network, &to_loop).await) } else { None };
     let ports = Ports {
         datagrams,
         links: Links::new(
@@ -193,7 +193,7 @@ impl Floor {
             News::Link(who, id, news) => self.take_link(who, id, news),
             News::RelayPort(who, id, news) => self.take_relay_port(who, id, news),
             News::Network => self.network_changed(),
-            News::Mapped(address) => self.give_all(|| Input::Mapped(address)),
+            News::Mapped(port, address) => self.give_all(|| Input::Mapped(port, address)),
             News::Nearby(who, sighting) => self.give(who, Input::Nearby(sighting)),
             News::Path(who, id, event) => self.take_path(who, id, event),
             News::Saved(who, id) => self.give(who, Input::Saved(id)),

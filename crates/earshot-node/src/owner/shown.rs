@@ -129,6 +129,7 @@ fn standing_of(view: Option<&NetworkView>) -> net::Standing {
             Reachability::Natted => net::Reachability::Natted,
             Reachability::Restricted => net::Reachability::Restricted,
         }),
+        reachability_measured: view.and_then(|view| view.reachability_at).map(Into::into),
         nat: view.and_then(|view| Nat::of(&view.nat)),
         port_mapping: view.and_then(|view| view.mapped),
         nearby: view.map(|view| view.near.iter().map(nearby).collect()).unwrap_or_default(),

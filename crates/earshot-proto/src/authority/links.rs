@@ -385,7 +385,7 @@ impl Machine for Authority {
             | Input::Path(..)
             | Input::RelayPort(..)
             | Input::Network
-            | Input::Mapped(_)
+            | Input::Mapped(..)
             | Input::Nearby(_)
             | Input::Worked(..)
             | Input::Voice(..) => {}

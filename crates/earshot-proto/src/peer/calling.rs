@@ -17,7 +17,6 @@ use super::call::{
     self, Callee, Callers, Calls, CallsOutput, Me, Post, Refused, Standing, Surroundings,
 };
 use super::command::{Answer, CallAction, Failure, Notice};
-use super::home::Home;
 use super::post::{Fate, Letter, Sender};
 use super::session::Session;
 use super::{Peer, Record};
@@ -59,12 +58,8 @@ impl Peer {
     }
 
     fn surroundings(&self) -> Surroundings {
-        let reachability = match &self.home {
-            Home::Linked(home) => home.reachability.or(self.config.pretend),
-            Home::None | Home::Seeking(_) => self.config.pretend,
-        };
         Surroundings {
-            reachability: reachability.unwrap_or(Reachability::Natted),
+            reachability: self.reachability().unwrap_or(Reachability::Natted),
             home: self.home_link().map(|(_, node)| node),
             servers: self.relay_servers(),
             addresses: self.config.addresses,
@@ -77,6 +72,13 @@ impl Peer {
         let around = self.surroundings();
         if let Some(calls) = &mut self.calls {
             calls.handle_surroundings(now, around);
+        }
+    }
+
+    /// A router forwards a port for the sound: what had to be relayed until now may go direct.
+    pub(super) fn sound_mapped(&mut self, now: Instant) {
+        if let Some(calls) = &mut self.calls {
+            calls.handle_mapped(now);
         }
     }
 

@@ -366,6 +366,8 @@ pub struct NetworkView {
     pub super_peers: usize,
     /// How we can be reached, once known.
     pub reachability: Option<Reachability>,
+    /// When that was found, or last confirmed; unknown where it is pretended.
+    pub reachability_at: Option<UnixTime>,
     /// What is known of the NAT before us. RFC 5780.
     pub nat: NatView,
     /// Where a router forwards to our main port by TCP, if one does.

@@ -8,7 +8,6 @@
 
 mod moving;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::port::{LinkId, Service};
@@ -74,10 +73,6 @@ pub(super) struct Linked {
     pub(super) since: UnixTime,
     /// Keepers that hold our registration; none before the first answer.
     pub(super) keepers: Option<u8>,
-    /// How we can be reached, once tested.
-    pub(super) reachability: Option<Reachability>,
-    /// Where others reach us directly, when they can.
-    direct: Option<SocketAddr>,
     refresh: Instant,
     /// It has too much to do: where we are to go.
     moves: Option<Move>,
@@ -158,8 +153,6 @@ impl Peer {
             node,
             since,
             keepers: None,
-            reachability: self.config.pretend,
-            direct: None,
             refresh: now + REFRESH,
             moves: None,
             left: None,
@@ -222,8 +215,8 @@ impl Peer {
         let Home::Linked(home) = &self.home else { return None };
         Some(Location {
             home: home.node,
-            direct: home.direct,
-            reachability: home.reachability.unwrap_or(Reachability::Natted),
+            direct: self.believed.direct(),
+            reachability: self.reachability().unwrap_or(Reachability::Natted),
         })
     }
 
@@ -357,24 +350,6 @@ impl Peer {
         }
     }
 
-    /// The home has tried to connect to us.
-    pub(super) fn dialled_back(&mut self, now: Instant, reached: bool, tried: SocketAddr) {
-        let Home::Linked(home) = &mut self.home else { return };
-        if reached {
-            home.direct = Some(tried);
-            home.reachability = Some(Reachability::Public);
-            self.reachability_known(now);
-        }
-    }
-
-    /// What was found out of our reachability does not hold any more.
-    pub(super) fn forget_reachability(&mut self) {
-        if let Home::Linked(home) = &mut self.home {
-            home.direct = None;
-            home.reachability = self.config.pretend;
-        }
-    }
-
     /// A super-peer tells of others, and of the authority.
     pub(super) fn super_peers_told(
         &mut self,
@@ -400,27 +375,6 @@ impl Peer {
             self.save(Record::Network(record), OnSaved::Nothing);
         }
         self.tell_network();
-    }
-
-    /// Reachability was found out: buddies and keepers are told.
-    pub(super) fn reachability_known(&mut self, now: Instant) {
-        self.attach(now);
-        self.surroundings_changed(now);
-        self.tell_presence_to_all(now);
-        self.tell_network();
-    }
-
-    /// Notes what the UDP test says; a peer that can be dialled is Public whatever UDP says.
-    pub(super) fn udp_tested(&mut self, now: Instant, answered: bool) {
-        let Home::Linked(home) = &mut self.home else { return };
-        if home.reachability == Some(Reachability::Public) {
-            return;
-        }
-        let verdict = if answered { Reachability::Natted } else { Reachability::Restricted };
-        if home.reachability != Some(verdict) {
-            home.reachability = Some(verdict);
-            self.reachability_known(now);
-        }
     }
 
     /// What is due at home: the next knock, the refresh, new credentials.

@@ -27,7 +27,8 @@
 //! | [`call`], `calling` | calls, and their place in the peer |
 //! | [`nearby`] | people on the same local network, without the Internet |
 //! | [`nat`] | whether UDP gets through, and how the NAT before us behaves |
-//! | [`reach`] | whether others reach us, and offering to serve |
+//! | `reachability` | how others reach us: the verdict that calls go by |
+//! | [`reach`] | having several super-peers find that out, and offering to serve |
 
 mod absence;
 mod account;
@@ -51,6 +52,7 @@ mod post;
 mod presence;
 mod profile;
 pub mod reach;
+mod reachability;
 mod registered;
 mod relays;
 pub mod search;
@@ -97,6 +99,7 @@ use post::Post;
 use presence::Presences;
 use profile::Profile;
 use reach::Reach;
+use reachability::Believed;
 use registered::Registered;
 use relays::Relays;
 use search::Searches;
@@ -152,6 +155,7 @@ pub struct Peer {
     nat_watch: NatWatch,
     nearby: Nearby,
     reach: Reach,
+    believed: Believed,
     cards: Cards,
     post: Post,
     searches: Searches,
@@ -206,6 +210,7 @@ impl Peer {
             nat_watch: NatWatch::default(),
             nearby: Nearby::default(),
             reach: Reach::default(),
+            believed: Believed::default(),
             cards: Cards::default(),
             post: Post::default(),
             searches: Searches::default(),
@@ -440,6 +445,7 @@ impl Peer {
         self.repeat_due(now);
         self.nat_due(now);
         self.reach_due(now);
+        self.reachability_due(now);
         self.requests_due(now);
         self.searches_due(now);
         self.profile_due(now);
@@ -472,6 +478,7 @@ impl Peer {
             self.nat_watch.next_due(),
             self.near_timeout(),
             self.reach.next_due(),
+            self.believed.next_due(),
             self.searches.next_due(),
             self.profile_timeout(),
             self.questions.poll_timeout(),
@@ -492,7 +499,7 @@ impl Machine for Peer {
             Input::Timeout => self.handle_timeout(now),
             Input::Clock(wall) => self.clock = WallClock::new(now, wall),
             Input::Network => self.network_changed(now),
-            Input::Mapped(address) => self.mapped(now, address),
+            Input::Mapped(port, address) => self.mapped(now, port, address),
             Input::Nearby(sighting) => self.handle_sighting(now, sighting),
             Input::Datagram { from, bytes } => self.handle_datagram(now, from, bytes),
             Input::Link(link, event) => {

@@ -22,9 +22,9 @@ impl Peer {
     #[must_use]
     pub fn network_view(&self) -> Option<NetworkView> {
         let joined = self.joined.as_ref()?;
-        let (home, keepers, reachability) = match &self.home {
-            Home::Linked(home) => (Some((home.node, home.since)), home.keepers, home.reachability),
-            Home::None | Home::Seeking(_) => (None, None, None),
+        let (home, keepers) = match &self.home {
+            Home::Linked(home) => (Some((home.node, home.since)), home.keepers),
+            Home::None | Home::Seeking(_) => (None, None),
         };
         Some(NetworkView {
             network: joined.network,
@@ -33,9 +33,10 @@ impl Peer {
             home,
             keepers: keepers.unwrap_or(0),
             super_peers: self.super_peers.len(),
-            reachability,
+            reachability: self.reachability().filter(|_| home.is_some()),
+            reachability_at: self.believed.verdict().map(|(_, at)| at).filter(|_| home.is_some()),
             nat: self.nat_watch.view(),
-            mapped: self.reach.mapped(),
+            mapped: self.believed.mapped(),
             authority: self.authority,
             near: self.nearby.devices().cloned().collect(),
             links: self.links.open().collect(),

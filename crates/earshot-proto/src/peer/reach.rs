@@ -1,10 +1,11 @@
 //! Can others reach us, and would we serve? The asking side of DESIGN 2.12.
 //!
 //! A test asks our home and some more super-peers to dial back, by TCP and by UDP, each over a link
-//! of its own that is closed after. Who serves is decided elsewhere; here is found out what that is
-//! decided by. Invariants: one test at a time, of at most [`VERIFIERS_ASKED`] super-peers; it is
-//! answered once, within the patience of questions and [`KNOCK_PATIENCE`]; nobody is asked who is
-//! ourselves; only whom a token was given to is believed by a knock.
+//! of its own that is closed after. Who serves is decided elsewhere, and how we say that we can be
+//! reached in `reachability`; here is found out what both are decided by. Invariants: one test at a
+//! time, of at most [`VERIFIERS_ASKED`] super-peers; it is answered once, within the patience of
+//! questions and [`KNOCK_PATIENCE`]; nobody is asked who is ourselves; only whom a token was given
+//! to is believed by a knock.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use crate::secure::links::Who;
 use crate::time::UnixTime;
 use crate::wire::bounded::Bytes;
 use crate::wire::certificate::{AgreeKey, Chain};
-use crate::wire::directory::{Directory, NodeEntry, Reachability};
+use crate::wire::directory::{Directory, NodeEntry};
 use crate::wire::election::Election;
 use crate::wire::frame::Message;
 use crate::wire::invite::Door;
@@ -33,9 +34,6 @@ pub const VERIFIERS_ASKED: usize = 4;
 /// How long a knock is waited for after the same super-peer has told how TCP went: it sent the
 /// knock first.
 pub const KNOCK_PATIENCE: Duration = Duration::from_secs(1);
-
-/// A super-peer dials back for one device once in so long (DESIGN 2.12), and we ask a little later.
-const DIAL_BACK_EVERY: Duration = Duration::from_secs(11);
 
 /// What came of one super-peer's dialling back by one transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,15 +74,12 @@ pub struct Verdict {
 pub(super) struct Reach {
     test: Option<Test>,
     own: Option<AgreeKey>,
-    /// Where a router forwards to our main port, if one does.
-    mapped: Option<SocketAddr>,
-    /// When our home is asked again to dial back.
-    again: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Test {
-    ask: u64,
+    /// What the owner asked, if it was the owner.
+    ask: Option<u64>,
     verifiers: Vec<Verifier>,
 }
 
@@ -129,10 +124,6 @@ impl Verifier {
 }
 
 impl Reach {
-    pub(super) const fn mapped(&self) -> Option<SocketAddr> {
-        self.mapped
-    }
-
     /// While somebody has not told, their answer or the end of patience is waited for.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let told = |test: &Test| {
@@ -140,48 +131,36 @@ impl Reach {
                 test.verifiers.iter().map(|verifier| Some(verifier.told?.until)).collect();
             until?.into_iter().max()
         };
-        self.test.as_ref().and_then(told).into_iter().chain(self.again).min()
+        self.test.as_ref().and_then(told)
     }
 }
 
 impl Peer {
-    /// The port that others find us at: ours, or the one that a router forwards to it.
-    fn outward_port(&self) -> u16 {
-        self.reach.mapped.map_or(self.config.listen_port, |mapped| mapped.port())
-    }
-
-    /// Has our home dial back.
-    pub(super) fn ask_dial_back(&mut self, now: Instant) {
-        self.reach.again = None;
-        let is_tested = matches!(self.config.pretend, Some(Reachability::Public) | None);
-        let Some((link, _)) = self.home_link().filter(|_| is_tested) else { return };
-        let port = self.outward_port();
-        if port != 0 {
-            self.ask(now, link, About::DialBack, Nat::DialBack { port, token: None });
-        }
-    }
-
-    /// The same as soon as it does so again.
-    pub(super) fn dial_back_again(&mut self, now: Instant) {
-        self.reach.again = Some(now + DIAL_BACK_EVERY);
-    }
-
-    /// A router forwards to our main port, or does not any more.
-    pub(super) fn mapped(&mut self, now: Instant, address: Option<SocketAddr>) {
-        if std::mem::replace(&mut self.reach.mapped, address) != address {
-            self.dial_back_again(now);
-            self.tell_network();
-        }
-    }
-
-    /// Has super-peers dial back.
+    /// The owner has super-peers dial back.
     pub(super) fn test_reach(&mut self, now: Instant, ask: u64) {
-        let Some((home_link, home)) = self.home_link() else {
-            return self.fail(ask, Failure::NoSuperPeer { tried: 0 });
-        };
-        if self.reach.test.is_some() {
-            return self.fail(ask, Failure::TooMany { max: 1 });
+        let home = self.home_link();
+        match (&mut self.reach.test, home) {
+            (None, Some(home)) => self.start_test(now, home, Some(ask)),
+            (None, None) => self.fail(ask, Failure::NoSuperPeer { tried: 0 }),
+            (Some(Test { ask: waiting @ None, .. }), _) => *waiting = Some(ask),
+            (Some(Test { ask: Some(_), .. }), _) => self.fail(ask, Failure::TooMany { max: 1 }),
         }
+    }
+
+    /// Has super-peers dial back of ourselves, unless they are about to.
+    pub(super) fn confirm_reach(&mut self, now: Instant) {
+        let home = self.home_link().filter(|_| self.reach.test.is_none());
+        if let Some(home) = home {
+            self.start_test(now, home, None);
+        }
+    }
+
+    fn start_test(
+        &mut self,
+        now: Instant,
+        (home_link, home): (LinkId, NodeEntry),
+        ask: Option<u64>,
+    ) {
         let home_door = home::door_of(&home);
         let mut verifiers = Vec::new();
         if self.reach.own != Some(home.key) {
@@ -257,14 +236,14 @@ impl Peer {
 
     /// Ends the test when everybody has told and knocked, or had the time to.
     pub(super) fn reach_due(&mut self, now: Instant) {
-        if self.reach.again.is_some_and(|at| at <= now) {
-            self.ask_dial_back(now);
-        }
         let done = |test: &mut Test| test.verifiers.iter().all(|verifier| verifier.is_done(now));
         if let Some(test) = self.reach.test.take_if(done) {
             self.close_verifiers(&test);
-            let verdicts = test.verifiers.iter().filter_map(Verifier::verdict).collect();
-            self.succeed(test.ask, Answer::Reach(verdicts));
+            let verdicts: Vec<_> = test.verifiers.iter().filter_map(Verifier::verdict).collect();
+            self.several_told(now, &verdicts);
+            if let Some(ask) = test.ask {
+                self.succeed(ask, Answer::Reach(verdicts));
+            }
         }
     }
 
@@ -272,7 +251,9 @@ impl Peer {
     pub(super) fn end_reach_test(&mut self) {
         if let Some(test) = self.reach.test.take() {
             self.close_verifiers(&test);
-            self.fail(test.ask, Failure::NoSuperPeer { tried: 0 });
+            if let Some(ask) = test.ask {
+                self.fail(ask, Failure::NoSuperPeer { tried: 0 });
+            }
         }
     }
 

@@ -112,8 +112,7 @@ impl Peer {
             Home::Linked(home) => Some(home),
             Home::None | Home::Seeking(_) => None,
         };
-        let is_restricted =
-            home.is_some_and(|home| home.reachability == Some(Reachability::Restricted));
+        let is_restricted = self.reachability() == Some(Reachability::Restricted);
         let transport = if is_restricted { RelayTransport::Tcp } else { RelayTransport::Udp };
         let reached = |server: &RelayServer| RelayServer { transport, ..server.clone() };
         let servers: Vec<_> = self.relays.granted.iter().map(|g| reached(&g.server)).collect();

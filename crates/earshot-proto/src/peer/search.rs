@@ -218,7 +218,7 @@ impl Peer {
     pub(super) fn is_restricted(&self) -> bool {
         let Home::Linked(home) = &self.home else { return false };
         let is_by_v6 = home.node.address.is_ipv4() && self.links.is_by_v6(home.link);
-        is_by_v6 || home.reachability == Some(Reachability::Restricted)
+        is_by_v6 || self.reachability() == Some(Reachability::Restricted)
     }
 
     /// Looks on where answers are slow.

@@ -594,7 +594,7 @@ impl SuperPeer {
             Input::NotSaved(..) => self.not_saved(),
             // No media path, voice or long computation, and no record is waited for.
             Input::Path(..) | Input::Voice(..) | Input::Worked(..) | Input::Saved(_) => {}
-            Input::Network | Input::Mapped(_) | Input::Nearby(_) => {}
+            Input::Network | Input::Mapped(..) | Input::Nearby(_) => {}
         }
     }
 }

@@ -212,7 +212,7 @@ impl SuperPeer {
             | Input::Timeout
             | Input::Clock(_)
             | Input::Network
-            | Input::Mapped(_)
+            | Input::Mapped(..)
             | Input::Nearby(_)
             | Input::Path(..)
             | Input::Voice(..)

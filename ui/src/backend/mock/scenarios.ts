@@ -195,7 +195,7 @@ export function standing(of: Scenario, now: number): Standing {
       { address: "198.51.100.24:37373", kind: "superPeer", since: now - 24 * 60_000 },
       { address: "203.0.113.9:37373", kind: "authority", since: now - 90_000 },
     ],
-    ...(reached && { reachability: reached }),
+    ...(reached && { reachability: reached, reachabilityMeasured: now - 40 * 60_000 }),
     ...(of.nat === "usual" && { portMapping: "198.51.100.3:37373" }),
   };
 }

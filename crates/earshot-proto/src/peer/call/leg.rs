@@ -402,6 +402,13 @@ impl Leg {
         }
     }
 
+    /// The other device may reach us directly now.
+    pub(super) fn try_direct(&mut self) {
+        if let Some(paths) = &mut self.paths {
+            paths.try_direct();
+        }
+    }
+
     /// The call is answered.
     pub(super) fn answered(&mut self) {
         if let Some(paths) = &mut self.paths {

@@ -404,6 +404,11 @@ impl Calls {
         self.with_current(now, |one, _| one.handle_network(now));
     }
 
+    /// A router forwards a port of ours that it did not forward before.
+    pub fn handle_mapped(&mut self, now: Instant) {
+        self.with_current(now, |one, _| one.handle_mapped());
+    }
+
     /// A super-peer says that this device is gone: if it takes part in a call, it is asked.
     pub fn handle_gone(&mut self, now: Instant, who: &Address) {
         self.with_current(now, |one, cx| one.handle_gone(cx, who));

@@ -441,6 +441,11 @@ impl One {
         self.legs.iter_mut().for_each(|leg| leg.renew_paths(now));
     }
 
+    /// A router forwards a port of ours.
+    pub(super) fn handle_mapped(&mut self) {
+        self.legs.iter_mut().for_each(Leg::try_direct);
+    }
+
     pub(super) fn handle_home(&mut self, cx: &mut Cx<'_>) {
         self.legs.iter_mut().for_each(|leg| leg.handle_home(cx));
     }

@@ -160,6 +160,12 @@ impl Paths {
         self.spare_at = None;
     }
 
+    /// A router forwards a port of ours now, which it did not when the direct paths were made. Only
+    /// we know, so either side tries.
+    pub(super) const fn try_direct(&mut self) {
+        self.try_direct = true;
+    }
+
     pub(super) fn has(&self, id: PathId) -> bool {
         self.open.iter().any(|path| path.id == id)
     }
@@ -240,8 +246,9 @@ impl Paths {
         }
         let said = path.handle_event(now, event);
         let is_main = path.purpose == PathPurpose::Main;
-        // What could not go direct before may now, and what was direct may do so again.
-        self.try_direct |= is_news && is_main;
+        // What could not go direct before may now, and what was direct may do so again. The caller
+        // sees to it: one attempt is enough.
+        self.try_direct |= is_news && is_main && self.side == Side::Caller;
         self.was_up |= path.up.is_some();
         if path.is_alive() {
             self.failed = 0;
@@ -445,7 +452,8 @@ impl Paths {
 
     fn wants_direct(&self) -> bool {
         let is_relayed = self.current().is_some_and(|path| path.is_alive() && !path.is_direct());
-        self.try_direct && is_relayed && self.side == Side::Caller && self.privacy == Privacy::Open
+        let has_direct = self.open.iter().any(|path| path.is_alive() && path.is_direct());
+        self.try_direct && is_relayed && !has_direct && self.privacy == Privacy::Open
     }
 
     /// The path in use is the only one, and the caller sees to another.

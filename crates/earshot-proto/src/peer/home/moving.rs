@@ -141,8 +141,8 @@ impl Peer {
         if let Some(calls) = &mut self.calls {
             calls.handle_network(now);
         }
+        self.forget_reachability();
         if matches!(self.home, Home::Linked(_)) && self.config.pretend.is_none() {
-            self.forget_reachability();
             self.start_nat_test(now);
             self.dial_back_again(now);
         }

@@ -119,6 +119,26 @@ fn where_nothing_direct_works_a_call_stays_on_the_relay_and_is_not_disturbed() {
 }
 
 #[test]
+fn a_relayed_call_goes_direct_when_the_router_of_either_side_forwards_a_port() {
+    for name in NAMES {
+        let mut world = pair();
+        world.direct = Some(Ice::Never(9 * SECOND));
+        talk(&mut world);
+        world.run_for(20 * SECOND);
+        world.direct = Some(Ice::After(SECOND));
+        world.run_for(20 * SECOND);
+        assert_eq!(kind(&world, name), Some(PathKind::RelayUdp), "{name}: nobody tries of itself");
+        world.tell(name, Calls::handle_mapped);
+        world.run_for(4 * SECOND);
+        for name in NAMES {
+            let view = world.current(name).expect("in a call");
+            assert_eq!((view.switches, view.interrupted), (1, None), "{name}");
+            assert_eq!(view.path.map(|path| path.kind), Some(PathKind::Host), "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_hidden_call_makes_no_path_but_over_relays_whatever_happens() {
     let mut world = pair();
     let call = world.try_start("alice", "bob", PathPolicy::RelayOnly).expect("not in a call");
@@ -127,6 +147,7 @@ fn a_hidden_call_makes_no_path_but_over_relays_whatever_happens() {
     world.run_for(3 * SECOND);
     for _ in 0..2 {
         world.cut_paths("bob");
+        NAMES.into_iter().for_each(|name| world.tell(name, Calls::handle_mapped));
         world.run_for(5 * SECOND);
         for name in NAMES {
             let policies = world.open_policies(name);
