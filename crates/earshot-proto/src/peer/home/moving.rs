@@ -141,8 +141,11 @@ impl Peer {
         if let Some(calls) = &mut self.calls {
             calls.handle_network(now);
         }
+        if self.config.pretend.is_some() {
+            return;
+        }
         self.forget_reachability();
-        if matches!(self.home, Home::Linked(_)) && self.config.pretend.is_none() {
+        if matches!(self.home, Home::Linked(_)) {
             self.start_nat_test(now);
             self.dial_back_again(now);
         }
