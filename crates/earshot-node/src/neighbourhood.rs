@@ -11,8 +11,9 @@ use std::net::SocketAddr;
 use data_encoding::BASE32_NOPAD;
 use earshot_proto::ids::NearbyTag;
 use earshot_proto::port::Sighting;
-use mdns_sd::{Error, ServiceInfo};
-use mdns_sd::{IfKind, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent};
+use mdns_sd::{
+    Error, IfKind, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent, ServiceInfo,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -71,7 +72,9 @@ impl Neighbourhood {
 
     fn present(&self, who: ResidentId, tag: NearbyTag) -> Result<Present, Error> {
         let daemon = ServiceDaemon::new()?;
-        let watch = tokio::spawn(watch(who, daemon.browse(SERVICE)?, self.to_loop.clone()));
+        // Its thread ends by nothing else.
+        let browsing = daemon.browse(SERVICE).inspect_err(|_| drop(daemon.shutdown()))?;
+        let watch = tokio::spawn(watch(who, browsing, self.to_loop.clone()));
         let present = Present { who, daemon, watch };
         present.daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])?;
         // The machine announces itself anew when the addresses change.

@@ -41,6 +41,8 @@ pub struct Attempt {
     pub first_sound_ms: Option<f64>,
     /// `path.kind` at both ends, at last.
     pub paths: [Option<String>; 2],
+    /// The super-peer that relays the path at last, if one does.
+    pub relay: Option<String>,
     /// How many pieces of what each heard the other had said.
     pub pieces: [usize; 2],
     /// Packets that did not come, percent, the worse end.
@@ -80,6 +82,7 @@ pub fn make(caller: &Person, callee: &Person, may_be_direct: bool) -> Attempt {
         if may_be_direct {
             talk.wait_for_direct();
         }
+        attempt.relay = talk.relay();
         let talked = talk.end(&mut attempt);
         talk.listen(&mut attempt);
         talked

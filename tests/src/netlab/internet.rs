@@ -49,6 +49,15 @@ pub struct PublicHost {
     pub v6: Ipv6Addr,
 }
 
+impl PublicHost {
+    /// Whether a socket address is one of its.
+    #[must_use]
+    pub fn is_at(&self, address: &str) -> bool {
+        let [v4, v6] = [format!("{}:", self.v4), format!("[{}]:", self.v6)];
+        address.starts_with(&v4) || address.starts_with(&v6)
+    }
+}
+
 /// A router, by what makes it anew.
 #[derive(Clone, Debug)]
 struct Router {
@@ -174,14 +183,14 @@ impl Internet {
         &self.core
     }
 
-    /// Puts a computer on the backbone, by a perfect line.
+    /// Puts a computer on the backbone, by this line.
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn public_host(&mut self, site: u8) -> Result<PublicHost, LabError> {
+    pub fn public_host(&mut self, site: u8, line: Line) -> Result<PublicHost, LabError> {
         let mut draft = Draft::default();
         let host = draft.space(&format!("p{site}"), Duty::Host);
-        self.attach(&mut draft, site, &host, Line::default(), true);
+        self.attach(&mut draft, site, &host, line, true);
         self.shims.extend(draft.make(&self.core)?);
         Ok(PublicHost { host, v4: v4(site, 2), v6: v6(site, 0, 2) })
     }

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::call::{self, Attempt};
+use super::internet::PublicHost;
 use super::kind::{KINDS, Side};
 use super::options::{Options, Pair};
 use super::oracle::{self, Verdict};
@@ -96,7 +97,7 @@ impl Result {
         let tries = self.tries.iter().map(|tried| {
             json!({
                 "ringMs": tried.ring_ms, "talkMs": tried.talk_ms, "paths": tried.paths,
-                "firstSoundMs": tried.first_sound_ms, "pieces": tried.pieces,
+                "firstSoundMs": tried.first_sound_ms, "pieces": tried.pieces, "relay": tried.relay,
                 "lossPct": tried.loss_pct, "trouble": tried.trouble, "way": tried.way(),
                 "connected": tried.connected(),
             })
@@ -232,6 +233,16 @@ pub fn judge<W: Write>(results: &[Result], out: &Path, report: &mut Report<W>) {
     }
     figures(results, report);
     eprintln!("{}", table(results));
+}
+
+/// Reports which share of the relayed calls went by the super-peer that is near.
+pub fn judge_relays<W: Write>(results: &[Result], near: &PublicHost, report: &mut Report<W>) {
+    let relays = results.iter().filter(|result| result.connected());
+    let relays: Vec<&str> = relays.filter_map(|result| result.last().relay.as_deref()).collect();
+    let by_near = relays.iter().filter(|relay| near.is_at(relay)).count();
+    let got = format!("{by_near} of {}", relays.len());
+    let held = Outcome::of(!relays.is_empty() && by_near == relays.len());
+    report.check("netlab.relayed_by_nearest", held, "all", &got);
 }
 
 fn figures<W: Write>(results: &[Result], report: &mut Report<W>) {

@@ -33,6 +33,7 @@ use crate::harness::{Trouble, earshotd};
 use crate::program::{Ending, directory};
 use crate::report::{Outcome, Report};
 use internet::{Home, Internet};
+use line::Line;
 use options::Options;
 use people::{Network, Person};
 use probe::{Observers, claimed};
@@ -106,8 +107,8 @@ fn experiment<W: Write>(
         return Ok(());
     }
     let sniffer = Sniffer::listen(internet.core())?;
-    let mut network =
-        report.timed("netlab.network", |_| Network::found(&mut internet, program, out))?;
+    let mut network = report
+        .timed("netlab.network", |_| Network::found(&mut internet, program, out, options.far))?;
     let people = report.timed("netlab.people", |_| Ok::<_, LabError>(network.welcome(homes)))?;
     for person in &people {
         note(person, report);
@@ -117,6 +118,9 @@ fn experiment<W: Write>(
             Ok::<_, LabError>(matrix::call_all(options, &people, &sniffer, out))
         })?;
         matrix::judge(&results, out, report);
+        if !options.far.is_zero() {
+            matrix::judge_relays(&results, &network.super_peers[0].1, report);
+        }
     }
     let (internet, people) = (&internet, people.as_slice());
     let mut ground = Ground { internet, network: &mut network, people, sniffer: &sniffer, out };
@@ -130,7 +134,7 @@ fn build<W: Write>(
     internet: &mut Internet,
     report: &mut Report<W>,
 ) -> Result<Vec<Home>, LabError> {
-    let watch = OBSERVERS.map(|site| internet.public_host(site));
+    let watch = OBSERVERS.map(|site| internet.public_host(site, Line::default()));
     let [one, other] = watch;
     let observers = Observers::at([&one?, &other?], options.line)?;
     let mut homes = Vec::new();

@@ -1,6 +1,7 @@
 //! What the laboratory is asked to do.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::kind::{self, KINDS, Kind};
 use super::line::Line;
@@ -10,7 +11,7 @@ use super::stories::Story;
 /// Usage, for people.
 pub const USAGE: &str = "\
 netlab [--probe | --core | --pairs CALLER,CALLEE … | --story NAME …] [--repeat N] [--jobs N]
-       [--line delay=MS,jitter=MS,loss=PERMILLE,rate=KBPS] [--out DIR]";
+       [--line delay=MS,jitter=MS,loss=PERMILLE,rate=KBPS] [--far MS] [--out DIR]";
 
 /// Calls at once, unless told: as many as a small machine has cores.
 const JOBS: usize = 2;
@@ -31,6 +32,8 @@ pub struct Options {
     pub jobs: usize,
     /// How good the homes' lines are.
     pub line: Line,
+    /// How far away all super-peers but the first are, one way.
+    pub far: Duration,
     /// Where everything is left; a new directory among the temporary ones if absent.
     pub out: Option<PathBuf>,
     /// The NATs are looked at and nobody calls.
@@ -50,6 +53,7 @@ impl Options {
             repeat: 1,
             jobs: JOBS,
             line: Line::default(),
+            far: Duration::ZERO,
             out: None,
             probe_only: false,
         };
@@ -61,6 +65,7 @@ impl Options {
                 "--repeat" => options.repeat = count(&value()?)?,
                 "--jobs" => options.jobs = count(&value()?)? as usize,
                 "--line" => options.line = Line::parse(&value()?)?,
+                "--far" => options.far = Duration::from_millis(count(&value()?)?.into()),
                 "--out" => options.out = Some(value()?.into()),
                 "--pairs" => {
                     options.pairs.push(pair(&value()?)?);
@@ -140,15 +145,18 @@ mod tests {
         assert_eq!((options.pairs.len(), options.repeat), (2, 3));
         assert_eq!(options.kinds().len(), 2);
         assert!(options.stories.is_empty());
-        let options = parse("--story nat_reboot --line loss=10 --jobs 1").unwrap();
+        let options = parse("--story nat_reboot --line loss=10 --far 40").unwrap();
         assert_eq!((options.stories.len(), options.line.loss_permille), (1, 10));
+        assert_eq!(options.far, Duration::from_millis(40));
         assert!(parse("--core").unwrap().pairs.len() >= 12, "the core dozen");
         assert_eq!(parse("--probe").unwrap().kinds().len(), KINDS.len());
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for line in ["x", "--out", "--pairs public", "--pairs a,b", "--repeat 0", "--story none"] {
+        for line in
+            ["x", "--out", "--pairs public", "--pairs a,b", "--repeat 0", "--far 0", "--story none"]
+        {
             assert!(parse(line).is_err(), "{line}");
         }
     }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::LabError;
 use super::internet::{Home, Internet, PublicHost};
 use super::kind::{Egress, Kind};
+use super::line::Line;
 use crate::demo::sound::Recording;
 use crate::harness::{Daemon, Launch, Mark, Role, Trouble};
 
@@ -44,13 +45,18 @@ pub struct Network {
 }
 
 impl Network {
-    /// Starts authority and super-peers.
+    /// Starts authority and super-peers, all of these but the first so far away, one way.
     ///
     /// # Errors
     /// The first that does not come up.
-    pub fn found(internet: &mut Internet, program: &Path, out: &Path) -> Result<Self, LabError> {
+    pub fn found(
+        internet: &mut Internet,
+        program: &Path,
+        out: &Path,
+        far: Duration,
+    ) -> Result<Self, LabError> {
         let (program, out) = (program.to_owned(), out.to_owned());
-        let host = internet.public_host(AUTHORITY)?;
+        let host = internet.public_host(AUTHORITY, Line::default())?;
         let listen = format!("[::]:{PORT}");
         let (public, public_v6) = public(&host);
         let all = SUPER_PEERS.to_string();
@@ -64,7 +70,9 @@ impl Network {
         let (uri, token) = (authority.told("authority")?, authority.told("enrolToken")?);
         let mut super_peers = Vec::new();
         for number in 0..SUPER_PEERS {
-            let host = internet.public_host(SUPER_PEER + number)?;
+            let delay = if number == 0 { Duration::ZERO } else { far };
+            let line = Line { delay, ..Line::default() };
+            let host = internet.public_host(SUPER_PEER + number, line)?;
             let name = format!("super-peer-{}", number + 1);
             let launch = super_peer(&name, &program, &out, &host, uri).args(["--enrol", token]);
             let daemon = host.host.inside(|| Daemon::spawn(&launch, &out))??;
@@ -76,11 +84,7 @@ impl Network {
     /// The super-peer at an address.
     #[must_use]
     pub fn at(&self, address: &str) -> Option<&Daemon> {
-        let is_there = |host: &PublicHost| {
-            address.starts_with(&format!("{}:", host.v4))
-                || address.starts_with(&format!("[{}]:", host.v6))
-        };
-        self.super_peers.iter().find(|(_, host)| is_there(host)).map(|(daemon, _)| daemon)
+        self.super_peers.iter().find(|(_, host)| host.is_at(address)).map(|(daemon, _)| daemon)
     }
 
     /// People move into homes; each gets an account and waits for a home super-peer.

@@ -197,7 +197,7 @@ impl Peer {
                 }
                 CallsOutput::Forget { to, .. } => self.close_straight(&to),
                 CallsOutput::DoubtHome => self.doubt_home(now),
-                CallsOutput::RelayFailed(relay) => self.relay_failed(now, relay),
+                CallsOutput::RelayFailed(relay, by) => self.relay_failed(now, relay, by),
                 CallsOutput::Path(path, order) => self.out.push_back(Output::Path(path, order)),
                 CallsOutput::Voice(call, order) => self.out.push_back(Output::Voice(call, order)),
                 CallsOutput::Changed(view) => self.tell(Notice::Call(view)),

@@ -99,6 +99,12 @@ impl Peer {
         self.believed.verdict.map(|(verdict, _)| verdict).or(self.config.pretend)
     }
 
+    /// Whether datagrams are known to come back.
+    pub(super) fn datagrams_work(&self) -> bool {
+        let pretended = self.config.pretend.map(|pretended| pretended != Reachability::Restricted);
+        pretended.or(self.believed.udp_works) == Some(true)
+    }
+
     /// The port that others find us at: ours, or the one that a router forwards to it.
     pub(super) fn outward_port(&self) -> u16 {
         self.believed.mapped.map_or(self.config.listen_port, |mapped| mapped.port())

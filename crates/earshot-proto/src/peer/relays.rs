@@ -226,8 +226,12 @@ impl Peer {
     }
 
     /// A relay gave a call no relayed address: its owner may have stopped it, or it has begun anew
-    /// and knows none of its credentials. While we have no home nothing is known of relays.
-    pub(super) fn relay_failed(&mut self, now: Instant, relay: SocketAddr) {
+    /// and knows none of its credentials. While we have no home nothing is known of relays; and
+    /// where no datagram comes back it is no fault of a relay that was asked by one.
+    pub(super) fn relay_failed(&mut self, now: Instant, relay: SocketAddr, by: RelayTransport) {
+        if by == RelayTransport::Udp && !self.datagrams_work() {
+            return;
+        }
         let Some((link, home)) = self.home_link() else { return };
         let granted = self.relays.granted.iter().find(|known| known.server.address == relay);
         match granted.map(|known| known.by) {

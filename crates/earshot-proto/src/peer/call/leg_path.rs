@@ -11,7 +11,7 @@ use super::signaling::Side;
 use super::view::{PathStanding, PathView};
 use super::{CallsOutput, Cx};
 use crate::port::{PathDown, PathEvent, PathFacts, PathId, PathKind, PathOrder, PathPolicy};
-use crate::port::{RelayServer, TriedPair};
+use crate::port::{RelayServer, RelayTransport, TriedPair};
 use crate::wire::bounded::{List, Text};
 use crate::wire::sealed::call::{
     CANDIDATE_MAX, CANDIDATES_MAX, IceCredentials, PathPurpose, SignalBody,
@@ -58,8 +58,8 @@ pub(super) struct LegPath {
     pub(super) lively: Option<Instant>,
     /// Since when they are not, if they were before or might have been.
     pub(super) silent: Option<Instant>,
-    /// The relay that is asked for a relayed address, if any is.
-    pub(super) relay: Option<SocketAddr>,
+    /// The relay that is asked for a relayed address, if any is, and how.
+    pub(super) relay: Option<(SocketAddr, RelayTransport)>,
     credentials_said: bool,
     credentials_taken: bool,
     pub(super) sent: usize,
@@ -76,7 +76,7 @@ impl LegPath {
         let controlling = side == Side::Caller;
         let relays = policy != PathPolicy::DirectOnly;
         let relay = servers.iter().find(|server| relays && server.relays());
-        let relay = relay.map(|server| server.address);
+        let relay = relay.map(|server| (server.address, server.transport));
         let order = PathOrder::Open { controlling, servers, policy };
         cx.out.push_back(CallsOutput::Path(id, order));
         Self {
@@ -107,6 +107,12 @@ impl LegPath {
     /// Whether it is neither up nor given up.
     pub(super) const fn is_in_the_making(&self) -> bool {
         self.up.is_none() && self.down.is_none()
+    }
+
+    /// Whether it waits for datagrams of a relay.
+    pub(super) fn awaits_datagrams(&self) -> bool {
+        let by_udp = self.relay.is_some_and(|(_, by)| by == RelayTransport::Udp);
+        by_udp && self.is_in_the_making()
     }
 
     /// Whether packets get through, as far as is known.

@@ -103,11 +103,13 @@ pub(super) struct Paths {
     /// A direct path is to be tried beside a relayed one.
     try_direct: bool,
     spare_at: Option<Instant>,
-    /// Relays that gave no relayed address.
-    failed_relays: Vec<SocketAddr>,
+    /// Relays that gave no relayed address, asked so.
+    failed_relays: Vec<(SocketAddr, RelayTransport)>,
     /// One of them was to carry the first path: another is tried beside it, if one is found until
     /// then.
     lacks_relay: Option<Instant>,
+    /// Relays are asked over TCP, since no datagram gets through, as was found out by now.
+    asks_by_tcp: bool,
     switches: u32,
 }
 
@@ -138,6 +140,7 @@ impl Paths {
             spare_at: None,
             failed_relays: Vec::new(),
             lacks_relay: None,
+            asks_by_tcp: false,
             switches: 0,
         };
         let making = paths.main(cx, 0);
@@ -242,7 +245,7 @@ impl Paths {
         {
             self.failed_relays.push(relay);
             self.lacks_relay = (!self.was_up).then_some(now + FIND_RELAY);
-            cx.out.push_back(CallsOutput::RelayFailed(relay));
+            cx.out.push_back(CallsOutput::RelayFailed(relay.0, relay.1));
         }
         let said = path.handle_event(now, event);
         let is_main = path.purpose == PathPurpose::Main;
@@ -326,6 +329,11 @@ impl Paths {
     pub(super) fn attend(&mut self, cx: &mut Cx<'_>, heard: bool) {
         self.choose(cx.now);
         self.note_death(cx);
+        let is_tcp = |server: &RelayServer| server.transport == RelayTransport::Tcp;
+        self.asks_by_tcp = cx.around.servers.iter().any(is_tcp);
+        if !self.was_up && self.may_make_main() && self.open.iter().any(|p| self.is_in_vain(p)) {
+            self.retry_at = Some(cx.now);
+        }
         self.lacks_relay = self.lacks_relay.filter(|until| cx.now < *until);
         self.may_open = heard && self.open.len() < OPEN_MAX;
         if self.may_open
@@ -444,10 +452,16 @@ impl Paths {
         None
     }
 
-    /// One main path is in the making at a time.
+    /// One main path is in the making at a time, of those that may come up.
     fn may_make_main(&self) -> bool {
         let is_main = |path: &LegPath| path.purpose == PathPurpose::Main;
-        !self.open.iter().any(|path| path.is_in_the_making() && is_main(path))
+        let may_come_up = |path: &LegPath| path.is_in_the_making() && !self.is_in_vain(path);
+        !self.open.iter().any(|path| is_main(path) && may_come_up(path))
+    }
+
+    /// It was begun before it was known that no datagram gets through.
+    fn is_in_vain(&self, path: &LegPath) -> bool {
+        self.asks_by_tcp && path.awaits_datagrams()
     }
 
     fn wants_direct(&self) -> bool {
@@ -492,10 +506,14 @@ impl Paths {
             Privacy::Hidden => PathPolicy::RelayOnly,
         };
         let servers = &cx.around.servers;
-        let works = |server: &&RelayServer| !self.failed_relays.contains(&server.address);
+        let works = |server: &&RelayServer| !self.has_failed(server);
         let server = servers.iter().find(works).or_else(|| servers.first());
         let servers = server.into_iter().cloned().collect();
         Making { number, purpose: PathPurpose::Main, policy, servers }
+    }
+
+    fn has_failed(&self, server: &RelayServer) -> bool {
+        self.failed_relays.contains(&(server.address, server.transport))
     }
 
     fn direct(&mut self, cx: &Cx<'_>) -> Option<Making> {
@@ -509,7 +527,7 @@ impl Paths {
         let relay = self.in_use().and_then(|facts| facts.relay);
         let is_of_use = |server: &&RelayServer| {
             let is_granted = server.relays() && Some(server.address) != relay;
-            is_granted && !self.failed_relays.contains(&server.address)
+            is_granted && !self.has_failed(server)
         };
         let server = cx.around.servers.iter().rev().find(is_of_use)?.clone();
         let (number, purpose) = (self.number(), PathPurpose::Spare);

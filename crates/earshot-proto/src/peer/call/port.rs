@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::ids::{CallId, UserName};
-use crate::port::{PathId, PathOrder, PathPolicy, RelayServer, VoiceOrder};
+use crate::port::{PathId, PathOrder, PathPolicy, RelayServer, RelayTransport, VoiceOrder};
 use crate::secure::identity::LinkKey;
 use crate::wire::certificate::{AgreeKey, VerifyKey};
 use crate::wire::directory::{NodeEntry, Reachability};
@@ -180,8 +180,8 @@ pub enum CallsOutput {
     },
     /// Nothing comes from the other device any more: perhaps our own home is not reached either.
     DoubtHome,
-    /// This relay of ours gave no relayed address.
-    RelayFailed(SocketAddr),
+    /// This relay of ours gave no relayed address, asked so.
+    RelayFailed(SocketAddr, RelayTransport),
     /// Do something with a media path. Paths are numbered by the calls from 0.
     Path(PathId, PathOrder),
     /// Do something with the voice.

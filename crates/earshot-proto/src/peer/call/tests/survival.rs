@@ -6,7 +6,7 @@ use super::super::reason::{By, EndReason};
 use super::super::view::CallState;
 use super::world::{Ice, MS, SECOND, World, relay};
 use crate::ids::CallId;
-use crate::port::{PathKind, PathPolicy};
+use crate::port::{PathKind, PathPolicy, RelayTransport};
 use crate::wire::directory::Reachability::Natted;
 
 const NAMES: [&str; 2] = ["alice", "bob"];
@@ -225,6 +225,23 @@ fn a_relay_that_dies_is_replaced_and_so_is_the_one_after_it() {
     world.run_for(2 * SECOND);
     assert_eq!(relay_of(&world), Some(relay(9).address));
     assert!(world.both(CallState::Talking));
+}
+
+#[test]
+fn a_path_by_datagrams_is_not_waited_for_when_it_turns_out_that_none_get_through() {
+    for name in NAMES {
+        let mut world = pair();
+        world.ice = Ice::Silent;
+        world.start("alice", "bob");
+        world.run_until(5 * SECOND, |w| w.both(CallState::Ringing));
+        world.order("bob", Calls::accept).expect("it rings");
+        world.run_for(SECOND);
+        world.ice = Ice::After(100 * MS);
+        world.around(name, |around| {
+            around.servers.iter_mut().for_each(|server| server.transport = RelayTransport::Tcp);
+        });
+        world.run_until(SECOND, |w| w.both(CallState::Talking));
+    }
 }
 
 #[test]

@@ -493,7 +493,7 @@ impl World {
                 }
                 CallsOutput::Send(post) => self.send(at, post),
                 CallsOutput::DoubtHome => {}
-                CallsOutput::RelayFailed(relay) => self.relays_failed.push(relay),
+                CallsOutput::RelayFailed(relay, _) => self.relays_failed.push(relay),
                 CallsOutput::Forget { .. } => self.devices[at].forgotten += 1,
                 CallsOutput::Path(id, order) => self.path(at, id, order),
                 CallsOutput::Voice(call, order) => self.voice(at, call, order),
