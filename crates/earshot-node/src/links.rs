@@ -105,6 +105,11 @@ impl Links {
         Self { open: HashMap::new(), accepted: 0, dial_patience, ways, upstream, to_loop, alive }
     }
 
+    /// What led to others may lead to nobody now.
+    pub(crate) fn in_another_network(&self) {
+        self.ways.forget();
+    }
+
     /// Takes an accepted connection over; gives its name.
     pub(crate) fn accept(
         &mut self,

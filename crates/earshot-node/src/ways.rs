@@ -3,14 +3,16 @@
 //!
 //! Source: DESIGN 2.2 (dial ladder); RFC 8305 (staggered starts); RFC 9110, section 9.3.6
 //! (CONNECT); RFC 1928 and 1929 (SOCKS5). A firewall that lets only the web out knows no other
-//! ports; a super-peer that can listens there too. Invariants: one connection is left when one is
-//! made; the ports of the web are tried only where the known one is slow or shut; a proxy's login
+//! ports; a super-peer that can listens there too. What led to one leads to the next, so it is
+//! tried first from then on. Invariants: one connection is left when one is made; the ports of the
+//! web are tried only where the known one is slow or shut, or was in this network; a proxy's login
 //! is never logged.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,7 +33,17 @@ const ANSWER_MAX: usize = 8 * 1024;
 #[derive(Clone, Debug, Default)]
 pub struct Ways {
     /// Through this, if it is set.
-    pub proxy: Option<Proxy>,
+    proxy: Option<Proxy>,
+    /// What led to a super-peer last, of all who connect so.
+    led: Arc<Mutex<Option<Manner>>>,
+}
+
+/// What one way has in common with those to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Manner {
+    is_proxied: bool,
+    /// The web's port in place of the known one.
+    web: Option<u16>,
 }
 
 /// A proxy.
@@ -126,9 +138,25 @@ impl fmt::Debug for Proxy {
 struct Way {
     to: SocketAddr,
     proxy: Option<Proxy>,
+    manner: Manner,
 }
 
 impl Ways {
+    /// Through this proxy, if there is one.
+    #[must_use]
+    pub fn through(proxy: Option<Proxy>) -> Self {
+        Self { proxy, led: Arc::default() }
+    }
+
+    /// In another network other ways lead.
+    pub(crate) fn forget(&self) {
+        *self.led() = None;
+    }
+
+    fn led(&self) -> MutexGuard<'_, Option<Manner>> {
+        self.led.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Connects to a super-peer, at either address, by the first way that works.
     ///
     /// # Errors
@@ -138,12 +166,15 @@ impl Ways {
         to: SocketAddr,
         also: Option<SocketAddrV6>,
     ) -> io::Result<TcpStream> {
-        let mut ways = self.of(to, also).into_iter().enumerate();
+        let mut ways = self.in_order(to, also).into_iter().enumerate();
         let mut tried = JoinSet::new();
         let mut why: Option<(usize, io::Error)> = None;
         loop {
             if let Some((place, way)) = ways.next() {
-                tried.spawn(async move { (place, way.take().await) });
+                tried.spawn(async move {
+                    let manner = way.manner;
+                    (place, way.take().await.map(|stream| (stream, manner)))
+                });
             }
             let patience = async {
                 match ways.len() {
@@ -153,7 +184,12 @@ impl Ways {
             };
             tokio::select! {
                 done = tried.join_next() => match done {
-                    Some(Ok((_, Ok(stream)))) => return Ok(stream),
+                    Some(Ok((_, Ok((stream, manner))))) => {
+                        if !to.ip().is_loopback() {
+                            *self.led() = Some(manner);
+                        }
+                        return Ok(stream);
+                    }
                     Some(Ok((place, Err(error)))) => {
                         let before = why.take().filter(|(first, _)| *first < place);
                         why = before.or(Some((place, error)));
@@ -170,6 +206,15 @@ impl Ways {
         }
     }
 
+    /// What led last is first.
+    fn in_order(&self, to: SocketAddr, also: Option<SocketAddrV6>) -> Vec<Way> {
+        let mut ways = self.of(to, also);
+        if let Some(led) = *self.led() {
+            ways.sort_by_key(|way| way.manner != led);
+        }
+        ways
+    }
+
     /// The best first. What is on this computer has no firewall before it.
     fn of(&self, to: SocketAddr, also: Option<SocketAddrV6>) -> Vec<Way> {
         let near = to.ip().is_loopback();
@@ -178,14 +223,19 @@ impl Ways {
         let is_web = |known: SocketAddr, port: u16| known.port() != port && !near;
         let at_web = WEB.into_iter().flat_map(|port| {
             let both = known.clone().filter(move |known| is_web(*known, port));
-            both.map(move |known| SocketAddr::new(known.ip(), port))
+            both.map(move |known| (SocketAddr::new(known.ip(), port), Some(port)))
         });
-        let places: Vec<SocketAddr> = known.clone().chain(at_web).collect();
+        let places: Vec<_> = known.clone().map(|known| (known, None)).chain(at_web).collect();
         let proxy = self.proxy.as_ref().filter(|_| !near);
-        let through = proxy
-            .into_iter()
-            .flat_map(|proxy| places.iter().map(|to| Way { to: *to, proxy: Some(proxy.clone()) }));
-        through.chain(places.iter().map(|to| Way { to: *to, proxy: None })).collect()
+        let by = |proxy: Option<&Proxy>| {
+            let proxy = proxy.cloned();
+            let way = move |(to, web): &(SocketAddr, Option<u16>)| {
+                let manner = Manner { is_proxied: proxy.is_some(), web: *web };
+                Way { to: *to, proxy: proxy.clone(), manner }
+            };
+            places.iter().map(way)
+        };
+        proxy.into_iter().flat_map(|proxy| by(Some(proxy))).chain(by(None)).collect()
     }
 }
 
@@ -324,7 +374,7 @@ mod tests {
         let to = SocketAddr::from(SUPER_PEER);
         let straight = [(false, 4_105), (false, 443), (false, 80)];
         assert_eq!(ports(&Ways::default(), to), straight);
-        let proxied = Ways { proxy: Some("http://p:1".parse().expect("it is one")) };
+        let proxied = Ways::through(Some("http://p:1".parse().expect("it is one")));
         let through = [(true, 4_105), (true, 443), (true, 80)];
         assert_eq!(ports(&proxied, to), [through, straight].concat());
         assert_eq!(ports(&proxied, ([127, 0, 0, 1], 7).into()), [(false, 7)]);
@@ -332,6 +382,20 @@ mod tests {
         let both: Vec<_> = Ways::default().of(to, Some(also)).iter().map(|way| way.to).collect();
         assert_eq!(both[..2], [to, also.into()], "the known ports of both before the web's");
         assert_eq!(both.len(), 6);
+    }
+
+    #[test]
+    fn what_led_to_one_super_peer_is_tried_first_with_the_next_until_the_network_is_another() {
+        let ways = Ways::through(Some("http://p:1".parse().expect("it is one")));
+        *ways.clone().led() = Some(Manner { is_proxied: false, web: Some(443) });
+        let order = |ways: &Ways| -> Vec<(bool, u16)> {
+            let ways = ways.in_order(SUPER_PEER.into(), None).into_iter();
+            ways.map(|way| (way.proxy.is_some(), way.to.port())).collect()
+        };
+        let all = order(&ways);
+        assert_eq!((all[0], all[1], all.len()), ((false, 443), (true, 4_105), 6));
+        ways.forget();
+        assert_eq!(order(&ways)[0], (true, 4_105));
     }
 
     /// A proxy for one connection, which answers each of what it reads.
@@ -353,7 +417,7 @@ mod tests {
     }
 
     async fn through(uri: String) -> io::Result<TcpStream> {
-        let ways = Ways { proxy: Some(uri.parse().expect("it is one")) };
+        let ways = Ways::through(Some(uri.parse().expect("it is one")));
         let first = ways.of(SUPER_PEER.into(), None).swap_remove(0);
         timeout(PATIENCE, first.take()).await.expect("it ends in time")
     }

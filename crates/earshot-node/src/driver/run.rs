@@ -344,6 +344,7 @@ impl Floor {
 
     fn network_changed(&mut self) {
         tracing::info!("The computer's addresses changed, or it slept");
+        self.ports.links.in_another_network();
         self.give_all(|| Input::Network);
     }
 

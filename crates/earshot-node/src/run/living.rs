@@ -289,7 +289,7 @@ async fn open(plan: &PeerPlan) -> Result<Driver, Failure> {
         let mut settings = Settings::new(listen);
         settings.public = plan.public;
         settings.ice = IceGround { include_loopback: plan.ice_loopback };
-        settings.ways = Ways { proxy: plan.proxy.clone() };
+        settings.ways = Ways::through(plan.proxy.clone());
         // Who was told to listen on this computer only asks no router.
         settings.maps_ports = !listen.ip().is_loopback();
         Driver::start(settings).await
