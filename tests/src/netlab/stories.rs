@@ -302,8 +302,9 @@ impl Ground<'_> {
                 stayed?;
             }
             Story::InternetLoss => {
+                let since = [caller.peer()?.mark(), callee.peer()?.mark()];
                 self.internet.black_out(&caller.home)?;
-                if let Err(trouble) = meet([caller, callee]) {
+                if let Err(trouble) = meet([caller, callee], since) {
                     self.internet.light_up(&caller.home)?;
                     return Err(trouble.into());
                 }
@@ -354,11 +355,10 @@ impl Ground<'_> {
     }
 }
 
-/// Waits until each of two tells that the other is near by.
-fn meet(people: [&Person; 2]) -> Result<(), Trouble> {
-    let [one, other] = people;
-    for (here, there) in [(one, other), (other, one)] {
-        here.peer()?.wait_event(Mark::default(), MEET_WITHIN, "the other near by", |event| {
+/// Waits until each of two tells that the other is near by, which they may have been before.
+fn meet([one, other]: [&Person; 2], since: [Mark; 2]) -> Result<(), Trouble> {
+    for (here, there, since) in [(one, other, since[0]), (other, one, since[1])] {
+        here.peer()?.wait_event(since, MEET_WITHIN, "the other near by", |event| {
             let nearby = event["nearby"].as_array().map_or(&[][..], Vec::as_slice);
             event["type"] == "networkChanged"
                 && nearby.iter().any(|near| near["user"] == there.name)
