@@ -207,6 +207,14 @@ impl Disk {
         self.pending.retain(|(pending, _)| *pending != id);
     }
 
+    /// The process ends, and not before all is safe that can be.
+    pub(super) fn finish(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        if !self.full {
+            pending.into_iter().for_each(|(_, record)| self.apply(record));
+        }
+    }
+
     /// The power goes: of what was not safe yet each file keeps a beginning, by lot.
     pub(super) fn crash(&mut self, lot: &mut Stream) {
         let mut torn = Vec::new();

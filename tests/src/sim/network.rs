@@ -321,6 +321,7 @@ impl World {
             Some(Role::Authority(_) | Role::Script(_)) | None => panic!("{name} says no goodbye"),
         }
         self.drain(id);
+        self.machine_mut(id).disk.finish();
         self.crash(name);
     }
 

@@ -5,7 +5,7 @@
 //! story runs again in a child of the test, with the variables pointing to a directory of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -138,8 +138,11 @@ impl Server {
             "master=other.monitor",
         ]);
         eventually("the cards are there and chosen", || {
-            server.pactl(&["set-default-sink", "spk"]);
-            server.pactl(&["set-default-source", "voice"]);
+            // The server may not know the cards yet, or how one is chosen.
+            let choices = [["set-default-sink", "spk"], ["set-default-source", "voice"]];
+            if !choices.iter().all(|choice| ask(choice).status.success()) {
+                return false;
+            }
             let chosen = |direction| list::find("default", direction).map(|found| found.id);
             chosen(Direction::Playback).is_ok_and(|id| id == SPEAKER)
                 && chosen(Direction::Capture).is_ok_and(|id| id == "pulseaudio:voice")
@@ -160,7 +163,7 @@ impl Server {
 
     /// What a person does at a terminal; its first line of answer.
     fn pactl(&self, arguments: &[&str]) -> String {
-        let done = Command::new("pactl").args(arguments).output().unwrap();
+        let done = ask(arguments);
         assert!(done.status.success(), "pactl {arguments:?}");
         String::from_utf8(done.stdout).unwrap().lines().next().unwrap_or_default().to_owned()
     }
@@ -172,11 +175,16 @@ impl Server {
 
     /// Pulls out the card that `argument` made.
     fn pull_out(&self, argument: &str) {
-        let listed = Command::new("pactl").args(["list", "short", "modules"]).output().unwrap();
+        let listed = ask(&["list", "short", "modules"]);
         let listed = String::from_utf8(listed.stdout).unwrap();
         let line = listed.lines().find(|line| line.contains(argument)).unwrap();
         self.pactl(&["unload-module", line.split_whitespace().next().unwrap()]);
     }
+}
+
+/// What the server says to it.
+fn ask(arguments: &[&str]) -> Output {
+    Command::new("pactl").args(arguments).output().unwrap()
 }
 
 impl Drop for Server {
