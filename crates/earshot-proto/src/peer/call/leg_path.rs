@@ -4,6 +4,7 @@
 //! Source: trickle ICE (RFC 8838). Invariant: at most [`CANDIDATES_TOTAL_MAX`] candidates go out
 //! and come in.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::signaling::Side;
@@ -57,8 +58,8 @@ pub(super) struct LegPath {
     pub(super) lively: Option<Instant>,
     /// Since when they are not, if they were before or might have been.
     pub(super) silent: Option<Instant>,
-    /// The relay that is asked for a relayed address, if any is.
-    pub(super) relay: Option<RelayServer>,
+    /// The relay that is asked for a relayed address, if any is, and how.
+    pub(super) relay: Option<(SocketAddr, RelayTransport)>,
     credentials_said: bool,
     credentials_taken: bool,
     pub(super) sent: usize,
@@ -74,7 +75,8 @@ impl LegPath {
         *cx.next_path = cx.next_path.wrapping_add(1);
         let controlling = side == Side::Caller;
         let relays = policy != PathPolicy::DirectOnly;
-        let relay = servers.iter().find(|server| relays && server.relays()).cloned();
+        let relay = servers.iter().find(|server| relays && server.relays());
+        let relay = relay.map(|server| (server.address, server.transport));
         let order = PathOrder::Open { controlling, servers, policy };
         cx.out.push_back(CallsOutput::Path(id, order));
         Self {
@@ -109,8 +111,7 @@ impl LegPath {
 
     /// Whether it waits for datagrams of a relay.
     pub(super) fn awaits_datagrams(&self) -> bool {
-        let is_udp = |relay: &RelayServer| relay.transport == RelayTransport::Udp;
-        let by_udp = self.relay.as_ref().is_some_and(is_udp);
+        let by_udp = self.relay.is_some_and(|(_, by)| by == RelayTransport::Udp);
         by_udp && self.is_in_the_making()
     }
 

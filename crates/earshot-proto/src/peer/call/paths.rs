@@ -13,6 +13,7 @@
 //! the voice goes over a second one too.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::leg_path::{LegPath, Making};
@@ -102,8 +103,8 @@ pub(super) struct Paths {
     /// A direct path is to be tried beside a relayed one.
     try_direct: bool,
     spare_at: Option<Instant>,
-    /// Relays that gave no relayed address, asked so, with these credentials.
-    failed_relays: Vec<RelayServer>,
+    /// Relays that gave no relayed address, asked so.
+    failed_relays: Vec<(SocketAddr, RelayTransport)>,
     /// One of them was to carry the first path: another is tried beside it, if one is found until
     /// then.
     lacks_relay: Option<Instant>,
@@ -240,14 +241,11 @@ impl Paths {
         let path = &mut self.open[at];
         let is_news = matches!(event, PathEvent::Up(_) | PathEvent::Down(_));
         if event == PathEvent::NoRelay
-            && let Some(relay) =
-                path.relay.clone().filter(|relay| !self.failed_relays.contains(relay))
+            && let Some(relay) = path.relay.filter(|relay| !self.failed_relays.contains(relay))
         {
-            cx.out.push_back(CallsOutput::RelayFailed(relay.address, relay.transport));
             self.failed_relays.push(relay);
             self.lacks_relay = (!self.was_up).then_some(now + FIND_RELAY);
-            // Another may be known, or will be soon.
-            self.spare_at = None;
+            cx.out.push_back(CallsOutput::RelayFailed(relay.0, relay.1));
         }
         let said = path.handle_event(now, event);
         let is_main = path.purpose == PathPurpose::Main;
@@ -448,10 +446,8 @@ impl Paths {
             }
         }
         if self.needs_spare() && self.spare_at.is_none_or(|at| at <= cx.now) {
-            let spare = self.spare(cx);
-            // Where there is no relay to be had, it is made as soon as there is one.
-            self.spare_at = spare.as_ref().map(|_| cx.now + SPARE_EVERY);
-            return spare;
+            self.spare_at = Some(cx.now + SPARE_EVERY);
+            return self.spare(cx);
         }
         None
     }
@@ -517,7 +513,7 @@ impl Paths {
     }
 
     fn has_failed(&self, server: &RelayServer) -> bool {
-        self.failed_relays.contains(server)
+        self.failed_relays.contains(&(server.address, server.transport))
     }
 
     fn direct(&mut self, cx: &Cx<'_>) -> Option<Making> {
