@@ -526,7 +526,8 @@ impl Paths {
     fn spare(&mut self, cx: &Cx<'_>) -> Option<Making> {
         let relay = self.in_use().and_then(|facts| facts.relay);
         let is_of_use = |server: &&RelayServer| {
-            let is_granted = server.relays() && Some(server.address) != relay;
+            let is_other = relay.is_none_or(|relay| !is_of(relay, server.address));
+            let is_granted = server.relays() && is_other;
             is_granted && !self.has_failed(server)
         };
         let server = cx.around.servers.iter().rev().find(is_of_use)?.clone();
@@ -560,6 +561,12 @@ fn rtt(path: &LegPath) -> f64 {
     path.up.as_ref().and_then(|facts| facts.rtt_ms).unwrap_or(f64::INFINITY)
 }
 
+/// Whether an address that is relayed may be of this super-peer: it is on the same host, unless
+/// that is this computer, where many may be.
+fn is_of(relay: SocketAddr, server: SocketAddr) -> bool {
+    relay == server || (relay.ip() == server.ip() && !server.ip().is_loopback())
+}
+
 /// Whom to ask for our address; [`None`] where datagrams do not get through.
 fn stun(cx: &Cx<'_>) -> Option<Vec<RelayServer>> {
     let is_udp = |server: &RelayServer| server.transport == RelayTransport::Udp;
@@ -570,4 +577,19 @@ fn stun(cx: &Cx<'_>) -> Option<Vec<RelayServer>> {
     }
     let only = |server: &RelayServer| RelayServer::stun_only(server.address, RelayTransport::Udp);
     Some(server.map(only).into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_super_peer_hands_out_is_on_its_own_host_and_on_this_computer_nobody_can_tell() {
+        let at = |ip: [u8; 4], port: u16| SocketAddr::from((ip, port));
+        let (near, far, here) = ([5, 2, 0, 2], [5, 3, 0, 2], [127, 0, 0, 1]);
+        assert!(is_of(at(near, 50_766), at(near, 37_373)), "the other side's allocation there");
+        assert!(!is_of(at(far, 50_766), at(near, 37_373)));
+        assert!(is_of(at(here, 37_373), at(here, 37_373)));
+        assert!(!is_of(at(here, 50_766), at(here, 37_373)));
+    }
 }
