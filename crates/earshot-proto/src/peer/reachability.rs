@@ -82,8 +82,12 @@ impl Believed {
         self.next.map(|(at, _)| at)
     }
 
+    fn what(&self) -> Option<Reachability> {
+        self.verdict.map(|(verdict, _)| verdict)
+    }
+
     fn is_public(&self) -> bool {
-        self.verdict.is_some_and(|(verdict, _)| verdict == Reachability::Public)
+        self.what() == Some(Reachability::Public)
     }
 
     /// What is left where nobody gets through to us.
@@ -96,7 +100,7 @@ impl Believed {
 impl Peer {
     /// How we can be reached, where that is known, or pretended.
     pub(super) fn reachability(&self) -> Option<Reachability> {
-        self.believed.verdict.map(|(verdict, _)| verdict).or(self.config.pretend)
+        self.believed.what().or(self.config.pretend)
     }
 
     /// Whether datagrams are known to come back.
@@ -239,11 +243,10 @@ impl Peer {
         direct: Option<SocketAddr>,
     ) {
         let at = self.wall(now);
-        let verdict = verdict.map(|verdict| (verdict, at));
-        let before = std::mem::replace(&mut self.believed.verdict, verdict);
-        let was_direct = std::mem::replace(&mut self.believed.direct, direct);
-        let what = |verdict: Option<(Reachability, UnixTime)>| verdict.map(|(what, _)| what);
-        if what(before) != what(verdict) || was_direct != direct {
+        let before = (self.believed.what(), self.believed.direct);
+        self.believed.verdict = verdict.map(|verdict| (verdict, at));
+        self.believed.direct = direct;
+        if before != (verdict, direct) {
             self.attach(now);
             self.surroundings_changed(now);
             self.tell_presence_to_all(now);
