@@ -84,8 +84,12 @@ fn another_policy_reaches_super_peers_that_run_and_they_follow_it() {
     let before = authority(&world, "2048");
     let mut super_peers: Vec<Daemon> =
         (0..10).map(|number| world.super_peer(&format!("super-{number}"), &before)).collect();
-    let mode = |peer: &Daemon| status_is(peer, SOON, |_| true)["place"]["mode"].clone();
-    assert!(super_peers.iter().all(|peer| mode(peer) == "full"));
+    let are = |peers: &[Daemon], mode: &str, within| {
+        peers.iter().for_each(|peer| {
+            status_is(peer, within, |status| status["place"]["mode"] == mode);
+        });
+    };
+    are(&super_peers, "full", SOON);
     let listen = before.told("listen").unwrap().to_owned();
     assert_eq!(before.stop().unwrap().0.code(), Some(0));
     let launch = world.bare("authority", Role::Authority);
@@ -100,6 +104,6 @@ fn another_policy_reaches_super_peers_that_run_and_they_follow_it() {
     let launch = world.bare("super-9", Role::SuperPeer).args(["--listen", &at]);
     let uri = after.told("authority").unwrap();
     let again = world.spawn(&launch.args(["--authority", uri])).unwrap();
-    status_is(&again, FOLLOWED, |status| status["place"]["mode"] == "ring");
-    assert!(super_peers.iter().all(|peer| mode(peer) == "ring"), "who was told keeps it");
+    are(&[again], "ring", FOLLOWED);
+    are(&super_peers, "ring", Duration::ZERO); // Who was told keeps it.
 }

@@ -364,6 +364,31 @@ fn a_call_under_way_survives_the_death_of_the_home() {
 }
 
 #[test]
+fn two_who_lose_their_home_and_every_path_at_once_find_each_other_at_other_homes() {
+    for seed in 165..185 {
+        let mut world = World::new(seed).network(3);
+        for name in ["alice", "bob"] {
+            world.pretending(name, Nat::Symmetric, None);
+            world.comes_in_at(name, "super-1");
+        }
+        world.befriend("alice", "bob");
+        world.run_for(Duration::from_secs(10));
+        world.talk("alice", "bob");
+        world.run_for(Duration::from_secs(3));
+        world.cut("alice", "super-2");
+        world.cut("bob", "super-3");
+        world.crash("super-1");
+        world.cut_paths("alice");
+        let is_interrupted = |w: &World| w.is_interrupted("alice") || w.is_interrupted("bob");
+        world.run_until(is_interrupted, Duration::from_secs(2));
+        let took = world.run_until(|w| !is_interrupted(w), SOON);
+        assert!(took < Duration::from_secs(2), "seed {seed}: {took:?}");
+        world.run_for(Duration::from_secs(30));
+        assert!(world.talking("alice", "bob"));
+    }
+}
+
+#[test]
 fn without_sound_there_is_no_call() {
     let mut world = buddies(161);
     world.talk("alice", "bob");

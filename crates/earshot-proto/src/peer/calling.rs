@@ -190,6 +190,7 @@ impl Peer {
         while let Some(output) = self.calls.as_mut().and_then(Calls::poll_output) {
             match output {
                 CallsOutput::Locate { call, user } => self.locate(now, call, &user),
+                CallsOutput::Relocate { call, user } => self.look_up_for(now, call, &user),
                 CallsOutput::Send(post) => {
                     let Post { to, agree, route, signal, .. } = *post;
                     let letter = Letter::Call(signal.call, route.case());
@@ -221,10 +222,16 @@ impl Peer {
         };
         match found {
             Some(found) => self.located(now, call, found),
-            None => {
-                self.searches.locating.push((user.clone(), call));
-                self.look_up(now, user);
-            }
+            None => self.look_up_for(now, call, user),
+        }
+    }
+
+    /// Asks the directory where the devices of somebody are. Without a home nothing is asked, and
+    /// nothing answered: the call goes on when there is one.
+    fn look_up_for(&mut self, now: Instant, call: CallId, user: &UserName) {
+        if self.home_link().is_some() {
+            self.searches.locating.push((user.clone(), call));
+            self.look_up(now, user);
         }
     }
 

@@ -143,7 +143,18 @@ impl Dialog {
         self.repeats = self.repeats.saturating_add(1);
         let wait = REPEAT_FIRST.saturating_mul(1 << self.repeats.min(8)).min(REPEAT_LONGEST);
         self.repeat_at = Some(now + wait);
+        self.unheard()
+    }
+
+    /// What is to be said again by another way, whenever it would be repeated.
+    pub(super) fn unheard(&self) -> Vec<(u32, SignalBody)> {
         self.unheard.iter().take(REPEAT_AT_ONCE).cloned().collect()
+    }
+
+    /// One side is elsewhere now: what is said again by the way there was never said by it.
+    pub(super) fn renew(&mut self, now: Instant) {
+        self.repeats = 0;
+        self.repeat_at = self.repeat_at.map(|_| now + REPEAT_FIRST);
     }
 
     /// No repetition any more: whoever has not heard by now will be told only when it speaks.

@@ -5,14 +5,14 @@
 //! for the call is decided by [`super::one`]. Invariant: once a leg was closed it holds no key, no
 //! path, and says nothing new.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::dialog::Dialog;
 use super::paths::{PathState, Paths};
 use super::patience;
-use super::reason::{EndFacts, SendFailure};
+use super::reason::EndFacts;
 use super::signaling::{self, Privacy, Side, SignalingCase};
+use super::way::Way;
 use super::{Callee, CallsOutput, Cx, Delivery, Post, Sender};
 use crate::ids::CallId;
 use crate::port::{PathEvent, PathId, PathPolicy, VoiceRoute};
@@ -21,15 +21,15 @@ use crate::secure::voice_seal::VoiceKeys;
 use crate::wire::bounded::{List, Text};
 use crate::wire::certificate::{AgreeKey, VerifyKey};
 use crate::wire::directory::NodeEntry;
-use crate::wire::forward::{Address, Undelivered};
+use crate::wire::forward::Address;
 use crate::wire::sealed::call::{
     CANDIDATE_MAX, CANDIDATES_MAX, IceCredentials, PathPurpose, Signal, SignalBody, SignalledEnd,
 };
 
 /// How often a signal is repeated by one case before the next one is tried: silence is a failure
 /// too. Our choice: with the waits of [`super::dialog`] that is 1.5 s, longer than any round trip,
-/// shorter than a caller's patience.
-const REPEATS_PER_CASE: u32 = 2;
+/// shorter than a caller's patience. While the voice is interrupted it is not repeated by the same.
+const REPEATS_PER_CASE: u32 = 1;
 type Candidates = List<Text<CANDIDATE_MAX>, CANDIDATES_MAX>;
 
 /// Whether the other device was asked if it still has the call.
@@ -52,14 +52,8 @@ pub(super) struct Leg {
     identity: VerifyKey,
     agree: AgreeKey,
     side: Side,
-    home: Option<NodeEntry>,
-    direct: Option<SocketAddr>,
     pub(super) privacy: Privacy,
-    /// The case of the call: how the caller's signals travel.
-    case: SignalingCase,
-    /// How ours travel; a callee's may need another way than the caller's.
-    way: SignalingCase,
-    first: SignalingCase,
+    pub(super) way: Way,
     dialog: Dialog,
     secret: Option<Contribution>,
     pub(super) keys: Option<Box<VoiceKeys>>,
@@ -69,9 +63,6 @@ pub(super) struct Leg {
     /// Anything of ours was heard there, or anything came from there.
     pub(super) met: bool,
     pub(super) rang: bool,
-    /// Every way failed, the last one like this.
-    pub(super) cut_off: Option<SendFailure>,
-    pub(super) last_failure: Option<SendFailure>,
     pub(super) probe: Probe,
     /// A super-peer says that the device is gone, and nothing has come from it since.
     pub(super) gone: bool,
@@ -97,18 +88,14 @@ impl Leg {
             (Some(_), Privacy::Open) => SignalingCase::Direct,
             (_, privacy) => signaling::first(cx.around.reachability, callee.reachability, privacy),
         };
-        let mut leg = Self {
+        Self {
             call,
             to: callee.address,
             identity: callee.identity,
             agree: callee.agree,
             side: Side::Caller,
-            home: callee.home,
-            direct: callee.near.or(callee.direct),
             privacy,
-            case,
-            way: case,
-            first: case,
+            way: Way::to_callee(case, callee.home, callee.near.or(callee.direct)),
             dialog: Dialog::default(),
             secret: Some(Contribution::draw(cx.secrets)),
             keys: None,
@@ -116,18 +103,12 @@ impl Leg {
             paths: None,
             met: false,
             rang: false,
-            cut_off: None,
-            last_failure: None,
             probe: Probe::No,
             gone: false,
             asked: 0,
             hold: Told { said: false, now: false },
             our_home: Told { said: cx.around.home, now: cx.around.home },
-        };
-        if leg.route().is_none() && !leg.take_next_way() {
-            leg.cut_off = Some(SendFailure::NoConnection);
         }
-        leg
     }
 
     /// A leg towards a device that calls us; `first` is its first signal, an offer.
@@ -140,12 +121,8 @@ impl Leg {
             identity: from.identity,
             agree: from.agree,
             side: Side::Callee,
-            home: offer.home,
-            direct: None,
             privacy: if hide { Privacy::Hidden } else { Privacy::Open },
-            case: first.case,
-            way: first.case,
-            first: first.case,
+            way: Way::to_caller(first.case, offer.home),
             dialog: Dialog::default(),
             secret: Some(Contribution::draw(cx.secrets)),
             keys: None,
@@ -153,8 +130,6 @@ impl Leg {
             paths: None,
             met: true,
             rang: true,
-            cut_off: None,
-            last_failure: None,
             probe: Probe::No,
             gone: false,
             asked: 0,
@@ -175,7 +150,7 @@ impl Leg {
     }
 
     pub(super) fn case(&self) -> SignalingCase {
-        self.case
+        self.way.case()
     }
 
     /// What is known of this leg when it ends a call.
@@ -183,7 +158,7 @@ impl Leg {
         let paths = self.paths.as_ref().map(Paths::facts);
         EndFacts {
             device: Some(self.to.device),
-            signaling: self.last_failure,
+            signaling: self.way.last_failure(),
             path: paths.and_then(|(down, _, _)| down),
             candidates_here: paths.map(|(_, here, _)| here),
             candidates_there: paths.map(|(_, _, there)| there),
@@ -225,24 +200,6 @@ impl Leg {
         !self.keys_refused
     }
 
-    fn route(&self) -> Option<signaling::Route> {
-        signaling::route(self.way, self.side, self.direct, self.home)
-    }
-
-    /// Goes over to the next way that there is.
-    fn take_next_way(&mut self) -> bool {
-        while let Some(next) = signaling::next(self.way) {
-            self.way = next;
-            if self.side == Side::Caller {
-                self.case = next;
-            }
-            if self.route().is_some() {
-                return true;
-            }
-        }
-        false
-    }
-
     /// Says something that must arrive.
     pub(super) fn say(&mut self, cx: &mut Cx<'_>, body: SignalBody) -> u32 {
         let number = self.dialog.say(cx.now, body.clone());
@@ -251,9 +208,9 @@ impl Leg {
     }
 
     fn send(&mut self, cx: &mut Cx<'_>, number: u32, body: SignalBody) {
-        let Some(route) = self.route() else { return };
+        let Some(route) = self.way.route() else { return };
         let heard = self.dialog.tell_taken();
-        let signal = Signal { call: self.call, number, heard, case: self.case, body };
+        let signal = Signal { call: self.call, number, heard, case: self.way.case(), body };
         cx.out.push_back(CallsOutput::Send(Box::new(Post {
             to: self.to.clone(),
             identity: self.identity,
@@ -269,6 +226,12 @@ impl Leg {
         }
     }
 
+    fn say_again(&mut self, cx: &mut Cx<'_>) {
+        for (number, body) in self.dialog.unheard() {
+            self.send(cx, number, body);
+        }
+    }
+
     /// Takes a signal in; gives what has its turn now, in order.
     pub(super) fn handle_signal(&mut self, cx: &mut Cx<'_>, signal: &Signal) -> Vec<SignalBody> {
         let news = self.dialog.hear(cx.now, signal.heard);
@@ -276,11 +239,7 @@ impl Leg {
         if news || !turn.is_empty() {
             self.met = true;
             self.gone = false;
-            self.cut_off = None;
-            if self.side == Side::Callee && self.case != signal.case {
-                self.case = signal.case;
-                self.way = signal.case;
-            }
+            self.way.works(signal.case);
         }
         let waits = matches!(self.probe, Probe::Asked { .. } | Probe::Unanswered);
         if waits && self.dialog.was_heard(self.asked) {
@@ -310,27 +269,24 @@ impl Leg {
 
     /// The other side is served by another super-peer now: what it has not heard goes there.
     pub(super) fn take_home(&mut self, cx: &mut Cx<'_>, home: NodeEntry) {
-        self.home = Some(home);
-        self.repeat(cx);
+        self.way.moved(home);
+        self.dialog.renew(cx.now);
+        self.say_again(cx);
     }
 
     /// The device was located anew.
     pub(super) fn handle_found(&mut self, cx: &mut Cx<'_>, found: &Callee) {
-        self.home = found.home;
-        self.direct = found.near.or(found.direct);
-        if self.cut_off.take().is_some() {
-            self.start_over();
-            self.repeat(cx);
+        if self.way.found(found.home, found.near.or(found.direct)) {
+            self.dialog.renew(cx.now);
+        }
+        if self.way.try_again() {
+            self.say_again(cx);
         }
     }
 
     /// Whether every way to the device ended nowhere, and it was there before: it must have moved.
-    pub(super) fn is_lost(&self) -> bool {
-        let elsewhere = match self.cut_off {
-            Some(SendFailure::NoConnection | SendFailure::Undelivered(_)) => true,
-            Some(SendFailure::Unlinked) | None => false,
-        };
-        elsewhere && self.met
+    pub(super) const fn is_lost(&self) -> bool {
+        self.way.ends_nowhere() && self.met
     }
 
     /// Says how a signal fared that went out by `case`.
@@ -341,39 +297,18 @@ impl Leg {
         delivery: Delivery,
     ) {
         let Delivery::Failed(failure) = delivery else { return };
-        if case != self.way || self.cut_off.is_some() || !self.dialog.waits() {
-            return;
-        }
-        self.last_failure = Some(failure);
-        let busy = failure == SendFailure::Undelivered(Undelivered::TooMuch);
-        if busy {
-            return; // The next case would cost the same budget; the repetition comes later anyway.
-        }
-        if self.take_next_way() {
-            self.repeat(cx);
-        } else {
-            self.cut_off = Some(failure);
+        if self.dialog.waits() && self.way.failed(case, failure) {
+            self.say_again(cx);
         }
     }
 
     /// We are served by another home now, or by one again.
     pub(super) fn handle_home(&mut self, cx: &mut Cx<'_>) {
         self.our_home.now = cx.around.home;
-        if self.cut_off.take().is_some() {
-            self.start_over();
-        }
-        if self.dialog.waits() && self.dialog.repeat_at().is_some() {
-            self.repeat(cx);
-        }
-    }
-
-    fn start_over(&mut self) {
-        self.way = self.first;
-        if self.side == Side::Caller {
-            self.case = self.first;
-        }
-        if self.route().is_none() {
-            self.take_next_way();
+        self.way.try_again();
+        if self.dialog.repeat_at().is_some() {
+            self.dialog.renew(cx.now);
+            self.say_again(cx);
         }
     }
 
@@ -492,10 +427,11 @@ impl Leg {
             self.probe = Probe::Unanswered;
         }
         if self.dialog.repeat_at().is_some_and(|at| at <= cx.now) {
-            if self.cut_off.take().is_some() {
-                self.start_over();
-            } else if self.dialog.repeats() >= REPEATS_PER_CASE {
-                self.take_next_way();
+            let is_urgent = matches!(self.path_state(), PathState::Interrupted(_));
+            let by_this_case = if is_urgent { 0 } else { REPEATS_PER_CASE };
+            let is_silent = self.dialog.repeats() >= by_this_case;
+            if !self.way.try_again() && is_silent {
+                self.way.was_silent();
             }
             self.repeat(cx);
         }
@@ -560,9 +496,7 @@ impl Leg {
     pub(super) fn handle_late(&mut self, cx: &mut Cx<'_>, signal: &Signal) {
         self.dialog.hear(cx.now, signal.heard);
         self.dialog.take(signal.number, &signal.body);
-        if self.side == Side::Callee {
-            self.way = signal.case;
-        }
+        self.way.answer_by(signal.case);
         if self.dialog.owes() && self.dialog.waits() {
             self.repeat(cx);
         } else if self.dialog.owes() {

@@ -4,9 +4,9 @@
 //! Source: trickle ICE (RFC 8838). Invariant: at most [`CANDIDATES_TOTAL_MAX`] candidates go out
 //! and come in.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::making::Making;
 use super::signaling::Side;
 use super::view::{PathStanding, PathView};
 use super::{CallsOutput, Cx};
@@ -29,16 +29,6 @@ const TRIED_MAX: usize = 64;
 
 type Candidate = Text<CANDIDATE_MAX>;
 
-/// What a path is made of.
-#[derive(Clone, Debug)]
-pub(super) struct Making {
-    /// Its number, the same at both ends.
-    pub(super) number: u32,
-    pub(super) purpose: PathPurpose,
-    pub(super) policy: PathPolicy,
-    pub(super) servers: Vec<RelayServer>,
-}
-
 /// One path to one device.
 #[derive(Debug)]
 pub(super) struct LegPath {
@@ -58,8 +48,8 @@ pub(super) struct LegPath {
     pub(super) lively: Option<Instant>,
     /// Since when they are not, if they were before or might have been.
     pub(super) silent: Option<Instant>,
-    /// The relay that is asked for a relayed address, if any is, and how.
-    pub(super) relay: Option<(SocketAddr, RelayTransport)>,
+    /// The relay that is asked for a relayed address, if any is.
+    pub(super) relay: Option<RelayServer>,
     credentials_said: bool,
     credentials_taken: bool,
     pub(super) sent: usize,
@@ -75,8 +65,7 @@ impl LegPath {
         *cx.next_path = cx.next_path.wrapping_add(1);
         let controlling = side == Side::Caller;
         let relays = policy != PathPolicy::DirectOnly;
-        let relay = servers.iter().find(|server| relays && server.relays());
-        let relay = relay.map(|server| (server.address, server.transport));
+        let relay = servers.iter().find(|server| relays && server.relays()).cloned();
         let order = PathOrder::Open { controlling, servers, policy };
         cx.out.push_back(CallsOutput::Path(id, order));
         Self {
@@ -111,7 +100,8 @@ impl LegPath {
 
     /// Whether it waits for datagrams of a relay.
     pub(super) fn awaits_datagrams(&self) -> bool {
-        let by_udp = self.relay.is_some_and(|(_, by)| by == RelayTransport::Udp);
+        let is_udp = |relay: &RelayServer| relay.transport == RelayTransport::Udp;
+        let by_udp = self.relay.as_ref().is_some_and(is_udp);
         by_udp && self.is_in_the_making()
     }
 

@@ -12,6 +12,8 @@
 //! | `leg` | one call towards one device |
 //! | `leg_path` | one path of the voice to one device |
 //! | `paths` | all of them: which the voice goes over, and what takes its place |
+//! | `making` | what the next path is made of, and which relay it goes through |
+//! | `way` | by which case signals go to a device, and what follows when it fails |
 //! | `dialog` | signals numbered, repeated until heard, taken in order |
 //! | `farewell` | ended calls, remembered to answer what comes late |
 //! | [`patience`] | how long each thing may take |
@@ -46,6 +48,7 @@ mod dialog;
 mod farewell;
 mod leg;
 mod leg_path;
+mod making;
 mod one;
 mod paths;
 pub mod patience;
@@ -55,6 +58,7 @@ pub mod signaling;
 #[cfg(test)]
 mod tests;
 pub mod view;
+mod way;
 
 pub use port::{
     Callee, Callers, CallsOutput, Delivery, Me, Post, Refused, Sender, Standing, Surroundings,
@@ -306,6 +310,9 @@ impl Calls {
     /// the one it came; through both super-peers there is none without knowing the other's, and the
     /// asker's patience ends instead.
     fn answer_unknown(&mut self, from: &Sender, to: &Signal, body: SignalBody) {
+        if self.is_silent_to(from.standing) {
+            return;
+        }
         let Some(route) = signaling::route(to.case, Side::Callee, None, None) else { return };
         let number = u32::from(!matches!(body, SignalBody::Heard));
         let signal = Signal { call: to.call, number, heard: to.number, case: to.case, body };
@@ -318,14 +325,20 @@ impl Calls {
         })));
     }
 
+    /// Whoever is blocked, or a stranger where buddies only may ring, meets silence.
+    fn is_silent_to(&self, standing: Standing) -> bool {
+        match (standing, self.around.callers) {
+            (Standing::Blocked, _) | (Standing::Stranger, Callers::Buddies) => true,
+            (Standing::Buddy | Standing::FormerBuddy, _) | (_, Callers::Everybody) => false,
+        }
+    }
+
     fn handle_offer(&mut self, now: Instant, from: &Sender, signal: &Signal, offer: &Offer) {
-        match (from.standing, self.around.callers) {
-            // Whoever is blocked, or a stranger where buddies only may ring, meets silence.
-            (Standing::Blocked, _) | (Standing::Stranger, Callers::Buddies) => return,
-            (Standing::FormerBuddy, Callers::Buddies) => {
-                return self.refuse(now, from, signal, offer, EndReason::NotBuddy);
-            }
-            (Standing::Buddy, _) | (_, Callers::Everybody) => {}
+        if self.is_silent_to(from.standing) {
+            return;
+        }
+        if (from.standing, self.around.callers) == (Standing::FormerBuddy, Callers::Buddies) {
+            return self.refuse(now, from, signal, offer, EndReason::NotBuddy);
         }
         if signaling::route(signal.case, Side::Callee, None, offer.home).is_none() {
             return; // It could not be answered.

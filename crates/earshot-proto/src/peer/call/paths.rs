@@ -13,17 +13,16 @@
 //! the voice goes over a second one too.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::leg_path::{LegPath, Making};
+use super::leg_path::LegPath;
+use super::making::{Maker, Making};
 use super::signaling::{Privacy, Side};
 use super::view::PathView;
 use super::{CallsOutput, Cx};
-use crate::port::{PathDown, PathEvent, PathFacts, PathId, PathPolicy, VoiceRoute};
+use crate::port::{PathDown, PathEvent, PathFacts, PathId, VoiceRoute};
 use crate::port::{RelayServer, RelayTransport};
 use crate::wire::bounded::{List, Text};
-use crate::wire::directory::Reachability;
 use crate::wire::sealed::call::{
     CANDIDATE_MAX, CANDIDATES_MAX, IceCredentials, PathPurpose, SignalBody,
 };
@@ -58,6 +57,9 @@ const RETRY_LONGEST: Duration = Duration::from_secs(8);
 const FIND_RELAY: Duration = Duration::from_secs(3);
 /// Wait before another spare path is tried. Our choice: without one a call is still a call.
 const SPARE_EVERY: Duration = Duration::from_secs(15);
+/// Relays that may turn a spare path down, one after the other, before it waits for its time. Our
+/// choice: as many as are asked to find two.
+const REFUSALS_AT_ONCE: u32 = 3;
 /// Main paths that may fail before the first has come up: one attempt may have met a relay or a
 /// home that died.
 const ATTEMPTS: u32 = 2;
@@ -79,11 +81,9 @@ pub(super) enum PathState {
 #[derive(Debug)]
 pub(super) struct Paths {
     side: Side,
-    privacy: Privacy,
+    maker: Maker,
     open: Vec<LegPath>,
     in_use: Option<PathId>,
-    /// Of the next path that we open ourselves.
-    next_number: u32,
     /// The other side's next path has at least this number.
     their_next: u32,
     is_answered: bool,
@@ -103,8 +103,8 @@ pub(super) struct Paths {
     /// A direct path is to be tried beside a relayed one.
     try_direct: bool,
     spare_at: Option<Instant>,
-    /// Relays that gave no relayed address, asked so.
-    failed_relays: Vec<(SocketAddr, RelayTransport)>,
+    /// Relays that gave no relayed address since a path through one came up.
+    refusals: u32,
     /// One of them was to carry the first path: another is tried beside it, if one is found until
     /// then.
     lacks_relay: Option<Instant>,
@@ -116,16 +116,15 @@ pub(super) struct Paths {
 impl Paths {
     /// Opens the first path; both sides do, when it rings.
     pub(super) fn start(cx: &mut Cx<'_>, side: Side, privacy: Privacy) -> Self {
-        let (next_number, their_next) = match side {
-            Side::Caller => (2, 1),
-            Side::Callee => (1, 2),
+        let their_next = match side {
+            Side::Caller => 1,
+            Side::Callee => 2,
         };
         let mut paths = Self {
             side,
-            privacy,
+            maker: Maker::new(side, privacy),
             open: Vec::new(),
             in_use: None,
-            next_number,
             their_next,
             is_answered: false,
             was_up: false,
@@ -138,12 +137,12 @@ impl Paths {
             retry_at: None,
             try_direct: false,
             spare_at: None,
-            failed_relays: Vec::new(),
+            refusals: 0,
             lacks_relay: None,
             asks_by_tcp: false,
             switches: 0,
         };
-        let making = paths.main(cx, 0);
+        let making = paths.maker.first(cx);
         paths.add(cx, making);
         paths
     }
@@ -241,11 +240,17 @@ impl Paths {
         let path = &mut self.open[at];
         let is_news = matches!(event, PathEvent::Up(_) | PathEvent::Down(_));
         if event == PathEvent::NoRelay
-            && let Some(relay) = path.relay.filter(|relay| !self.failed_relays.contains(relay))
+            && let Some(relay) = path.relay.as_ref().filter(|relay| self.maker.refused(relay))
         {
-            self.failed_relays.push(relay);
+            cx.out.push_back(CallsOutput::RelayFailed(relay.address, relay.transport));
             self.lacks_relay = (!self.was_up).then_some(now + FIND_RELAY);
-            cx.out.push_back(CallsOutput::RelayFailed(relay.0, relay.1));
+            self.refusals += 1;
+            if self.refusals <= REFUSALS_AT_ONCE {
+                self.spare_at = None; // Another may be known, or will be soon.
+            }
+        }
+        if matches!(&event, PathEvent::Up(facts) if facts.relay.is_some()) {
+            self.refusals = 0;
         }
         let said = path.handle_event(now, event);
         let is_main = path.purpose == PathPurpose::Main;
@@ -292,8 +297,7 @@ impl Paths {
         if let Some(path) = self.open.iter_mut().find(|path| path.number == number) {
             return path.handle_credentials(cx, theirs);
         }
-        let is_ours = number % 2 == self.next_number % 2;
-        if is_ours || number < self.their_next {
+        if self.maker.is_ours(number) || number < self.their_next {
             // A path that we have given up: they learn it by its silence.
             return;
         }
@@ -301,7 +305,7 @@ impl Paths {
         if self.open.len() >= OPEN_MAX && !self.make_room(cx) {
             return;
         }
-        if let Some(making) = self.answer(cx, number, purpose) {
+        if let Some(making) = self.maker.answer(cx, number, purpose) {
             let path = self.add(cx, making);
             path.handle_credentials(cx, theirs);
         }
@@ -430,8 +434,7 @@ impl Paths {
     fn missing(&mut self, cx: &Cx<'_>) -> Option<Making> {
         if self.may_make_main() && self.retry_at.is_some_and(|at| at <= cx.now) {
             (self.retry_at, self.lacks_relay) = (None, None);
-            let number = self.number();
-            return Some(self.main(cx, number));
+            return Some(self.maker.another(cx));
         }
         if self.lacks_relay.is_some()
             && let Some(making) = self.spare(cx)
@@ -441,13 +444,15 @@ impl Paths {
         }
         if self.wants_direct() {
             self.try_direct = false;
-            if let Some(making) = self.direct(cx) {
+            if let Some(making) = self.maker.direct(cx) {
                 return Some(making);
             }
         }
         if self.needs_spare() && self.spare_at.is_none_or(|at| at <= cx.now) {
-            self.spare_at = Some(cx.now + SPARE_EVERY);
-            return self.spare(cx);
+            let spare = self.spare(cx);
+            // Where there is no relay to be had, it is made as soon as there is one.
+            self.spare_at = spare.as_ref().map(|_| cx.now + SPARE_EVERY);
+            return spare;
         }
         None
     }
@@ -467,7 +472,7 @@ impl Paths {
     fn wants_direct(&self) -> bool {
         let is_relayed = self.current().is_some_and(|path| path.is_alive() && !path.is_direct());
         let has_direct = self.open.iter().any(|path| path.is_alive() && path.is_direct());
-        self.try_direct && is_relayed && !has_direct && self.privacy == Privacy::Open
+        self.try_direct && is_relayed && !has_direct && self.maker.is_open()
     }
 
     /// The path in use is the only one, and the caller sees to another.
@@ -482,10 +487,10 @@ impl Paths {
         self.is_answered && self.side == Side::Caller && is_alive && others.next().is_none()
     }
 
-    fn number(&mut self) -> u32 {
-        let number = self.next_number;
-        self.next_number += 2;
-        number
+    /// Through another relay than the path in use, if there is one.
+    fn spare(&mut self, cx: &Cx<'_>) -> Option<Making> {
+        let relay = self.in_use().and_then(|facts| facts.relay);
+        self.maker.spare(cx, relay)
     }
 
     fn add(&mut self, cx: &mut Cx<'_>, making: Making) -> &mut LegPath {
@@ -499,97 +504,9 @@ impl Paths {
         self.open.remove(at).close(cx);
         true
     }
-
-    fn main(&self, cx: &Cx<'_>, number: u32) -> Making {
-        let policy = match self.privacy {
-            Privacy::Open => PathPolicy::Any,
-            Privacy::Hidden => PathPolicy::RelayOnly,
-        };
-        let servers = &cx.around.servers;
-        let works = |server: &&RelayServer| !self.has_failed(server);
-        let server = servers.iter().find(works).or_else(|| servers.first());
-        let servers = server.into_iter().cloned().collect();
-        Making { number, purpose: PathPurpose::Main, policy, servers }
-    }
-
-    fn has_failed(&self, server: &RelayServer) -> bool {
-        self.failed_relays.contains(&(server.address, server.transport))
-    }
-
-    fn direct(&mut self, cx: &Cx<'_>) -> Option<Making> {
-        let servers = stun(cx)?;
-        let (number, purpose) = (self.number(), PathPurpose::Direct);
-        Some(Making { number, purpose, policy: PathPolicy::DirectOnly, servers })
-    }
-
-    /// Through another relay than the path in use, if there is one.
-    fn spare(&mut self, cx: &Cx<'_>) -> Option<Making> {
-        let relay = self.in_use().and_then(|facts| facts.relay);
-        let is_of_use = |server: &&RelayServer| {
-            let is_other = relay.is_none_or(|relay| !is_of(relay, server.address));
-            let is_granted = server.relays() && is_other;
-            is_granted && !self.has_failed(server)
-        };
-        let server = cx.around.servers.iter().rev().find(is_of_use)?.clone();
-        let (number, purpose) = (self.number(), PathPurpose::Spare);
-        Some(Making { number, purpose, policy: PathPolicy::RelayOnly, servers: vec![server] })
-    }
-
-    /// Our end of a path that the other side opens.
-    fn answer(&self, cx: &Cx<'_>, number: u32, purpose: PathPurpose) -> Option<Making> {
-        let direct = |purpose| {
-            let servers = stun(cx)?;
-            Some(Making { number, purpose, policy: PathPolicy::DirectOnly, servers })
-        };
-        match (purpose, self.privacy) {
-            (PathPurpose::Main, _) => Some(self.main(cx, number)),
-            (PathPurpose::Direct, Privacy::Hidden) => None,
-            (PathPurpose::Direct, Privacy::Open) => direct(purpose),
-            // One relay is enough, and theirs it is; but who hides shows no address to it, and who
-            // cannot send datagrams needs one of its own.
-            (PathPurpose::Spare, Privacy::Open) if stun(cx).is_some() => direct(purpose),
-            (PathPurpose::Spare, _) => {
-                let servers = cx.around.servers.iter().rev().take(1).cloned().collect();
-                Some(Making { number, purpose, policy: PathPolicy::RelayOnly, servers })
-            }
-        }
-    }
 }
 
 /// Smoothed round trip of a path in milliseconds; of one that was never measured it is endless.
 fn rtt(path: &LegPath) -> f64 {
     path.up.as_ref().and_then(|facts| facts.rtt_ms).unwrap_or(f64::INFINITY)
-}
-
-/// Whether an address that is relayed may be of this super-peer: it is on the same host, unless
-/// that is this computer, where many may be.
-fn is_of(relay: SocketAddr, server: SocketAddr) -> bool {
-    relay == server || (relay.ip() == server.ip() && !server.ip().is_loopback())
-}
-
-/// Whom to ask for our address; [`None`] where datagrams do not get through.
-fn stun(cx: &Cx<'_>) -> Option<Vec<RelayServer>> {
-    let is_udp = |server: &RelayServer| server.transport == RelayTransport::Udp;
-    let nobody = cx.around.servers.is_empty();
-    let server = cx.around.servers.iter().find(|server| is_udp(server));
-    if cx.around.reachability == Reachability::Restricted || (server.is_none() && !nobody) {
-        return None;
-    }
-    let only = |server: &RelayServer| RelayServer::stun_only(server.address, RelayTransport::Udp);
-    Some(server.map(only).into_iter().collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_super_peer_hands_out_is_on_its_own_host_and_on_this_computer_nobody_can_tell() {
-        let at = |ip: [u8; 4], port: u16| SocketAddr::from((ip, port));
-        let (near, far, here) = ([5, 2, 0, 2], [5, 3, 0, 2], [127, 0, 0, 1]);
-        assert!(is_of(at(near, 50_766), at(near, 37_373)), "the other side's allocation there");
-        assert!(!is_of(at(far, 50_766), at(near, 37_373)));
-        assert!(is_of(at(here, 37_373), at(here, 37_373)));
-        assert!(!is_of(at(here, 50_766), at(here, 37_373)));
-    }
 }

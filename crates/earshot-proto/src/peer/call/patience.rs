@@ -15,9 +15,11 @@ pub const RING_SLACK: Duration = Duration::from_secs(10);
 /// For the path to come up after the answer. Our choice: ICE gives a pair up within it, relays
 /// included.
 pub const CONNECT: Duration = Duration::from_secs(20);
-/// Between two searches for a device that moved away in the middle of a call. Our choice:
-/// registrations follow a move within seconds, and nobody asks the directory all the time.
-pub const RELOCATE: Duration = Duration::from_secs(10);
+/// Between the first two searches for a device that moved away in the middle of a call; twice as
+/// long each time. Our choice: registrations follow a move within a round trip or two.
+pub const RELOCATE_FIRST: Duration = Duration::from_millis(250);
+/// Longest wait between two such searches. Our choice: nobody asks the directory all the time.
+pub const RELOCATE_LONGEST: Duration = Duration::from_secs(10);
 /// For a device to say whether it still has the call. Our choice: a home that crashed is replaced
 /// within that time.
 pub const PROBE: Duration = Duration::from_secs(5);

@@ -160,9 +160,16 @@ pub struct Post {
 /// One thing to do for the calls.
 #[derive(Debug)]
 pub enum CallsOutput {
-    /// Find the devices of this user; answer by [`Calls::handle_located`]. Asked once at the start
-    /// of a call, and again when a device is no longer where it was.
+    /// Find the devices of this user; answer by [`Calls::handle_located`].
     Locate {
+        /// For this call.
+        call: CallId,
+        /// Whom.
+        user: UserName,
+    },
+    /// The device of this user that takes part in a call is no longer where it was: ask the
+    /// directory, whatever is believed to be known; answer by [`Calls::handle_located`].
+    Relocate {
         /// For this call.
         call: CallId,
         /// Whom.

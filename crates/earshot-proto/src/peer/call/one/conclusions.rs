@@ -7,7 +7,7 @@ use super::super::paths::PathState;
 use super::super::reason::{self, By, End, EndFacts, EndReason, NotLocated, SendFailure, Stage};
 use super::super::view::LogEntry;
 use super::super::{CallsOutput, Cx, patience};
-use super::{One, State};
+use super::{One, Relocation, State};
 use crate::port::{PathDown, VoiceOrder};
 use crate::wire::forward::{Address, Undelivered};
 
@@ -23,15 +23,18 @@ impl One {
         self.show(cx);
     }
 
-    /// Looks for a device again that is no longer where it was: both sides may have moved at the
-    /// same time.
+    /// Looks for a device again that is no longer where it was, ever more seldom until it hears us:
+    /// both sides may have moved at the same time.
     fn relocate(&mut self, cx: &mut Cx<'_>) {
-        let lost = self.legs.iter().any(Leg::is_lost);
-        let lately = self.relocated.is_some_and(|at| cx.now < at + patience::RELOCATE);
-        if lost && !lately {
-            self.relocated = Some(cx.now);
-            let locate = CallsOutput::Locate { call: self.id, user: self.peer.clone() };
-            cx.out.push_back(locate);
+        if !self.legs.iter().any(Leg::waits) {
+            self.relocation = None;
+        }
+        if self.relocation_due().is_some_and(|at| at <= cx.now) {
+            let twice = |last: Relocation| (last.wait * 2).min(patience::RELOCATE_LONGEST);
+            let wait = self.relocation.map_or(patience::RELOCATE_FIRST, twice);
+            self.relocation = Some(Relocation { again: cx.now + wait, wait });
+            let user = self.peer.clone();
+            cx.out.push_back(CallsOutput::Relocate { call: self.id, user });
         }
     }
 
@@ -75,8 +78,8 @@ impl One {
             let End { reason, by, facts } = refusal.take().unwrap_or_else(offline);
             return self.finish(cx, reason, by, facts);
         }
-        let failure = self.legs.iter().find_map(|leg| leg.last_failure);
-        let unlinked = self.legs.iter().all(|leg| leg.cut_off == Some(SendFailure::Unlinked));
+        let failure = self.legs.iter().find_map(|leg| leg.way.last_failure());
+        let unlinked = self.legs.iter().all(|leg| leg.way.cut_off() == Some(SendFailure::Unlinked));
         let facts = EndFacts { signaling: failure, ..EndFacts::default() };
         let deadline = self.rings.map_or(give_up, |rings| rings + patience::RING);
         if deadline > cx.now {
@@ -178,7 +181,7 @@ fn fault(leg: &mut Leg, cx: &mut Cx<'_>) -> Option<End> {
         }
         PathState::Making | PathState::Alive => {}
     }
-    match leg.cut_off.filter(|_| !leg.met) {
+    match leg.way.cut_off().filter(|_| !leg.met) {
         Some(SendFailure::Undelivered(Undelivered::NotAllowed)) => end(EndReason::Internal, By::Me),
         Some(
             SendFailure::NoConnection
@@ -208,7 +211,7 @@ fn interrupted(leg: &mut Leg, cx: &mut Cx<'_>, since: Instant) -> Option<EndReas
 /// Why an answered call came to no voice in time.
 fn never_connected(leg: &Leg) -> End {
     let facts = leg.facts();
-    let reason = match (leg.waits(), leg.cut_off) {
+    let reason = match (leg.waits(), leg.way.cut_off()) {
         (true, Some(SendFailure::Unlinked)) => EndReason::SignalingLost,
         (true, _) => EndReason::PeerVanished,
         (false, _) => EndReason::NoPath,

@@ -228,6 +228,37 @@ fn a_relay_that_dies_is_replaced_and_so_is_the_one_after_it() {
 }
 
 #[test]
+fn where_the_second_relay_gives_no_address_a_third_keeps_the_call_warm_as_soon_as_it_is_known() {
+    let mut world = pair();
+    world.direct = Some(Ice::Never(9 * SECOND));
+    world.refusing = vec![relay(8).address];
+    talk(&mut world);
+    assert_eq!(world.relays_failed, [relay(8).address]);
+    let warm = |world: &World| world.open_policies("alice").contains(&PathPolicy::RelayOnly);
+    assert!(!warm(&world), "there is no other");
+    world.around("alice", |around| around.servers.push(relay(7)));
+    assert!(warm(&world), "it does not wait for its time");
+}
+
+#[test]
+fn a_relay_that_turns_down_whatever_it_has_granted_is_not_asked_all_the_time() {
+    let mut world = pair();
+    world.direct = Some(Ice::Never(9 * SECOND));
+    world.refusing = vec![relay(8).address];
+    talk(&mut world);
+    for granted in 0..20 {
+        world.around("alice", |around| {
+            around.servers[1].username = format!("anew {granted}");
+        });
+        world.run_for(100 * MS);
+    }
+    assert!((2..=4).contains(&world.relays_failed.len()), "{:?}", world.relays_failed);
+    world.refusing.clear();
+    world.run_for(20 * SECOND);
+    assert!(world.open_policies("alice").contains(&PathPolicy::RelayOnly));
+}
+
+#[test]
 fn a_path_by_datagrams_is_not_waited_for_when_it_turns_out_that_none_get_through() {
     for name in NAMES {
         let mut world = pair();

@@ -485,7 +485,7 @@ impl World {
             outputs += 1;
             assert!(outputs < 500, "one input makes a flood");
             match output {
-                CallsOutput::Locate { call, .. } => {
+                CallsOutput::Locate { call, .. } | CallsOutput::Relocate { call, .. } => {
                     if self.directory_works {
                         let after = self.one_way() * 2;
                         self.push(after, Event::Located(at, call));
