@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::leg::Leg;
 use super::patience;
-use super::{CallsOutput, Cx, Delivery, Sender};
+use super::{Callee, CallsOutput, Cx, Delivery, Sender};
 use crate::ids::CallId;
 use crate::wire::forward::Address;
 use crate::wire::sealed::call::{Signal, SignalingCase};
@@ -64,9 +64,20 @@ impl Farewells {
         case: SignalingCase,
         delivery: Delivery,
     ) {
-        let mut legs = self.0.iter_mut().rev().map(|f| &mut f.leg);
-        if let Some(leg) = legs.find(|leg| leg.call == call && leg.to == *to) {
-            leg.handle_delivery(cx, case, delivery);
+        let mut all = self.0.iter_mut().rev();
+        if let Some(farewell) = all.find(|f| f.leg.call == call && f.leg.to == *to) {
+            farewell.leg.handle_delivery(cx, case, delivery);
+            farewell.review(cx.now, cx.out);
+        }
+    }
+
+    /// The devices of somebody were located anew.
+    pub(super) fn handle_located(&mut self, cx: &mut Cx<'_>, call: CallId, found: &[Callee]) {
+        for leg in self.0.iter_mut().map(|f| &mut f.leg).filter(|leg| leg.call == call) {
+            let there = |found: &&Callee| leg.is_at(&found.address, &found.identity);
+            if let Some(found) = found.iter().find(there) {
+                leg.handle_found(cx, found);
+            }
         }
     }
 
@@ -101,6 +112,8 @@ impl Farewell {
             self.until = None;
             self.leg.rest();
             out.push_back(self.forget());
+        } else if self.until.is_some() {
+            self.leg.relocate(now, out);
         }
     }
 

@@ -5,7 +5,8 @@
 //! for the call is decided by [`super::one`]. Invariant: once a leg was closed it holds no key, no
 //! path, and says nothing new.
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use super::dialog::Dialog;
 use super::paths::{PathState, Paths};
@@ -70,6 +71,8 @@ pub(super) struct Leg {
     asked: u32,
     hold: Told<bool>,
     our_home: Told<Option<NodeEntry>>,
+    /// The last search for it.
+    search: Option<Search>,
 }
 
 /// Something the other side is kept informed of; one signal about it is under way at a time.
@@ -77,6 +80,15 @@ pub(super) struct Leg {
 struct Told<T> {
     said: T,
     now: T,
+}
+
+/// A search for a device that is no longer where it was.
+#[derive(Clone, Copy, Debug)]
+struct Search {
+    /// When the next may begin.
+    again: Instant,
+    /// How long that is after this one.
+    wait: Duration,
 }
 
 impl Leg {
@@ -108,6 +120,7 @@ impl Leg {
             asked: 0,
             hold: Told { said: false, now: false },
             our_home: Told { said: cx.around.home, now: cx.around.home },
+            search: None,
         }
     }
 
@@ -135,6 +148,7 @@ impl Leg {
             asked: 0,
             hold: Told { said: false, now: false },
             our_home: Told { said: cx.around.home, now: cx.around.home },
+            search: None,
         };
         leg.dialog.take(first.number, &first.body);
         leg
@@ -284,8 +298,23 @@ impl Leg {
         }
     }
 
-    /// Whether every way to the device ended nowhere, and it was there before: it must have moved.
-    pub(super) const fn is_lost(&self) -> bool {
+    /// Looks for the device where every way to it ended nowhere, ever more seldom until it hears
+    /// us: both sides may have moved at the same time.
+    pub(super) fn relocate(&mut self, now: Instant, out: &mut VecDeque<CallsOutput>) {
+        if !self.waits() {
+            self.search = None;
+        }
+        if self.is_lost() && self.search.is_none_or(|last| last.again <= now) {
+            let twice = |last: Search| (last.wait * 2).min(patience::RELOCATE_LONGEST);
+            let wait = self.search.map_or(patience::RELOCATE_FIRST, twice);
+            self.search = Some(Search { again: now + wait, wait });
+            let user = self.to.user.clone();
+            out.push_back(CallsOutput::Relocate { call: self.call, user });
+        }
+    }
+
+    /// Whether every way ended nowhere, and it was there before: it must have moved.
+    const fn is_lost(&self) -> bool {
         self.way.ends_nowhere() && self.met
     }
 
@@ -469,7 +498,8 @@ impl Leg {
             PathState::Interrupted(since) => Some(since + patience::INTERRUPTED),
             PathState::Making | PathState::Alive | PathState::Failed(_) => None,
         };
-        [probe, paths, lost, self.dialog.repeat_at()].into_iter().flatten().min()
+        let search = self.search.filter(|_| self.is_lost()).map(|last| last.again);
+        [probe, paths, lost, search, self.dialog.repeat_at()].into_iter().flatten().min()
     }
 
     /// Gives path and keys up; with a reason, tells the device that the call is over.

@@ -266,11 +266,11 @@ impl Calls {
         call: CallId,
         found: Result<Vec<Callee>, NotLocated>,
     ) {
-        self.with_current(now, |one, cx| {
-            if one.id() == call {
-                one.handle_located(cx, found);
-            }
-        });
+        if self.current.as_ref().is_some_and(|one| one.id() == call) {
+            return self.with_current(now, |one, cx| one.handle_located(cx, found));
+        }
+        let found = found.unwrap_or_default();
+        self.farewells.handle_located(&mut cx!(self, now), call, &found);
     }
 
     /// A signal came and its envelope was opened.

@@ -4,7 +4,7 @@
 //! the conclusions and shows the call when it looks different. Invariant: [`State::Over`] is
 //! entered once, through [`One::finish`].
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::leg::{Leg, Offer};
 use super::patience;
@@ -40,15 +40,6 @@ enum State {
     Over(End),
 }
 
-/// A search for a device that is no longer where it was.
-#[derive(Clone, Copy, Debug)]
-struct Relocation {
-    /// When the next may begin.
-    again: Instant,
-    /// How long that is after this one.
-    wait: Duration,
-}
-
 /// One call.
 #[derive(Debug)]
 pub(super) struct One {
@@ -66,8 +57,6 @@ pub(super) struct One {
     joined: Option<Instant>,
     answered: Option<Instant>,
     since: Instant,
-    /// The last search for a device that is no longer where it was.
-    relocation: Option<Relocation>,
     /// Over which paths the voice was told to go.
     route: VoiceRoute,
     shown: Option<CallView>,
@@ -90,7 +79,6 @@ impl One {
             joined: None,
             answered: None,
             since: cx.now,
-            relocation: None,
             route: VoiceRoute::default(),
             shown: None,
         }
@@ -483,12 +471,6 @@ impl One {
             }
             State::Talking | State::Over(_) => None,
         };
-        self.legs.iter().filter_map(Leg::due).chain(own).chain(self.relocation_due()).min()
-    }
-
-    /// When a device that is no longer where it was is looked for, if one is.
-    fn relocation_due(&self) -> Option<Instant> {
-        let is_lost = self.legs.iter().any(Leg::is_lost);
-        is_lost.then(|| self.relocation.map_or(self.started, |last| last.again))
+        self.legs.iter().filter_map(Leg::due).chain(own).min()
     }
 }

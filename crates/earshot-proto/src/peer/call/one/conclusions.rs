@@ -7,7 +7,7 @@ use super::super::paths::PathState;
 use super::super::reason::{self, By, End, EndFacts, EndReason, NotLocated, SendFailure, Stage};
 use super::super::view::LogEntry;
 use super::super::{CallsOutput, Cx, patience};
-use super::{One, Relocation, State};
+use super::{One, State};
 use crate::port::{PathDown, VoiceOrder};
 use crate::wire::forward::{Address, Undelivered};
 
@@ -18,24 +18,9 @@ impl One {
         self.legs.iter_mut().for_each(|leg| leg.attend_paths(cx));
         self.conclude(cx);
         self.reroute(cx);
-        self.relocate(cx);
+        self.legs.iter_mut().for_each(|leg| leg.relocate(cx.now, cx.out));
         self.legs.iter_mut().for_each(|leg| leg.settle(cx));
         self.show(cx);
-    }
-
-    /// Looks for a device again that is no longer where it was, ever more seldom until it hears us:
-    /// both sides may have moved at the same time.
-    fn relocate(&mut self, cx: &mut Cx<'_>) {
-        if !self.legs.iter().any(Leg::waits) {
-            self.relocation = None;
-        }
-        if self.relocation_due().is_some_and(|at| at <= cx.now) {
-            let twice = |last: Relocation| (last.wait * 2).min(patience::RELOCATE_LONGEST);
-            let wait = self.relocation.map_or(patience::RELOCATE_FIRST, twice);
-            self.relocation = Some(Relocation { again: cx.now + wait, wait });
-            let user = self.peer.clone();
-            cx.out.push_back(CallsOutput::Relocate { call: self.id, user });
-        }
     }
 
     fn conclude(&mut self, cx: &mut Cx<'_>) {

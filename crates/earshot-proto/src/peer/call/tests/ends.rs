@@ -5,7 +5,7 @@ use super::super::patience;
 use super::super::reason::{By, EndReason, NotLocated};
 use super::super::view::{CallState, Direction};
 use super::super::{Callers, Calls, Standing};
-use super::world::{Ice, MS, SECOND, World};
+use super::world::{Ice, MS, SECOND, World, home};
 use crate::ids::CallId;
 use crate::port::PathDown;
 use crate::wire::directory::Reachability::{Natted, Public};
@@ -409,6 +409,20 @@ fn signaling_lost_when_our_home_is_gone_and_none_takes_its_place() {
     world.kill_home(1);
     quiet(&mut world);
     assert_eq!(world.ended("alice", call), Some((EndReason::SignalingLost, By::Network)));
+}
+
+#[test]
+fn a_hang_up_reaches_whoever_is_at_home_elsewhere_since() {
+    let mut world = pair();
+    let call = talk(&mut world);
+    world.loss_pct = 100;
+    world.kill_home(2);
+    world.around("bob", |around| around.home = Some(home(3)));
+    world.run_for(50 * MS);
+    world.order("alice", Calls::hang_up).expect("they talk");
+    world.loss_pct = 0;
+    world.run_for(2 * SECOND);
+    assert_eq!(world.ended("bob", call), Some((EndReason::HungUp, By::Them)));
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(super) enum Ice {
 }
 
 enum Event {
-    Located(usize, CallId),
+    Located(usize, CallId, UserName),
     Signal { to: usize, from: Sender, bytes: Vec<u8> },
     Delivery { to: usize, call: CallId, about: Address, case: SignalingCase, fared: Delivery },
     Path(usize, PathKey, PathEvent),
@@ -407,8 +407,8 @@ impl World {
     fn happen(&mut self, event: Event) {
         let now = self.now;
         match event {
-            Event::Located(at, call) => {
-                let found = self.locate(at, call);
+            Event::Located(at, call, user) => {
+                let found = self.locate(at, &user);
                 self.devices[at].calls.handle_located(now, call, found);
                 self.drain(at);
             }
@@ -450,14 +450,13 @@ impl World {
         }
     }
 
-    fn locate(&self, at: usize, call: CallId) -> Result<Vec<Callee>, NotLocated> {
-        let view = self.devices[at].calls.current().filter(|view| view.id == call);
-        let Some(name) = view.map(|view| view.peer) else { return Err(NotLocated::Offline) };
-        let theirs: Vec<&Device> = self.devices.iter().filter(|d| d.address.user == name).collect();
+    fn locate(&self, at: usize, name: &UserName) -> Result<Vec<Callee>, NotLocated> {
+        let theirs: Vec<&Device> =
+            self.devices.iter().filter(|d| d.address.user == *name).collect();
         if theirs.is_empty() {
             return Err(NotLocated::NotFound);
         }
-        let standing = self.standing_of(at, &name);
+        let standing = self.standing_of(at, name);
         if standing == Standing::Blocked {
             return Err(NotLocated::Blocked);
         }
@@ -485,10 +484,10 @@ impl World {
             outputs += 1;
             assert!(outputs < 500, "one input makes a flood");
             match output {
-                CallsOutput::Locate { call, .. } | CallsOutput::Relocate { call, .. } => {
+                CallsOutput::Locate { call, user } | CallsOutput::Relocate { call, user } => {
                     if self.directory_works {
                         let after = self.one_way() * 2;
-                        self.push(after, Event::Located(at, call));
+                        self.push(after, Event::Located(at, call, user));
                     }
                 }
                 CallsOutput::Send(post) => self.send(at, post),
