@@ -282,7 +282,7 @@ struct Path {
 /// The pulse of a path that is up, and the probes that come.
 struct Beating {
     pulse: Pulse,
-    /// Whether anything else has come since the last beat.
+    /// Whether anything else has come or gone since the last beat.
     used: Arc<AtomicBool>,
     probes: mpsc::Receiver<(Instant, Vec<u8>)>,
 }
@@ -414,15 +414,16 @@ impl Path {
         self.checks = None;
         let Some(Ok(conn)) = connected else { return Err(PathDown::NoPair) };
         let facts = self.facts().ok_or(PathDown::NoPair)?;
+        let used = Arc::<AtomicBool>::default();
         let path = Arc::new(IcePath {
             conn: Arc::clone(&conn),
             runtime: tokio::runtime::Handle::current(),
             late: Arc::default(),
             closed: AtomicBool::new(false),
+            used: Arc::clone(&used),
         });
         let inlet = Arc::<Inlet>::default();
         let (tell, probes) = mpsc::channel(PROBES_MAX);
-        let used = Arc::<AtomicBool>::default();
         tokio::spawn(receive(conn, Arc::clone(&inlet), tell, Arc::clone(&used)));
         self.give_up = None;
         self.pulse = Some(Beating { pulse: Pulse::new(Instant::now()), used, probes });
@@ -553,6 +554,8 @@ struct IcePath {
     runtime: tokio::runtime::Handle,
     late: Arc<AtomicUsize>,
     closed: AtomicBool,
+    /// Whether anything but probes went or came since the last beat.
+    used: Arc<AtomicBool>,
 }
 
 impl MediaPath for IcePath {
@@ -562,6 +565,9 @@ impl MediaPath for IcePath {
     fn send(&self, packet: &[u8]) -> Result<(), PathGone> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(PathGone);
+        }
+        if !is_probe(packet) {
+            self.used.store(true, Ordering::Relaxed);
         }
         let (conn, packet) = (Arc::clone(&self.conn), packet.to_vec());
         let mut sending: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {

@@ -19,7 +19,8 @@ use crate::seed;
 const EVERY: Duration = Duration::from_millis(250);
 /// The same where nothing else has come for a while: a warm path is to cost its relay little.
 const IDLE_EVERY: Duration = Duration::from_secs(2);
-/// How long after other packets a path is still in use. Our choice: reports come every second.
+/// How long after other packets, either way, a path is still in use. Our choice: reports come every
+/// second.
 const IN_USE: Duration = Duration::from_secs(2);
 /// How long the first answer may take, while nothing is known of the path. Our choice: a round trip
 /// around the world by satellite.
@@ -30,10 +31,16 @@ const PATIENCE_MIN: Duration = Duration::from_millis(150);
 const SLACK: Duration = Duration::from_millis(60);
 /// Questions remembered: those of one second on a line of any length.
 const OPEN_MAX: usize = 8;
-/// After how many answers a lively path is told of again, for its round trip.
+/// After how many answers a lively path is told of again, for its round trip; at once where that
+/// differs from what was told by so many milliseconds and by a quarter.
 const TOLD_EACH: u32 = 8;
+const NEWS_MS: f64 = 5.0;
+const NEWS_BY: f64 = 0.25;
 /// Weight of a new round trip in the smoothed one. RFC 6298, section 2: 1/8.
 const WEIGHT: f64 = 0.125;
+/// Of so many answers the fastest counts: the first ones meet a computer that is busy with making
+/// the path, and another may be chosen for what they say.
+const FIRST_ANSWERS: u32 = 4;
 
 /// The first byte of a probe. RFC 9443 leaves it to nobody who shares our paths.
 const MARK: u8 = 0xE3;
@@ -55,11 +62,14 @@ pub(super) enum Taken {
 pub(super) struct Pulse {
     open: VecDeque<(u64, Instant)>,
     next: Instant,
+    /// When it is looked whether it is in use.
+    looks: Instant,
     round_trip_ms: Option<f64>,
+    told_ms: Option<f64>,
     is_lively: Option<bool>,
     /// When an answer came last.
     heard: Option<Instant>,
-    /// When anything but a probe came last.
+    /// When anything but a probe came or went last.
     used: Option<Instant>,
     answers: u32,
     event: Option<PathEvent>,
@@ -75,7 +85,9 @@ impl Pulse {
         Self {
             open: VecDeque::new(),
             next: now,
+            looks: now,
             round_trip_ms: None,
+            told_ms: None,
             is_lively: None,
             heard: None,
             used: None,
@@ -86,8 +98,8 @@ impl Pulse {
 
     /// When [`Self::beat`] is next needed.
     pub(super) fn due(&self) -> Instant {
-        let late = self.late();
-        late.filter(|_| self.is_lively != Some(false)).map_or(self.next, |at| at.min(self.next))
+        let late = self.late().filter(|_| self.is_lively != Some(false));
+        late.into_iter().chain([self.next, self.looks]).min().unwrap_or(self.next)
     }
 
     /// Notes what was not answered in time; gives a question, if it is time for one.
@@ -97,11 +109,11 @@ impl Pulse {
             self.is_lively = Some(false);
             self.event = Some(PathEvent::Silent);
         }
+        self.looks = now + EVERY;
         if now < self.next {
             return None;
         }
-        let in_use = self.used.is_some_and(|used| now < used + IN_USE);
-        self.next = now + if in_use { EVERY } else { IDLE_EVERY };
+        self.next = now + if self.is_in_use(now) { EVERY } else { IDLE_EVERY };
         if self.open.len() == OPEN_MAX {
             self.open.pop_front();
         }
@@ -110,11 +122,20 @@ impl Pulse {
         Some(probe(QUESTION, token))
     }
 
-    /// Notes whether anything but probes has come since this was called last.
+    /// Notes whether anything but probes has come or gone since this was called last. What comes
+    /// into use is asked at once.
     pub(super) fn note_use(&mut self, now: Instant, is_used: bool) {
         if is_used {
+            let was_idle = !self.is_in_use(now);
             self.used = Some(now);
+            if was_idle {
+                self.next = now;
+            }
         }
+    }
+
+    fn is_in_use(&self, now: Instant) -> bool {
+        self.used.is_some_and(|used| now < used + IN_USE)
     }
 
     /// Takes a packet that [`is_probe`].
@@ -149,12 +170,18 @@ impl Pulse {
     fn answered(&mut self, round_trip: Duration) {
         // One that was held up says little of the path: it counts for no more than is waited for.
         let measured = round_trip.min(self.patience()).as_secs_f64() * 1000.0;
-        let rtt_ms =
-            self.round_trip_ms.map_or(measured, |known| known + WEIGHT * (measured - known));
+        self.answers = self.answers.saturating_add(1);
+        let rtt_ms = match self.round_trip_ms {
+            None => measured,
+            Some(known) if self.answers <= FIRST_ANSWERS => known.min(measured),
+            Some(known) => known + WEIGHT * (measured - known),
+        };
         self.round_trip_ms = Some(rtt_ms);
-        self.answers = (self.answers + 1) % TOLD_EACH;
-        if self.is_lively != Some(true) || self.answers == 0 {
+        let differs = |told: f64| (rtt_ms - told).abs() > NEWS_MS.max(told * NEWS_BY);
+        let is_news = self.told_ms.is_some_and(differs) || self.answers % TOLD_EACH == 0;
+        if self.is_lively != Some(true) || is_news {
             self.is_lively = Some(true);
+            self.told_ms = Some(rtt_ms);
             self.event = Some(PathEvent::Lively { rtt_ms });
         }
     }
@@ -241,6 +268,43 @@ mod tests {
         assert_eq!((silent, told.first()), (1, Some(&PathEvent::Silent)), "{told:?}");
         assert!(told.len() > 1, "it is lively again");
         assert!(pulse.patience() < FIRST_PATIENCE, "and it is no slower for it");
+    }
+
+    #[test]
+    fn an_idle_path_that_comes_into_use_is_asked_within_a_quarter_of_a_second() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start);
+        let mut now = start;
+        let mut beat_at = |pulse: &mut Pulse, used: bool| {
+            pulse.note_use(now, used);
+            if let Some(question) = pulse.beat(now) {
+                pulse.take(now, &answer(&question, now));
+                return Some(std::mem::replace(&mut now, pulse.due()));
+            }
+            now = pulse.due().max(now + MS);
+            None
+        };
+        assert_eq!(beat_at(&mut pulse, false), Some(start));
+        assert_eq!(beat_at(&mut pulse, false), None, "it is idle");
+        assert_eq!(beat_at(&mut pulse, true), Some(start + 2 * EVERY));
+        assert_eq!(beat_at(&mut pulse, true), Some(start + 3 * EVERY));
+    }
+
+    #[test]
+    fn a_first_answer_that_a_busy_computer_held_up_is_soon_made_good() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start);
+        let mut told = Vec::new();
+        for (number, ms) in [90, 1, 1, 30, 30, 30, 30, 30].into_iter().enumerate() {
+            let now = start + EVERY * number as u32;
+            pulse.note_use(now, true);
+            let question = pulse.beat(now).expect("it is due");
+            pulse.take(now + MS * ms, &answer(&question, now));
+            if let Some(PathEvent::Lively { rtt_ms }) = pulse.event() {
+                told.push(rtt_ms.round());
+            }
+        }
+        assert_eq!(told, [90.0, 1.0, 8.0, 13.0], "the fastest of four, then smoothed");
     }
 
     #[test]
