@@ -288,8 +288,11 @@ impl Leg {
         self.say_again(cx);
     }
 
-    /// The device was located anew.
+    /// The device was located anew. Where it has heard us meanwhile, we know better.
     pub(super) fn handle_found(&mut self, cx: &mut Cx<'_>, found: &Callee) {
+        if !self.waits() {
+            return;
+        }
         if self.way.found(found.home, found.near.or(found.direct)) {
             self.dialog.renew(cx.now);
         }

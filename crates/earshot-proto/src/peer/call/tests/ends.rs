@@ -3,9 +3,10 @@
 use super::super::farewell::REMEMBERED_MAX;
 use super::super::patience;
 use super::super::reason::{By, EndReason, NotLocated};
+use super::super::signaling::SignalingCase;
 use super::super::view::{CallState, Direction};
 use super::super::{Callers, Calls, Standing};
-use super::world::{Ice, MS, SECOND, World, home};
+use super::world::{Ice, MS, SECOND, World, home, user};
 use crate::ids::CallId;
 use crate::port::PathDown;
 use crate::wire::directory::Reachability::{Natted, Public};
@@ -230,7 +231,7 @@ fn blocked_by_them_reads_like_being_away() {
 fn blocked_in_the_middle_of_a_call_reads_like_a_hang_up() {
     let mut world = pair();
     let call = talk(&mut world);
-    let alice = super::world::user("alice");
+    let alice = user("alice");
     world.tell("bob", |calls, now| calls.handle_blocked(now, &alice));
     quiet(&mut world);
     assert_eq!(
@@ -423,6 +424,18 @@ fn a_hang_up_reaches_whoever_is_at_home_elsewhere_since() {
     world.loss_pct = 0;
     world.run_for(2 * SECOND);
     assert_eq!(world.ended("bob", call), Some((EndReason::HungUp, By::Them)));
+}
+
+#[test]
+fn what_the_directory_says_late_does_not_lead_a_hang_up_astray() {
+    let mut world = pair();
+    let call = talk(&mut world);
+    let mut found = world.locate(world.at("alice"), &user("bob")).expect("he is there");
+    found[0].home = Some(home(9));
+    world.tell("alice", |calls, now| calls.handle_located(now, call, Ok(found)));
+    world.carried.clear();
+    world.order("alice", Calls::hang_up).expect("they talk");
+    assert_eq!(world.carried, [("alice", SignalingCase::CalleeSuperPeer)]);
 }
 
 #[test]

@@ -450,7 +450,7 @@ impl World {
         }
     }
 
-    fn locate(&self, at: usize, name: &UserName) -> Result<Vec<Callee>, NotLocated> {
+    pub(super) fn locate(&self, at: usize, name: &UserName) -> Result<Vec<Callee>, NotLocated> {
         let theirs: Vec<&Device> =
             self.devices.iter().filter(|d| d.address.user == *name).collect();
         if theirs.is_empty() {
