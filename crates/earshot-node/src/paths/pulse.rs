@@ -178,7 +178,7 @@ impl Pulse {
         };
         self.round_trip_ms = Some(rtt_ms);
         let differs = |told: f64| (rtt_ms - told).abs() > NEWS_MS.max(told * NEWS_BY);
-        let is_news = self.told_ms.is_some_and(differs) || self.answers % TOLD_EACH == 0;
+        let is_news = self.told_ms.is_some_and(differs) || self.answers.is_multiple_of(TOLD_EACH);
         if self.is_lively != Some(true) || is_news {
             self.is_lively = Some(true);
             self.told_ms = Some(rtt_ms);
