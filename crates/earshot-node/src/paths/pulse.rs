@@ -17,7 +17,8 @@ use crate::seed;
 
 /// Between two probes. DESIGN 2.10.
 const EVERY: Duration = Duration::from_millis(250);
-/// The same where nothing else has come for a while: a warm path is to cost its relay little.
+/// The same where nothing else has come or gone for a while: a warm path is to cost its relay
+/// little.
 const IDLE_EVERY: Duration = Duration::from_secs(2);
 /// How long after other packets, either way, a path is still in use. Our choice: reports come every
 /// second.
@@ -98,8 +99,9 @@ impl Pulse {
 
     /// When [`Self::beat`] is next needed.
     pub(super) fn due(&self) -> Instant {
+        let next = self.next.min(self.looks);
         let late = self.late().filter(|_| self.is_lively != Some(false));
-        late.into_iter().chain([self.next, self.looks]).min().unwrap_or(self.next)
+        late.map_or(next, |at| at.min(next))
     }
 
     /// Notes what was not answered in time; gives a question, if it is time for one.

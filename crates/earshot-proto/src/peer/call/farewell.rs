@@ -74,10 +74,7 @@ impl Farewells {
     /// The devices of somebody were located anew.
     pub(super) fn handle_located(&mut self, cx: &mut Cx<'_>, call: CallId, found: &[Callee]) {
         for leg in self.0.iter_mut().map(|f| &mut f.leg).filter(|leg| leg.call == call) {
-            let there = |found: &&Callee| leg.is_at(&found.address, &found.identity);
-            if let Some(found) = found.iter().find(there) {
-                leg.handle_found(cx, found);
-            }
+            leg.handle_located(cx, found);
         }
     }
 
@@ -108,11 +105,12 @@ impl Farewells {
 
 impl Farewell {
     fn review(&mut self, now: Instant, out: &mut VecDeque<CallsOutput>) {
-        if self.until.is_some_and(|until| until <= now || !self.leg.waits()) {
+        let Some(until) = self.until else { return };
+        if until <= now || !self.leg.waits() {
             self.until = None;
             self.leg.rest();
             out.push_back(self.forget());
-        } else if self.until.is_some() {
+        } else {
             self.leg.relocate(now, out);
         }
     }

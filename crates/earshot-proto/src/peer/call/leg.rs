@@ -288,11 +288,11 @@ impl Leg {
         self.say_again(cx);
     }
 
-    /// The device was located anew. Where it has heard us meanwhile, we know better.
-    pub(super) fn handle_found(&mut self, cx: &mut Cx<'_>, found: &Callee) {
-        if !self.waits() {
-            return;
-        }
+    /// The user's devices were located anew, perhaps this one among them. Where it has heard us
+    /// meanwhile, we know better.
+    pub(super) fn handle_located(&mut self, cx: &mut Cx<'_>, found: &[Callee]) {
+        let here = |found: &&Callee| self.is_at(&found.address, &found.identity);
+        let Some(found) = found.iter().find(here).filter(|_| self.waits()) else { return };
         if self.way.found(found.home, found.near.or(found.direct)) {
             self.dialog.renew(cx.now);
         }

@@ -3,7 +3,7 @@
 //!
 //! Source: DESIGN 2.10. Invariants: whoever hides shows no address of its own; the relay of a spare
 //! path is not that of the path in use; a relay that has turned us down is asked again only with
-//! other credentials, or where there is no other.
+//! other credentials, where there is no other, or where the other side opens a spare path.
 
 use std::net::SocketAddr;
 

@@ -306,12 +306,8 @@ impl One {
 
     /// What was located in the middle of a call tells where to go on speaking; nothing ends by it.
     fn handle_relocated(&mut self, cx: &mut Cx<'_>, found: Result<Vec<Callee>, NotLocated>) {
-        for callee in found.into_iter().flatten() {
-            let there = |leg: &&mut Leg| leg.is_at(&callee.address, &callee.identity);
-            if let Some(leg) = self.legs.iter_mut().find(there) {
-                leg.handle_found(cx, &callee);
-            }
-        }
+        let found = found.unwrap_or_default();
+        self.legs.iter_mut().for_each(|leg| leg.handle_located(cx, &found));
     }
 
     pub(super) fn handle_signal(&mut self, cx: &mut Cx<'_>, from: &Sender, signal: &Signal) {

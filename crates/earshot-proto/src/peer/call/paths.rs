@@ -104,7 +104,7 @@ pub(super) struct Paths {
     try_direct: bool,
     spare_at: Option<Instant>,
     /// Relays that gave no relayed address since a path through one came up.
-    refusals: u32,
+    refused_in_a_row: u32,
     /// One of them was to carry the first path: another is tried beside it, if one is found until
     /// then.
     lacks_relay: Option<Instant>,
@@ -137,7 +137,7 @@ impl Paths {
             retry_at: None,
             try_direct: false,
             spare_at: None,
-            refusals: 0,
+            refused_in_a_row: 0,
             lacks_relay: None,
             asks_by_tcp: false,
             switches: 0,
@@ -244,13 +244,13 @@ impl Paths {
         {
             cx.out.push_back(CallsOutput::RelayFailed(relay.address, relay.transport));
             self.lacks_relay = (!self.was_up).then_some(now + FIND_RELAY);
-            self.refusals += 1;
-            if self.refusals <= REFUSALS_AT_ONCE {
+            self.refused_in_a_row += 1;
+            if self.refused_in_a_row <= REFUSALS_AT_ONCE {
                 self.spare_at = None; // Another may be known, or will be soon.
             }
         }
         if matches!(&event, PathEvent::Up(facts) if facts.relay.is_some()) {
-            self.refusals = 0;
+            self.refused_in_a_row = 0;
         }
         let said = path.handle_event(now, event);
         let is_main = path.purpose == PathPurpose::Main;

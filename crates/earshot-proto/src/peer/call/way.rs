@@ -191,19 +191,10 @@ impl Way {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::NodeId;
-    use crate::wire::certificate::AgreeKey;
+    use crate::peer::call::tests::world::home;
     use SignalingCase::{BothSuperPeers, CalleeSuperPeer, Direct};
 
     const REFUSED: SendFailure = SendFailure::NoConnection;
-
-    fn home(number: u8) -> NodeEntry {
-        NodeEntry {
-            node: NodeId([number; 20]),
-            address: ([192, 0, 2, number], 4433).into(),
-            key: AgreeKey([number; 32]),
-        }
-    }
 
     #[test]
     fn after_the_last_case_failed_it_is_cut_off_and_begins_with_the_first_again() {

@@ -227,25 +227,30 @@ fn a_relay_that_dies_is_replaced_and_so_is_the_one_after_it() {
     assert!(world.both(CallState::Talking));
 }
 
-#[test]
-fn where_the_second_relay_gives_no_address_a_third_keeps_the_call_warm_as_soon_as_it_is_known() {
+fn relayed_where_the_second_refuses() -> World {
     let mut world = pair();
     world.direct = Some(Ice::Never(9 * SECOND));
     world.refusing = vec![relay(8).address];
     talk(&mut world);
+    world
+}
+
+fn is_warm(world: &World) -> bool {
+    world.open_policies("alice").contains(&PathPolicy::RelayOnly)
+}
+
+#[test]
+fn where_the_second_relay_gives_no_address_a_third_keeps_the_call_warm_as_soon_as_it_is_known() {
+    let mut world = relayed_where_the_second_refuses();
     assert_eq!(world.relays_failed, [relay(8).address]);
-    let warm = |world: &World| world.open_policies("alice").contains(&PathPolicy::RelayOnly);
-    assert!(!warm(&world), "there is no other");
+    assert!(!is_warm(&world), "there is no other");
     world.around("alice", |around| around.servers.push(relay(7)));
-    assert!(warm(&world), "it does not wait for its time");
+    assert!(is_warm(&world), "it does not wait for its time");
 }
 
 #[test]
 fn a_relay_that_turns_down_whatever_it_has_granted_is_not_asked_all_the_time() {
-    let mut world = pair();
-    world.direct = Some(Ice::Never(9 * SECOND));
-    world.refusing = vec![relay(8).address];
-    talk(&mut world);
+    let mut world = relayed_where_the_second_refuses();
     for granted in 0..20 {
         world.around("alice", |around| {
             around.servers[1].username = format!("anew {granted}");
@@ -255,7 +260,7 @@ fn a_relay_that_turns_down_whatever_it_has_granted_is_not_asked_all_the_time() {
     assert!((2..=4).contains(&world.relays_failed.len()), "{:?}", world.relays_failed);
     world.refusing.clear();
     world.run_for(20 * SECOND);
-    assert!(world.open_policies("alice").contains(&PathPolicy::RelayOnly));
+    assert!(is_warm(&world));
 }
 
 #[test]

@@ -135,7 +135,7 @@ pub(super) fn user(name: &str) -> UserName {
     UserName::new(name.split('/').next().expect("a name")).expect("a user name")
 }
 
-pub(super) fn home(number: u8) -> NodeEntry {
+pub(in super::super) fn home(number: u8) -> NodeEntry {
     NodeEntry {
         node: NodeId([number; 20]),
         address: ([10, 0, 0, number], 4_000).into(),
